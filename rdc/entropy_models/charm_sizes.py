@@ -1,0 +1,45 @@
+"""Ranges of the sizes that both forms of CHARM share."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rdc.specs.base import require
+
+
+class CharmSizes(Protocol):
+    num_slices: int
+    max_support_slices: int
+    slice_channels: tuple[int, int]
+    kernels: tuple[int, int, int]
+
+
+def check_charm(sizes: CharmSizes, latent_channels: int | None = None) -> None:
+    """Raises `ConfigError` for impossible sizes.
+
+    Args:
+      latent_channels: where known, must be a multiple of `num_slices`.
+    """
+    require(sizes.num_slices >= 1, "num_slices is at least 1", sizes.num_slices)
+    require(
+        0 <= sizes.max_support_slices < sizes.num_slices,
+        "max_support_slices is at least 0 and less than num_slices",
+        sizes.max_support_slices,
+    )
+    require(
+        min(sizes.slice_channels) >= 1,
+        "slice_channels are positive",
+        sizes.slice_channels,
+    )
+    require(
+        all(k >= 1 and k % 2 == 1 for k in sizes.kernels),
+        "kernels of slice networks are odd",
+        sizes.kernels,
+    )
+    if latent_channels is not None:
+        require(
+            latent_channels % sizes.num_slices == 0,
+            f"num_slices ({sizes.num_slices}) divides the latent width",
+            latent_channels,
+            "change latent_channels or num_slices",
+        )

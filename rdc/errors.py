@@ -1,0 +1,73 @@
+"""The errors that users meet, and the exit codes that scripts rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the commands and of one job's process."""
+
+    OK = 0
+    CRASHED = 1  # a defect: a traceback is in the log
+    BAD_INPUT = 2  # configuration, data or bitstream refused
+    SWEEP_HAS_FAILED_RUNS = 3
+    SWEEP_BUDGET_REACHED = 4
+    # Codes of one job's process, read by the sweep driver:
+    DIVERGED = 10
+    OUT_OF_MEMORY = 11
+    DISK_FULL = 12
+    PREEMPTED = 13  # SIGTERM: a checkpoint was written
+    INTERRUPTED = 130
+
+
+class RdcError(Exception):
+    """An expected failure: the rule, the offending value, the remedy.
+
+    Args:
+      rule: what must hold, as a full clause.
+      value: what was found instead.
+      remedy: what to do about it.
+    """
+
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(self, rule: str, value: object = "", remedy: str = ""):
+        self.rule, self.value, self.remedy = rule, value, remedy
+        message = rule
+        if value != "":
+            message += f"; got {value}"
+        message += "."
+        if remedy:
+            message += f" {remedy[0].upper()}{remedy[1:]}."
+        super().__init__(message)
+
+
+class ConfigError(RdcError, ValueError):
+    """A configuration that cannot work: unknown name or key, impossible value."""
+
+
+class DataError(RdcError, ValueError):
+    """Images that are missing, unreadable or too small."""
+
+
+class StorageError(RdcError, OSError):
+    """A record or a file that cannot be written or fails its checksum."""
+
+
+class DiskFullError(StorageError):
+    """No space left where the outputs go."""
+
+    exit_code = ExitCode.DISK_FULL
+
+
+class DivergedError(RdcError, ArithmeticError):
+    """Training met a non-finite loss that it could not recover from."""
+
+    exit_code = ExitCode.DIVERGED
+
+
+class PreemptedError(RdcError):
+    """The process was asked to stop; its state was saved."""
+
+    exit_code = ExitCode.PREEMPTED

@@ -1,0 +1,92 @@
+"""Files that are whole or absent: atomic writes and checksummed JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from rdc.errors import DiskFullError, StorageError
+from rdc.identity import canonical_json
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Writes to a temporary file beside `path`, syncs it, and renames it.
+
+    Whatever happens, `path` holds either its old content or all of `data`.
+
+    Raises:
+      DiskFullError: no space left; the temporary file is gone again.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """The `StorageError` that names `path` and what the user can do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(
+            "outputs need free disk space",
+            f"no space left at {path.parent}",
+            "free some space and run the same command again; finished work is kept",
+        )
+    return StorageError(f"cannot write {path}", error.strerror or error)
+
+
+def write_json_atomically(path: Path, value: Any) -> None:
+    """Writes `value` as JSON; a mapping gets a `checksum` over its other keys."""
+    if isinstance(value, dict):
+        body = {k: v for k, v in value.items() if k != "checksum"}
+        value = {**body, "checksum": _checksum(body)}
+    text = json.dumps(value, indent=1, allow_nan=False)
+    write_bytes_atomically(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads what `write_json_atomically` wrote.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      StorageError: not JSON, or a mapping whose checksum does not fit.
+    """
+    data = Path(path).read_bytes()
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise StorageError(
+            f"{path} is not valid JSON", error, "set the file aside"
+        ) from error
+    if isinstance(value, dict):
+        stated = value.pop("checksum", None)
+        if stated != _checksum(value):
+            raise StorageError(
+                f"{path} fits its checksum",
+                f"{stated} stated, {_checksum(value)} found",
+                "set the file aside; it was cut or edited",
+            )
+    return value
+
+
+def _checksum(body: dict) -> str:
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()[:16]

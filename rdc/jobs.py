@@ -1,0 +1,210 @@
+"""The jobs of a sweep, their identities and their folders. No JAX here.
+
+    OUT/runs/<id[:2]>/<run_id>/            one training
+    OUT/evaluations/<id[:2]>/<id>/         one run on one set of images
+    OUT/benchmarks/<id[:2]>/<id>/          decode times on one hardware
+      spec.json                            the job: what it computes (identity)
+      record.json                          the promoted result; only the driver writes
+      attempts/<n>/request.json            where and how: paths, threads (no identity)
+      attempts/<n>/{log.txt,record.json,progress.json,checkpoint/,model/,...}
+
+One attempt is one process: `python -m rdc.worker ATTEMPT_DIR` reads `spec.json` and
+`request.json` and writes only inside its own attempt folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from rdc.errors import ConfigError
+from rdc.identity import content_id
+from rdc.registry import arch_id, parse_architecture
+from rdc.specs.base import Spec
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.training import BenchmarkSpec, TrainSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one process computes; equal jobs have equal ids."""
+
+    stage: ClassVar[str]
+    folder_name: ClassVar[str]
+
+    @property
+    def job_id(self) -> str:
+        return content_id(self.stage, self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `spec.json`."""
+        return {"stage": self.stage, **self.identity()}
+
+    def folder(self, out: Path) -> Path:
+        return Path(out) / self.folder_name / self.job_id[:2] / self.job_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob(Job):
+    """Train one architecture; its `job_id` is the `run_id`."""
+
+    stage: ClassVar[str] = "train"
+    folder_name: ClassVar[str] = "runs"
+
+    architecture: ArchitectureSpec
+    train: TrainSpec
+    data_sha256: str  # of the training images
+
+    @property
+    def arch_id(self) -> str:
+        return arch_id(self.architecture)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture.to_dict(),
+            "train": self.train.to_dict(),
+            "data_sha256": self.data_sha256,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            architecture=parse_architecture(values["architecture"]),
+            train=TrainSpec.from_dict(values["train"]),
+            data_sha256=values["data_sha256"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateJob(Job):
+    """Real bytes written and decoded again, for every image of a set."""
+
+    stage: ClassVar[str] = "evaluate"
+    folder_name: ClassVar[str] = "evaluations"
+
+    run_id: str
+    dataset: str  # its name in tables
+    data_sha256: str  # of the images
+    lmbda: float
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "dataset": self.dataset,
+            "data_sha256": self.data_sha256,
+            "lmbda": self.lmbda,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**{k: v for k, v in values.items() if k != "stage"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkJob(Job):
+    """Decode times of one architecture on one hardware.
+
+    With `run_id`, the trained model of that run is timed in all three stages, on a
+    real image; without, random weights are timed in the `network` stage alone.
+    """
+
+    stage: ClassVar[str] = "benchmark"
+    folder_name: ClassVar[str] = "benchmarks"
+
+    architecture: ArchitectureSpec
+    hardware_id: str
+    benchmark: BenchmarkSpec
+    run_id: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture.to_dict(),
+            "hardware_id": self.hardware_id,
+            "benchmark": self.benchmark.to_dict(),
+            "run_id": self.run_id,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            architecture=parse_architecture(values["architecture"]),
+            hardware_id=values["hardware_id"],
+            benchmark=BenchmarkSpec.from_dict(values["benchmark"]),
+            run_id=values["run_id"],
+        )
+
+
+JOB_KINDS: dict[str, type[Job]] = {
+    kind.stage: kind for kind in (TrainJob, EvaluateJob, BenchmarkJob)
+}
+
+
+def parse_job(values: Mapping[str, Any]) -> Job:
+    """Builds a job from `spec.json`."""
+    stage = values.get("stage")
+    if stage not in JOB_KINDS:
+        raise ConfigError("a job names its stage", repr(stage), f"one of {JOB_KINDS}")
+    return JOB_KINDS[stage].from_dict(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Spec):
+    """Where and how one attempt works; outside identity.
+
+    Attributes:
+      images: training or evaluation images: a folder, a `.txt` list of files, or
+        `bundled:train` / `bundled:eval`.
+      model_dir: exported model to evaluate or to time.
+      resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
+      checkpoint_every_seconds: at most this much training is lost with the process.
+      batch_divisor: 2 after the device ran out of memory; recorded.
+      cpu_threads: CPU cores that this process may use (None: all).
+    """
+
+    images: str | None = None
+    model_dir: str | None = None
+    resume_from: tuple[str, ...] = ()
+    checkpoint_every_seconds: float = 60.0
+    batch_divisor: int = 1
+    cpu_threads: int | None = None
+
+
+STATUSES = (
+    "ok",
+    "diverged",
+    "oom",
+    "timeout",
+    "failed",
+    "preempted",
+    "pending",
+    "running",
+)
+RECORD_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Spec):
+    """`record.json`: how one attempt, or the job as a whole, ended.
+
+    Attributes:
+      status: one of `STATUSES`.
+      error: one line for people, with the traceback's fingerprint where there is one.
+      attempt: the attempt that this record comes from, from 1.
+      result: what the stage computed; see `docs/records.md`.
+      environment: versions, git state and hardware of the process.
+    """
+
+    stage: str
+    job_id: str
+    status: str
+    attempt: int
+    error: str | None = None
+    seconds: float | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = RECORD_SCHEMA_VERSION

@@ -1,0 +1,128 @@
+"""What a transform, a hyper-transform and an entropy model must offer.
+
+A component is declared in one file: a frozen dataclass with its sizes, and methods
+that compose its networks from `rdc.layers`. Planners import these files and must not
+pay for JAX, so `rdc.layers` is imported inside those methods.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rdc.specs.base import Spec, require
+
+if TYPE_CHECKING:
+    from rdc.entropy_models.slices import SliceModel
+    from rdc.layers import Network, ParameterFactory
+
+
+class ComponentSpec(Spec, abc.ABC):
+    """A component that the registry holds under `name`."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]  # in family names: "elic" in elic/charm:swin
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, **super().to_dict()}
+
+
+class TransformSpec(ComponentSpec):
+    """Analysis and synthesis transform, x -> y and y_hat -> x_hat."""
+
+    latent_channels: int
+    stride: ClassVar[int] = 16  # pixels per latent position, each direction
+
+    @abc.abstractmethod
+    def analysis(self, parameters: ParameterFactory) -> Network:
+        """f32[B,H,W,3] in [0,1] -> f32[B,H/stride,W/stride,latent_channels]."""
+
+    @abc.abstractmethod
+    def synthesis(self, parameters: ParameterFactory) -> Network:
+        """The way back; not clipped to [0,1]."""
+
+
+class HyperTransformSpec(ComponentSpec):
+    """Hyper-analysis y -> z and hyper-synthesis z_hat -> features."""
+
+    stride: ClassVar[int] = 4  # latent positions per hyperlatent position
+
+    @property
+    @abc.abstractmethod
+    def hyperlatent_channels(self) -> int:
+        """Channels of z."""
+
+    @abc.abstractmethod
+    def analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
+        """f32[B,h,w,in_channels] -> f32[B,h/stride,w/stride,hyperlatent_channels]."""
+
+    @abc.abstractmethod
+    def synthesis(self, out_channels: int, parameters: ParameterFactory) -> Network:
+        """f32[B,h/stride,w/stride,hyperlatent_channels] -> f32[B,h,w,out_channels]."""
+
+
+class EntropyModelSpec(ComponentSpec):
+    """How the entropy parameters of y follow from what was decoded before."""
+
+    uses_hyper_transform: ClassVar[bool] = True
+    hyper_input_is_magnitude: ClassVar[bool] = False  # hyper-analysis sees |y|
+
+    def check_latent_channels(self, latent_channels: int) -> None:
+        """Raises `ConfigError` where this model cannot code so many channels."""
+
+    def hyper_features(self, latent_channels: int) -> int:
+        """Channels that the hyper-synthesis must put out (0: no hyper-transform)."""
+        return 2 * latent_channels
+
+    @abc.abstractmethod
+    def slices(
+        self, latent_channels: int, parameters: ParameterFactory
+    ) -> tuple[SliceModel, ...]:
+        """One `SliceModel` per slice of y, in coding order; () codes y with a
+        factorised prior of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec(Spec):
+    """A complete codec architecture: what `arch_id` identifies.
+
+    The entropy model says whether there is a hyper-transform. `latent_channels` of
+    the transform is the only width that the three share.
+    """
+
+    transform: TransformSpec
+    entropy_model: EntropyModelSpec
+    hyper_transform: HyperTransformSpec | None = None
+
+    def __post_init__(self) -> None:
+        has_hyper = self.hyper_transform is not None
+        if self.entropy_model.uses_hyper_transform:
+            require(
+                has_hyper,
+                f"entropy model {self.entropy_model.name} needs a hyper_transform",
+                None,
+                "add hyper_transform=conv",
+            )
+        else:
+            require(
+                not has_hyper,
+                f"entropy model {self.entropy_model.name} has no hyper-transform",
+                getattr(self.hyper_transform, "name", None),
+                "leave hyper_transform out",
+            )
+        self.entropy_model.check_latent_channels(self.transform.latent_channels)
+
+    @property
+    def family(self) -> str:
+        """`transform/entropy_model:hyper_transform`, as `elic/charm:swin`."""
+        family = f"{self.transform.label}/{self.entropy_model.label}"
+        if self.hyper_transform is not None:
+            family += f":{self.hyper_transform.label}"
+        return family
+
+    @property
+    def padding_multiple_px(self) -> int:
+        """Images are padded to a multiple of this before the analysis transform."""
+        hyper = self.hyper_transform.stride if self.hyper_transform else 1
+        return self.transform.stride * hyper

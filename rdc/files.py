@@ -15,10 +15,14 @@ from rdc.errors import DiskFullError, StorageError
 from rdc.identity import canonical_json
 
 
-def write_bytes_atomically(path: Path, data: bytes) -> None:
+def write_bytes_atomically(path: Path, data: bytes, durable: bool = True) -> None:
     """Writes to a temporary file beside `path`, syncs it, and renames it.
 
     Whatever happens, `path` holds either its old content or all of `data`.
+
+    Args:
+      durable: False saves the syncs, where content lost with the machine's power is
+        found out by its checksum and made again.
 
     Raises:
       DiskFullError: no space left; the temporary file is gone again.
@@ -29,9 +33,12 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
+        if not durable:
+            return
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -54,13 +61,13 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     return StorageError(f"cannot write {path}", error.strerror or error)
 
 
-def write_json_atomically(path: Path, value: Any) -> None:
+def write_json_atomically(path: Path, value: Any, durable: bool = True) -> None:
     """Writes `value` as JSON; a mapping gets a `checksum` over its other keys."""
     if isinstance(value, dict):
         body = {k: v for k, v in value.items() if k != "checksum"}
         value = {**body, "checksum": _checksum(body)}
     text = json.dumps(value, indent=1, allow_nan=False)
-    write_bytes_atomically(path, (text + "\n").encode())
+    write_bytes_atomically(path, (text + "\n").encode(), durable)
 
 
 def read_json(path: Path) -> Any:

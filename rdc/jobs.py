@@ -121,6 +121,10 @@ class BenchmarkJob(Job):
     benchmark: BenchmarkSpec
     run_id: str | None = None
 
+    @property
+    def arch_id(self) -> str:
+        return arch_id(self.architecture)
+
     def identity(self) -> dict[str, Any]:
         return {
             "architecture": self.architecture.to_dict(),

@@ -1,0 +1,141 @@
+"""Named architectures, and how models are built from specs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rdc.entropy_models.charm import Charm
+from rdc.entropy_models.charm2020 import Charm2020
+from rdc.entropy_models.factorized import Factorized
+from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
+from rdc.entropy_models.scale_hyperprior import ScaleHyperprior
+from rdc.hyper_transforms.conv import ConvHyperTransform
+from rdc.hyper_transforms.swint import SwinTHyperTransform
+from rdc.specs.base import unknown_name
+from rdc.specs.components import ArchitectureSpec
+from rdc.transforms.conv import ConvTransform
+from rdc.transforms.elic import ElicTransform
+from rdc.transforms.swint import SwinTTransform
+
+if TYPE_CHECKING:
+    from rdc.model import CompressionModel
+
+
+def _elic_charm_swint(
+    channels: tuple[int, int, int], residual_blocks: int, slice_channels: tuple
+) -> ArchitectureSpec:
+    return ArchitectureSpec(
+        transform=ElicTransform(channels=channels, residual_blocks=residual_blocks),
+        entropy_model=Charm(slice_channels=slice_channels),
+        hyper_transform=SwinTHyperTransform(),
+    )
+
+
+# Models A to G of Minnen & Johnston 2023 (arXiv 2311.12821), table 1. The paper gives
+# their family, parameters and FLOPs but not their widths: these are a reconstruction
+# that meets the published figures within 1 % (see docs/architectures.md).
+_STUDY = {
+    "rdc_a": _elic_charm_swint((256, 256, 256), 3, (224, 128)),
+    "rdc_b": _elic_charm_swint((128, 256, 256), 2, (192, 96)),
+    "rdc_c": _elic_charm_swint((96, 128, 160), 3, (224, 128)),
+    "rdc_d": _elic_charm_swint((96, 160, 224), 2, (128, 64)),
+    "rdc_e": ArchitectureSpec(
+        transform=SwinTTransform(widths=(96, 96, 192, 320), depths=(2, 2, 4, 2)),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(),
+    ),
+    "rdc_f": ArchitectureSpec(
+        transform=ElicTransform(channels=(64, 128, 256)),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(),
+    ),
+    "rdc_g": ArchitectureSpec(
+        transform=ConvTransform(channels=(112, 160, 192)),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(),
+    ),
+}
+
+# Published models with their published widths.
+_REFERENCES = {
+    # Balle et al. 2018 (arXiv 1802.01436), the widths for higher rates.
+    "bmshj2018_factorized": ArchitectureSpec(
+        transform=ConvTransform(gdn_form="original"), entropy_model=Factorized()
+    ),
+    "bmshj2018_hyperprior": ArchitectureSpec(
+        transform=ConvTransform(gdn_form="original"),
+        entropy_model=ScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(
+            analysis_channels=(192, 192, 192), synthesis_channels=(192, 192)
+        ),
+    ),
+    # Minnen et al. 2018 (arXiv 1809.02736), without the spatial context model.
+    "mbt2018_mean": ArchitectureSpec(
+        transform=ConvTransform(gdn_form="original"),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(
+            analysis_channels=(192, 192, 192), synthesis_channels=(320, 480)
+        ),
+    ),
+    # Minnen & Singh 2020 (arXiv 2007.08739).
+    "minnen2020_charm": ArchitectureSpec(
+        transform=ConvTransform(),
+        entropy_model=Charm2020(),
+        hyper_transform=ConvHyperTransform(
+            analysis_channels=(320, 256, 192),
+            synthesis_channels=(192, 256),
+            synthesis_branches=2,
+        ),
+    ),
+    # The transforms of He et al. 2022 (arXiv 2203.10886) with CHARM in place of its
+    # uneven space-channel context.
+    "elic2022_transform_charm": ArchitectureSpec(
+        transform=ElicTransform(),
+        entropy_model=Charm2020(),
+        hyper_transform=ConvHyperTransform(
+            analysis_channels=(320, 256, 192),
+            synthesis_channels=(192, 256),
+            synthesis_branches=2,
+        ),
+    ),
+    # Zhu, Yang & Cohen 2022.
+    "zhu2022_swint_hyperprior": ArchitectureSpec(
+        transform=SwinTTransform(),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=SwinTHyperTransform(),
+    ),
+    "zhu2022_swint_charm": ArchitectureSpec(
+        transform=SwinTTransform(),
+        entropy_model=Charm2020(),
+        hyper_transform=SwinTHyperTransform(),
+    ),
+}
+
+NAMED: dict[str, ArchitectureSpec] = {**_STUDY, **_REFERENCES}
+
+
+def resolve(spec_or_name: ArchitectureSpec | str) -> ArchitectureSpec:
+    """The spec itself, or that of a named architecture.
+
+    Raises:
+      ConfigError: no architecture has this name.
+    """
+    if isinstance(spec_or_name, ArchitectureSpec):
+        return spec_or_name
+    if spec_or_name not in NAMED:
+        raise unknown_name("architecture", spec_or_name, list(NAMED))
+    return NAMED[spec_or_name]
+
+
+def build(
+    spec_or_name: ArchitectureSpec | str, seed: int | None = 0
+) -> CompressionModel:
+    """Builds the model with initial weights.
+
+    Args:
+      seed: of the initial weights; None gives shapes without weights.
+    """
+    from rdc.layers import ParameterFactory
+    from rdc.model import CompressionModel
+
+    return CompressionModel(resolve(spec_or_name), ParameterFactory(seed))

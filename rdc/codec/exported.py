@@ -1,0 +1,180 @@
+"""A trained model as a folder that can be shipped: weights, tables, spec."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from rdc.architectures import build
+from rdc.codec.tables import CdfTables, gaussian_tables, tables_from_pmfs
+from rdc.errors import ConfigError, StorageError
+from rdc.files import read_json, write_bytes_atomically, write_json_atomically
+from rdc.identity import content_id
+from rdc.model import CompressionModel
+from rdc.registry import parse_architecture
+
+SCHEMA_VERSION = 1
+PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """What a model folder holds.
+
+    Attributes:
+      identity: 16 hex digits of architecture, weights and tables; in every bitstream.
+      gaussian: one table per `scale_index`.
+      prior: one table per channel of z (of y without a hyper-transform).
+    """
+
+    model: CompressionModel
+    identity: str
+    gaussian: CdfTables
+    prior: CdfTables
+    provenance: dict[str, Any]
+
+
+def export(
+    model: CompressionModel,
+    folder: Path,
+    provenance: dict[str, Any],
+    weights_dtype: str = "float32",
+) -> ExportedModel:
+    """Writes `model` with its integer tables, frozen from here on.
+
+    Args:
+      provenance: how it was trained; kept as it is.
+      weights_dtype: `float32`, or `bfloat16` for half the size. The tables are made
+        from the weights as they are stored.
+
+    Raises:
+      DiskFullError: no space left. `spec.json` is written last: a folder without it
+        is no model.
+    """
+    if weights_dtype not in ("float32", "bfloat16"):
+        raise ConfigError(
+            "exported weights are float32 or bfloat16", repr(weights_dtype)
+        )
+    dtype = jnp.dtype(weights_dtype)
+    stored = jax.tree.map(lambda w: w.astype(dtype), nnx.state(model))
+    model = _with_weights(model, stored)
+    weights = {
+        # npz has no bfloat16: its bits are kept as u16.
+        name: np.asarray(w).view(np.uint16) if weights_dtype == "bfloat16" else w
+        for name, w in _named(stored).items()
+    }
+    gaussian = gaussian_tables()
+    prior = prior_tables(model)
+    files = {
+        "weights.npz": _npz(weights),
+        "tables.npz": _npz(
+            {f"gaussian_{k}": v for k, v in gaussian.to_arrays().items()}
+            | {f"prior_{k}": v for k, v in prior.to_arrays().items()}
+        ),
+    }
+    sha256 = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    for name, data in files.items():
+        write_bytes_atomically(folder / name, data)
+    spec = {
+        "schema_version": SCHEMA_VERSION,
+        "architecture": model.spec.to_dict(),
+        "weights_dtype": weights_dtype,
+        "sha256": sha256,
+        "provenance": provenance,
+    }
+    write_json_atomically(folder / "spec.json", spec)
+    return ExportedModel(model, _identity(spec), gaussian, prior, provenance)
+
+
+def load_exported(folder: Path) -> ExportedModel:
+    """Reads a model folder.
+
+    Raises:
+      ConfigError: not a model folder, or of another version.
+      StorageError: a file is damaged.
+    """
+    folder = Path(folder)
+    try:
+        spec = read_json(folder / "spec.json")
+        files = {name: (folder / name).read_bytes() for name in spec["sha256"]}
+    except (FileNotFoundError, NotADirectoryError, KeyError) as error:
+        raise ConfigError(
+            "a model is a folder with spec.json, weights.npz and tables.npz",
+            f"{folder} ({error})",
+            "name a folder written by `rdc export` or by a training",
+        ) from None
+    if spec["schema_version"] != SCHEMA_VERSION:
+        raise ConfigError(
+            f"model folders have schema version {SCHEMA_VERSION}",
+            spec["schema_version"],
+            "export the model again with this version",
+        )
+    for name, data in files.items():
+        if hashlib.sha256(data).hexdigest() != spec["sha256"][name]:
+            raise StorageError(
+                f"{folder / name} fits its checksum", "other bytes", "export it again"
+            )
+    weights = np.load(io.BytesIO(files["weights.npz"]))
+    tables = np.load(io.BytesIO(files["tables.npz"]))
+    dtype = jnp.dtype(spec["weights_dtype"])
+    model = build(parse_architecture(spec["architecture"]), seed=None)
+    arrays = {name: jnp.asarray(weights[name].view(dtype)) for name in weights.files}
+    paths, tree = jax.tree.flatten_with_path(nnx.state(model))
+    stored = jax.tree.unflatten(tree, [arrays[_name(path)] for path, _ in paths])
+    return ExportedModel(
+        _with_weights(model, stored),
+        _identity(spec),
+        CdfTables.from_arrays(_prefixed(tables, "gaussian_")),
+        CdfTables.from_arrays(_prefixed(tables, "prior_")),
+        spec["provenance"],
+    )
+
+
+def prior_tables(model: CompressionModel) -> CdfTables:
+    """Integer tables of the factorised prior, one per channel."""
+    masses = model.prior.masses(PRIOR_LIMIT)
+    offsets = np.full(masses.shape[0], -PRIOR_LIMIT)
+    return tables_from_pmfs(list(masses), offsets)
+
+
+def _with_weights(model: CompressionModel, stored: Any) -> CompressionModel:
+    graph = nnx.graphdef(model)
+    return nnx.merge(graph, jax.tree.map(lambda w: w.astype(jnp.float32), stored))
+
+
+def _identity(spec: dict[str, Any]) -> str:
+    return content_id(
+        "model", {key: spec[key] for key in ("architecture", "weights_dtype", "sha256")}
+    )
+
+
+def _named(state: Any) -> dict[str, Any]:
+    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
+
+
+def _name(path: tuple) -> str:
+    keys = [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
+    return ".".join(keys).removesuffix(".value")
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    """An npz file whose bytes depend on the arrays alone (no time stamps)."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{k: np.asarray(arrays[k]) for k in sorted(arrays)})
+    return buffer.getvalue()
+
+
+def _prefixed(arrays: Any, prefix: str) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): arrays[name]
+        for name in arrays.files
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,252 @@
+"""MACs and parameters of an architecture by side and component."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from rdc.architectures import resolve
+from rdc.complexity.jaxpr_cost import Cost, cost_of
+from rdc.entropy_models.factorized_prior import FactorizedPrior
+from rdc.layers import Network, ParameterFactory
+from rdc.specs.components import (
+    ArchitectureSpec,
+    EntropyModelSpec,
+    HyperTransformSpec,
+    TransformSpec,
+)
+
+Shape = tuple[int, ...]  # of one image, [H, W, C]
+
+
+@dataclass(frozen=True)
+class ComponentCost:
+    """One component on one side of the codec."""
+
+    side: str  # encode or decode
+    component: str
+    params: int
+    macs_per_px: float
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Cost of one architecture; per pixel of the unpadded image.
+
+    The encoder runs all but the synthesis transform: it needs the decoder's entropy
+    parameters. A component that both sides run is listed on both.
+
+    Attributes:
+      padded_px_ratio: padded pixels over pixels; networks run on padded images, so
+        this share of the MACs is owed to the image size.
+      decoder_peak_bytes_per_px: activation memory of the decoder at float32, each
+        primitive on its own (an upper bound), over pixels.
+    """
+
+    params_total: int
+    params_decoder: int
+    kmacs_per_px: float
+    kmacs_per_px_encode: float
+    padded_px_ratio: float
+    decoder_peak_bytes_per_px: float
+    by_component: tuple[ComponentCost, ...]
+
+    @property
+    def kflops_per_px(self) -> float:
+        """Of the decoder: 2 FLOPs per MAC."""
+        return 2 * self.kmacs_per_px
+
+    @property
+    def kflops_per_px_encode(self) -> float:
+        """Of the encoder: 2 FLOPs per MAC."""
+        return 2 * self.kmacs_per_px_encode
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A component at one input shape."""
+
+    params: int
+    macs: int
+    peak_bytes: int
+
+
+def count(
+    spec_or_name: ArchitectureSpec | str, height_px: int = 512, width_px: int = 768
+) -> Complexity:
+    """Counts the traced computation of every component on shapes alone.
+
+    Args:
+      spec_or_name: an architecture or the name of one.
+      height_px, width_px: image size; sizes that need no padding all give the same
+        figures.
+    """
+    spec = resolve(spec_or_name)
+    multiple = spec.padding_multiple_px
+    height = math.ceil(height_px / multiple) * multiple
+    width = math.ceil(width_px / multiple) * multiple
+    transform, hyper, model = spec.transform, spec.hyper_transform, spec.entropy_model
+    latent = transform.latent_channels
+    y_shape = (height // transform.stride, width // transform.stride, latent)
+
+    synthesis = _transform(transform, "synthesis", y_shape)
+    parts = {  # component: (cost, sides)
+        "analysis_transform": (
+            _transform(transform, "analysis", (height, width, 3)),
+            ("encode",),
+        ),
+        "synthesis_transform": (synthesis, ("decode",)),
+    }
+    both = ("encode", "decode")
+    prior_channels = latent
+    if hyper is not None:
+        prior_channels = hyper.hyperlatent_channels
+        features = model.hyper_features(latent)
+        z_shape = (
+            y_shape[0] // hyper.stride,
+            y_shape[1] // hyper.stride,
+            prior_channels,
+        )
+        parts["hyper_analysis"] = (_hyper_analysis(hyper, y_shape), ("encode",))
+        parts["hyper_synthesis"] = (_hyper_synthesis(hyper, z_shape, features), both)
+        parts["entropy_model"] = (_slices(model, y_shape), both)
+    parts["prior"] = (_prior(prior_channels), both)
+
+    pixels = height_px * width_px
+    rows = tuple(
+        ComponentCost(side, name, part.params, part.macs / pixels)
+        for side in both
+        for name, (part, sides) in parts.items()
+        if side in sides
+    )
+
+    def macs(side: str) -> int:
+        return sum(part.macs for part, sides in parts.values() if side in sides)
+
+    decoder = [part for part, sides in parts.values() if "decode" in sides]
+    return Complexity(
+        params_total=sum(part.params for part, _ in parts.values()),
+        params_decoder=sum(part.params for part in decoder),
+        kmacs_per_px=macs("decode") / pixels / 1000,
+        kmacs_per_px_encode=macs("encode") / pixels / 1000,
+        padded_px_ratio=height * width / pixels,
+        decoder_peak_bytes_per_px=max(part.peak_bytes for part in decoder) / pixels,
+        by_component=rows,
+    )
+
+
+# Grids repeat components, so each is traced once per shape.
+
+
+@cache
+def _transform(spec: TransformSpec, direction: str, shape: Shape) -> _Counted:
+    network = getattr(spec, direction)(ParameterFactory(None))
+    return _network(network, shape)[0]
+
+
+@cache
+def _hyper_analysis(spec: HyperTransformSpec, y_shape: Shape) -> _Counted:
+    network = spec.analysis(y_shape[-1], ParameterFactory(None))
+    return _network(network, y_shape)[0]
+
+
+@cache
+def _hyper_synthesis(
+    spec: HyperTransformSpec, z_shape: Shape, features: int
+) -> _Counted:
+    return _network(spec.synthesis(features, ParameterFactory(None)), z_shape)[0]
+
+
+@cache
+def _prior(channels: int) -> _Counted:
+    # Tables replace it in the codec: parameters, but no work per pixel.
+    prior = FactorizedPrior(ParameterFactory(None), channels)
+    return _Counted(_Structure.of(prior).params, 0, 0)
+
+
+@cache
+def _slices(spec: EntropyModelSpec, y_shape: Shape) -> _Counted:
+    height, width, latent = y_shape
+    models = spec.slices(latent, ParameterFactory(None))
+    features = (height, width, spec.hyper_features(latent))
+    held = _bytes(features) + _bytes(y_shape)  # while slices are decoded
+    params = total = peak = 0
+    for i, model in enumerate(models):
+        slice_shape = (height, width, model.channels)
+        support = min(i, model.max_support_slices)
+        key = _Structure.of(model)
+        cost = _slice(key, features, slice_shape, support)
+        params += key.params
+        total += cost.macs
+        peak = max(peak, held + cost.peak_bytes)
+    return _Counted(params, total, peak)
+
+
+def _network(module: nnx.Module, shape: Shape) -> tuple[_Counted, Shape]:
+    if isinstance(module, Network):
+        params = total = peak = 0
+        for layer in module.layers:
+            part, shape = _network(layer, shape)
+            params += part.params
+            total += part.macs
+            peak = max(peak, part.peak_bytes)
+        return _Counted(params, total, peak), shape
+    key = _Structure.of(module)
+    cost, shape = _layer(key, shape)
+    return _Counted(key.params, cost.macs, cost.peak_bytes), shape
+
+
+@dataclass(frozen=True)
+class _Structure:
+    """A module up to the values of its weights: equal ones cost the same."""
+
+    graph: nnx.GraphDef
+    tree: Any
+    weights: tuple[Shape, ...]
+
+    @classmethod
+    def of(cls, module: nnx.Module) -> _Structure:
+        graph, state = nnx.split(module)
+        leaves, tree = jax.tree.flatten(state)
+        return cls(graph, tree, tuple(leaf.shape for leaf in leaves))
+
+    @property
+    def params(self) -> int:
+        return sum(map(math.prod, self.weights))
+
+    def state(self) -> Any:
+        leaves = [jax.ShapeDtypeStruct(shape, np.float32) for shape in self.weights]
+        return jax.tree.unflatten(self.tree, leaves)
+
+
+@cache
+def _layer(key: _Structure, shape: Shape) -> tuple[Cost, Shape]:
+    cost, output = cost_of(
+        lambda state, x: nnx.merge(key.graph, state)(x), key.state(), _batch(shape)
+    )
+    return cost, output.shape[1:]
+
+
+@cache
+def _slice(key: _Structure, features: Shape, y_slice: Shape, support: int) -> Cost:
+    def decode(state: Any, features: Any, support: tuple, y_hat: Any) -> Any:
+        model = nnx.merge(key.graph, state)
+        mean, scale_index, mean_input = model.entropy_parameters(features, support)
+        return mean, scale_index, model.refine(mean_input, y_hat)
+
+    shapes = (_batch(features), (_batch(y_slice),) * support, _batch(y_slice))
+    return cost_of(decode, key.state(), *shapes)[0]
+
+
+def _batch(shape: Shape) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, *shape), np.float32)
+
+
+def _bytes(shape: Shape) -> int:
+    return 4 * math.prod(shape)

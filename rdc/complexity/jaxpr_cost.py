@@ -1,0 +1,165 @@
+"""Multiply-accumulates and live memory of a traced computation, by primitive."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from rdc.errors import RdcError
+
+# Primitives that hold a jaxpr to look into.
+_NESTED = {
+    "closed_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "jit",
+    "pjit",
+    "remat2",
+    "checkpoint",
+}
+
+# Elementwise, reductions and moves: by convention they cost nothing (a GDN's
+# division, a ReLU, a softmax). The MACs of its products are what the field counts.
+_FREE = {
+    *("abs add add_any and and_ ceil clamp concatenate convert_element_type").split(),
+    *("copy cos cumsum div dynamic_slice eq erf erf_inv erfc exp exp2 expand_dims").split(),
+    *("floor gather ge gt integer_pow iota is_finite le log log1p logistic lt").split(),
+    *("max min mul ne neg not optimization_barrier or pad pow reduce_max").split(),
+    *("reduce_min reduce_sum rem reshape rev roll round rsqrt select_n sign sin").split(),
+    *("slice split sqrt square stack squeeze stop_gradient sub tanh tile transpose unstack").split(),
+    *("broadcast_in_dim").split(),
+}
+
+
+class UncountedPrimitiveError(RdcError):
+    """The traced computation holds a primitive that nobody decided how to count."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one traced function.
+
+    Attributes:
+      macs: multiply-accumulates, dense: taps on zero padding count.
+      peak_bytes: largest sum of live arrays (inputs included, weights not), each
+        primitive on its own: an upper bound of what a fusing compiler needs.
+    """
+
+    macs: int
+    peak_bytes: int
+
+
+def cost_of(function: Callable, state: Any, *inputs: Any) -> tuple[Cost, Any]:
+    """Traces `function(state, *inputs)` on shapes and counts it.
+
+    Args:
+      state: pytree of shapes of the weights.
+      inputs: pytrees of shapes (`jax.ShapeDtypeStruct`).
+
+    Returns:
+      The cost and the shapes of the outputs.
+    """
+    closed, outputs = jax.make_jaxpr(function, return_shape=True)(state, *inputs)
+    weights = len(jax.tree.leaves(state))
+    jaxpr = closed.jaxpr
+    return Cost(macs(jaxpr), peak_bytes(jaxpr, set(jaxpr.invars[:weights]))), outputs
+
+
+def macs(jaxpr: core.Jaxpr) -> int:
+    """Multiply-accumulates of all equations, nested ones included.
+
+    Raises:
+      UncountedPrimitiveError: for a primitive neither counted nor listed as free.
+    """
+    total = 0
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name == "dot_general":
+            total += _dot_macs(equation)
+        elif name == "conv_general_dilated":
+            total += _convolution_macs(equation)
+        elif name == "scan":
+            inner = sum(macs(inner) for inner in _inner_jaxprs(equation))
+            total += equation.params["length"] * inner
+        elif name in _NESTED:
+            total += sum(macs(inner) for inner in _inner_jaxprs(equation))
+        elif name not in _FREE:
+            raise UncountedPrimitiveError(
+                "every primitive is counted or listed as free",
+                name,
+                "decide how it counts in rdc/complexity/jaxpr_cost.py",
+            )
+    return total
+
+
+def peak_bytes(jaxpr: core.Jaxpr, ignored: set | None = None) -> int:
+    """Largest sum of live arrays while the equations run in order."""
+    ignored = ignored or set()
+    last_use: dict[Any, int] = {}
+    for i, equation in enumerate(jaxpr.eqns):
+        for variable in equation.invars:
+            if not isinstance(variable, core.Literal):
+                last_use[variable] = i
+    for variable in jaxpr.outvars:
+        if not isinstance(variable, core.Literal):
+            last_use[variable] = len(jaxpr.eqns)
+
+    alive = {v: _size(v) for v in jaxpr.invars if v not in ignored}
+    now = peak = sum(alive.values())
+    for i, equation in enumerate(jaxpr.eqns):
+        inside = max(
+            (
+                peak_bytes(inner, set()) - sum(map(_size, inner.invars))
+                for inner in _inner_jaxprs(equation)
+            ),
+            default=0,
+        )
+        outputs = sum(map(_size, equation.outvars))
+        peak = max(peak, now + max(outputs, inside))
+        for variable in equation.outvars:
+            if last_use.get(variable, -1) > i:
+                alive[variable] = _size(variable)
+                now += alive[variable]
+        for variable in set(
+            v for v in equation.invars if not isinstance(v, core.Literal)
+        ):
+            if last_use[variable] == i and variable in alive:
+                now -= alive.pop(variable)
+    return peak
+
+
+def _inner_jaxprs(equation: core.JaxprEqn) -> Iterator[core.Jaxpr]:
+    for value in equation.params.values():
+        if isinstance(value, core.ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, core.Jaxpr):
+            yield value
+
+
+def _dot_macs(equation: core.JaxprEqn) -> int:
+    (contracting, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    depth = math.prod(left[axis] for axis in contracting)
+    return math.prod(equation.outvars[0].aval.shape) * depth
+
+
+def _convolution_macs(equation: core.JaxprEqn) -> int:
+    kernel = equation.invars[1].aval.shape
+    numbers = equation.params["dimension_numbers"]
+    taps = math.prod(kernel) // kernel[numbers.rhs_spec[0]]  # k^2 * cin / groups
+    # Zeros that dilation inserts into the input are no work: of a stride-2 transposed
+    # convolution only a quarter of the taps meets data.
+    dilation = math.prod(equation.params["lhs_dilation"])
+    return math.prod(equation.outvars[0].aval.shape) * taps // dilation
+
+
+def _size(variable: Any) -> int:
+    aval = variable.aval
+    if not hasattr(aval, "shape"):
+        return 0
+    return math.prod(aval.shape) * aval.dtype.itemsize

@@ -1,0 +1,160 @@
+"""Sets of images named by a folder, a list file or `bundled:train|eval`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rdc.data.bundled import SPLITS, bundled_images
+from rdc.data.images import checked_side_px
+from rdc.errors import DataError
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MAX_SKIPPED_SHARE = 0.05
+_BUNDLED = "bundled"
+
+_log = logging.getLogger(__name__)
+
+
+def list_images(source: str | Path) -> list[Path]:
+    """The image files of a set, in a fixed order.
+
+    Args:
+      source: a folder (searched to all depths in sorted order; hidden files and
+        folders are ignored), a `.txt` file with one path a line, relative to its own
+        folder (blank lines and lines that begin with # are ignored), or
+        `bundled:train` or `bundled:eval`.
+
+    Raises:
+      DataError: nothing there, no images in it, or a list that names missing files.
+    """
+    split = _bundled_split(source)
+    if split is not None:
+        return bundled_images(split)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _list_folder(path)
+    if path.is_file() and path.suffix == ".txt":
+        return _list_file(path)
+    found = f"{source} is another kind of file" if path.exists() else f"no {source}"
+    raise DataError(
+        "an image set is a folder, a .txt list of files, or bundled:train|eval",
+        found,
+        "check the path; relative ones start at the present folder",
+    )
+
+
+def dataset_name(source: str | Path) -> str:
+    """Short name of a set: the stem of its folder or list, or "bundled"."""
+    if _bundled_split(source) is not None:
+        return _BUNDLED
+    path = Path(source).expanduser().resolve()
+    return path.stem if path.suffix == ".txt" else path.name
+
+
+def data_sha256(source: str | Path) -> str:
+    """Content hash of a set, 64 hex digits.
+
+    Only the bytes of the files count: neither their names nor their folders nor
+    their order, so a moved or renamed copy is the same data.
+    """
+    digests = sorted(_file_sha256(path) for path in list_images(source))
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def usable_images(
+    paths: Sequence[Path], min_side_px: int
+) -> tuple[list[Path], list[Path]]:
+    """Splits `paths` into (usable, skipped) for training on crops.
+
+    Skipped are images that are unreadable, cut off, or smaller than `min_side_px`;
+    one warning names them.
+
+    Raises:
+      DataError: over 5 % of the images (and more than one) are skipped, or all.
+    """
+    usable: list[Path] = []
+    problems: dict[Path, str] = {}
+    for path in paths:
+        try:
+            side_px = checked_side_px(path)
+        except DataError as error:
+            problems[path] = str(error)
+            continue
+        if side_px < min_side_px:
+            problems[path] = f"{path} has a side of {side_px} pixels"
+        else:
+            usable.append(path)
+    if problems:
+        listing = _first_few(problems.values())
+        if not usable or len(problems) > max(1, MAX_SKIPPED_SHARE * len(paths)):
+            raise DataError(
+                f"training images can be read and are at least {min_side_px} pixels "
+                "high and wide (one, or 5 % of them, may fail)",
+                f"{len(problems)} of {len(paths)} that are not: {listing}",
+                "remove them, or choose a smaller train.crop_px",
+            )
+        _log.warning(
+            "skipped %d of %d training images: %s", len(problems), len(paths), listing
+        )
+    return usable, list(problems)
+
+
+def _bundled_split(source: str | Path) -> str | None:
+    kind, colon, split = str(source).partition(":")
+    if kind != _BUNDLED or (not colon and Path(source).exists()):
+        return None
+    if split not in SPLITS:
+        raise DataError(
+            "the bundled image sets are bundled:train and bundled:eval", source
+        )
+    return split
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    if not found:
+        raise DataError(
+            "an image folder holds images",
+            f"none in {folder}",
+            f"known endings are {', '.join(IMAGE_SUFFIXES)}",
+        )
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def _list_file(path: Path) -> list[Path]:
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise DataError("a list of images is UTF-8 text", path) from error
+    names = [line for line in lines if line and not line.startswith("#")]
+    files = [path.parent / name for name in names]
+    if not files:
+        raise DataError("a list of images names at least one", f"none in {path}")
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise DataError(
+            f"the files that {path} names exist",
+            f"{len(missing)} of {len(files)} missing: {_first_few(missing)}",
+            "paths in a list are relative to the folder of the list",
+        )
+    return files
+
+
+def _first_few(items: Iterable[str], count: int = 5) -> str:
+    items = list(items)
+    more = f"; and {len(items) - count} more" if len(items) > count else ""
+    return "; ".join(items[:count]) + more
+
+
+def _file_sha256(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,103 @@
+"""Photographs as arrays: 8-bit RGB, whatever the file holds."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from rdc.errors import DataError
+
+# What Pillow is known to raise on damaged files and on sizes over its limit.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+# Complete files of these formats end with a marker.
+_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+_TAIL_BYTES = 64
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decodes an image file to u8[H,W,3].
+
+    The EXIF orientation is applied, grey becomes three equal channels, transparency
+    is composited on white, and of several frames the first is taken. Colour profiles
+    are ignored: samples are taken as they are stored.
+
+    Raises:
+      DataError: missing, empty, truncated, not an image, over 8 bits per channel, or
+        over 178 megapixels (Pillow's limit).
+    """
+    with _opened(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in _ALPHA_MODES or "transparency" in upright.info:
+            upright = upright.convert("RGBA")
+            white = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(white, upright)
+        return np.array(upright.convert("RGB"))
+
+
+def checked_side_px(path: Path) -> int:
+    """The shorter side, in pixels, of a file that is complete, at the least cost.
+
+    Reads the header and the end of the file, and decodes it only where these cannot
+    tell whether it was cut. Damage amid a file shows in `read_image` alone.
+
+    Raises:
+      DataError: as `read_image`.
+    """
+    with _opened(path) as image:
+        marker = _END_MARKERS.get(image.format or "")
+        if marker is None or marker not in _tail(path):
+            image.load()
+        return min(image.size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            # Pillow drops the low byte of 16-bit RGB without a word; the raw mode of
+            # the tiles still tells.
+            if image.mode[0] in "IF" or ";16" in str(image.tile):
+                raise DataError(
+                    "images have 8 bits per channel",
+                    f"more in {path}",
+                    "convert it to 8 bits first",
+                )
+            yield image
+    except DataError:
+        raise
+    except _DECODER_ERRORS as error:
+        raise _unreadable(Path(path), error) from error
+
+
+def _tail(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL_BYTES))
+        return file.read()
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if not path.exists():
+        return DataError("image files exist", f"no {path}", "check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        return DataError(
+            "image files hold an image", f"0 bytes in {path}", "remove the file"
+        )
+    return DataError(
+        "image files can be decoded",
+        f"{path} ({str(error).splitlines()[0]})",
+        "remove the file or replace it with a whole copy",
+    )

@@ -1,0 +1,65 @@
+"""The learned density of z, or of y where there is no hyper-transform."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import numpy as np
+from flax import nnx
+
+from rdc.layers import ParameterFactory
+from rdc.ops.factorized_density import cumulative_logits, interval_bits
+
+FILTERS = (3, 3)
+INITIAL_SCALE = 10.0
+
+
+class FactorizedPrior(nnx.Module):
+    """Deep factorised density with filters (3, 3), one per channel.
+
+    Balle et al. 2018, appendix 6.1, in the form of TensorFlow Compression's
+    `DeepFactorized`. Symbols are plain integers: no learned offset.
+    """
+
+    def __init__(self, parameters: ParameterFactory, channels: int):
+        self.channels = channels
+        widths = (1, *FILTERS, 1)
+        scale = INITIAL_SCALE ** (1 / (len(widths) - 1))
+        matrices, biases, factors = [], [], []
+        for i, (fan_in, fan_out) in enumerate(
+            zip(widths[:-1], widths[1:], strict=True)
+        ):
+            start = math.log(math.expm1(1 / scale / fan_out))
+            matrices.append(parameters.constant(start, (channels, fan_in, fan_out)))
+            # fan_in 12 gives U(-1/2, 1/2), which spreads the steps of the sigmoids.
+            biases.append(parameters.weights((channels, fan_out), fan_in=12.0))
+            if i < len(FILTERS):
+                factors.append(parameters.constant(0.0, (channels, fan_out)))
+        self.matrices = nnx.List(matrices)
+        self.biases = nnx.List(biases)
+        self.factors = nnx.List(factors)
+
+    def bits(self, x: jax.Array) -> jax.Array:
+        """-log2 of the mass of [x - 1/2, x + 1/2], f32[..., C] like x."""
+        return interval_bits(self._logits(x - 0.5), self._logits(x + 0.5))
+
+    def masses(self, limit: int) -> np.ndarray:
+        """Probabilities of the integers -limit..limit, f64[C, 2 limit + 1]."""
+        edges = np.arange(-limit, limit + 2) - 0.5
+        logits = np.asarray(
+            self._logits(np.broadcast_to(edges[:, None], (edges.size, self.channels))),
+            np.float64,
+        ).T
+        sign = np.where(logits[:, :-1] + logits[:, 1:] > 0, -1.0, 1.0)
+        sigmoids = [1 / (1 + np.exp(-sign * edge)) for edge in
+                    (logits[:, :-1], logits[:, 1:])]
+        return np.abs(sigmoids[1] - sigmoids[0])
+
+    def _logits(self, x: jax.Array) -> jax.Array:
+        return cumulative_logits(
+            x,
+            [m[...] for m in self.matrices],
+            [b[...] for b in self.biases],
+            [f[...] for f in self.factors],
+        )

@@ -1,0 +1,79 @@
+"""Rate and distortion of a trained model on images, from real bytes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from rdc import metrics
+from rdc.codec import Codec
+from rdc.data.image_sets import list_images
+from rdc.data.images import read_image
+from rdc.errors import DataError
+from rdc.jobs import EvaluateJob, Request
+
+_log = logging.getLogger(__name__)
+
+
+class LatentMismatchError(Exception):
+    """A bitstream decoded to other latents than were encoded: a defect."""
+
+
+def evaluate(job: EvaluateJob, request: Request) -> dict[str, Any]:
+    """Encodes and decodes every image of the set through the codec.
+
+    An unreadable image is named and skipped.
+
+    Returns:
+      The `result` of the record; see docs/records.md.
+
+    Raises:
+      DataError: no image of the set can be read.
+      LatentMismatchError: some bytes decoded to other latents.
+    """
+    assert request.images is not None
+    assert request.model_dir is not None
+    codec = Codec.load(request.model_dir)
+    rows, skipped = [], []
+    for path in list_images(request.images):
+        try:
+            x = read_image(path)
+        except DataError as error:
+            _log.warning("skipped: %s", error)
+            skipped.append(path.name)
+            continue
+        rows.append({"image": path.name, **evaluate_image(codec, x, job.lmbda)})
+        _log.info("%s %.4f bpp %.2f dB", path.name, rows[-1]["bpp_coded"],
+                  rows[-1]["psnr_db"])
+    if not rows:
+        raise DataError(
+            "an evaluation set holds readable images", f"none in {request.images}"
+        )
+    return {
+        "run_id": job.run_id,
+        "dataset": job.dataset,
+        "images": rows,
+        "skipped_images": skipped,
+    }
+
+
+def evaluate_image(codec: Codec, x: Any, lmbda: float) -> dict[str, Any]:
+    """One row of the table `rate_distortion`, u8[H,W,3] -> columns."""
+    encoded = codec.encode(x)
+    decoded = codec.decode(encoded.data)
+    if (decoded.y_hat != encoded.y_hat).any():
+        raise LatentMismatchError("the decoder's y_hat differs from the encoder's")
+    pixels = x.shape[0] * x.shape[1]
+    bpp_coded = 8 * len(encoded.data) / pixels
+    mse_255 = metrics.mse_255(x, decoded.x_hat)
+    return {
+        "height_px": x.shape[0],
+        "width_px": x.shape[1],
+        "bytes": len(encoded.data),
+        "bpp_estimated": encoded.bits_estimated / pixels,
+        "bpp_coded": bpp_coded,
+        "psnr_db": metrics.psnr_db(x, decoded.x_hat),
+        "ms_ssim": metrics.ms_ssim(x, decoded.x_hat),
+        "mse_255": mse_255,
+        "rd_loss": metrics.rd_loss(bpp_coded, mse_255, lmbda),
+    }

@@ -1,0 +1,22 @@
+"""Layers that components are composed of: thin NNX shells over `rdc.ops`."""
+
+from rdc.layers.convolution import Conv, Gdn, UpConv
+from rdc.layers.network import Branches, Network, Relu
+from rdc.layers.parameters import ParameterFactory
+from rdc.layers.residual import AttentionBlock, ResidualBlock
+from rdc.layers.swin import PatchMerging, PatchSplitting, SwinStage
+
+__all__ = [
+    "AttentionBlock",
+    "Branches",
+    "Conv",
+    "Gdn",
+    "Network",
+    "ParameterFactory",
+    "PatchMerging",
+    "PatchSplitting",
+    "Relu",
+    "ResidualBlock",
+    "SwinStage",
+    "UpConv",
+]

@@ -1,0 +1,110 @@
+"""Distortion of 8-bit images, and the loss that weighs it against the rate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+MS_SSIM_MIN_SIDE_PX = 161  # five scales of an 11-tap window: 10 * 2^4 + 1
+
+_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_WINDOW_TAPS = 11
+_WINDOW_SIGMA = 1.5
+_LUMINANCE_CONSTANT = (0.01 * 255) ** 2
+_CONTRAST_CONSTANT = (0.03 * 255) ** 2
+
+
+def mse_255(x: np.ndarray, x_hat: np.ndarray) -> float:
+    """Mean squared error of u8[H,W,3] images, over pixels and channels."""
+    _check_pair(x, x_hat)
+    difference = x.astype(np.int32) - x_hat.astype(np.int32)
+    return float(np.mean(np.square(difference), dtype=np.float64))
+
+
+def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
+    """PSNR of u8[H,W,3] images in dB; infinite where they are equal.
+
+    Of a set of images, the field reports the mean of these values, not the PSNR of
+    the mean error.
+    """
+    error = mse_255(x, x_hat)
+    return 10 * math.log10(255**2 / error) if error > 0 else math.inf
+
+
+def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float | None:
+    """Multi-scale structural similarity of u8[H,W,3] images, at most 1.
+
+    Wang et al. 2003: five scales, 11-tap Gaussian window of sigma 1.5 at valid
+    positions, 2 x 2 means between scales. As usual in this field, it is taken per RGB
+    channel and averaged, negative contrasts count as zero, and odd sizes repeat their
+    last row or column before they are halved (the convention of TensorFlow).
+
+    Returns:
+      None for images with a side under 161 pixels, which have no fifth scale.
+    """
+    _check_pair(x, x_hat)
+    if min(x.shape[:2]) < MS_SSIM_MIN_SIDE_PX:
+        return None
+    x, x_hat = x.astype(np.float64), x_hat.astype(np.float64)
+    similarity = np.ones(x.shape[-1])
+    for scale, weight in enumerate(_MS_SSIM_WEIGHTS):
+        if scale > 0:
+            x, x_hat = _halve(x), _halve(x_hat)
+        luminance, contrast = _ssim_maps(x, x_hat)
+        last = scale == len(_MS_SSIM_WEIGHTS) - 1
+        term = luminance * contrast if last else contrast
+        mean = term.mean(axis=(0, 1), dtype=np.float64)
+        similarity *= np.maximum(mean, 0) ** weight
+    return float(similarity.mean())
+
+
+def ms_ssim_db(value: float) -> float:
+    """-10 log10(1 - MS-SSIM), the scale on which curves are drawn."""
+    return -10 * math.log10(1 - value) if value < 1 else math.inf
+
+
+def rd_loss(bpp: float, mse_255: float, lmbda: float) -> float:
+    """bpp + lmbda * mse_255; lmbda refers to errors on the 0-255 scale."""
+    return bpp + lmbda * mse_255
+
+
+def _ssim_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance and contrast-structure maps at valid window positions."""
+    mean_x, mean_y = _window_mean(x), _window_mean(y)
+    product = mean_x * mean_y
+    squares = mean_x**2 + mean_y**2
+    covariance = _window_mean(x * y) - product
+    variances = _window_mean(x * x + y * y) - squares
+    luminance = (2 * product + _LUMINANCE_CONSTANT) / (squares + _LUMINANCE_CONSTANT)
+    contrast = (2 * covariance + _CONTRAST_CONSTANT) / (variances + _CONTRAST_CONSTANT)
+    return luminance, contrast
+
+
+def _window_mean(image: np.ndarray) -> np.ndarray:
+    margin = _WINDOW_TAPS // 2
+    positions = np.arange(_WINDOW_TAPS) - margin
+    window = np.exp(-0.5 * (positions / _WINDOW_SIGMA) ** 2)
+    window /= window.sum()
+    rows = ndimage.correlate1d(image, window, axis=0)[margin:-margin]
+    return ndimage.correlate1d(rows, window, axis=1)[:, margin:-margin]
+
+
+def _halve(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return 0.25 * (
+        image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]
+    )
+
+
+def _check_pair(x: np.ndarray, x_hat: np.ndarray) -> None:
+    if x.shape != x_hat.shape or x.ndim != 3:
+        raise ValueError(
+            f"metrics compare images [H,W,C] of one shape: {x.shape}, {x_hat.shape}"
+        )
+    if x.dtype != np.uint8 or x_hat.dtype != np.uint8:
+        raise ValueError(
+            f"metrics compare images of 8 bits: {x.dtype} and {x_hat.dtype}"
+        )

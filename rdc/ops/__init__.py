@@ -1,0 +1,1 @@
+"""Numerics as pure functions: everything that modules are thin shells over."""

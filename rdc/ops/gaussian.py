@@ -1,0 +1,65 @@
+"""Bits of integers under a Gaussian convolved with a unit box."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rdc.ops.bounds import lower_bound, upper_bound
+
+NUM_SCALES = 64
+MIN_SCALE = 0.11
+MAX_SCALE = 256.0
+LIKELIHOOD_BOUND = 1e-9
+
+_LOG_MIN = math.log(MIN_SCALE)
+_LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
+
+# The index of scale 1. Networks put out the distance to it, so that a network of
+# zeros codes with unit scales rather than with the narrowest ones.
+UNIT_SCALE_INDEX = -_LOG_MIN / _LOG_STEP
+
+
+def scale_index_from_output(output: jax.Array) -> jax.Array:
+    """Network output -> `scale_index` in [0, 63], continuous.
+
+    `scale_index` is an index into the log-spaced scales, not a scale; the codec
+    rounds it to a table.
+    """
+    index = output.astype(jnp.float32) + UNIT_SCALE_INDEX
+    return upper_bound(lower_bound(index, 0.0), NUM_SCALES - 1.0)
+
+
+def scale_from_index(scale_index: jax.Array) -> jax.Array:
+    """exp-interpolates between 0.11 (index 0) and 256 (index 63)."""
+    return jnp.exp(_LOG_MIN + _LOG_STEP * scale_index)
+
+
+def gaussian_bits(centred: jax.Array, scale_index: jax.Array) -> jax.Array:
+    """-log2 of the mass of [centred - 1/2, centred + 1/2] under N(0, scale^2).
+
+    Args:
+      centred: f32[...], value minus mean; noisy in training, an integer in coding.
+      scale_index: f32[...], in [0, 63].
+
+    Returns:
+      f32[...] bits, at most -log2(1e-9).
+    """
+    scale = scale_from_index(scale_index)
+    # Folded to the left tail, where the complementary error function keeps its
+    # precision: both limits are then at most 1/2.
+    distance = jnp.abs(centred.astype(jnp.float32))
+    upper = _standard_normal_cdf((0.5 - distance) / scale)
+    lower = _standard_normal_cdf((-0.5 - distance) / scale)
+    return bits_of_likelihood(upper - lower)
+
+
+def bits_of_likelihood(likelihood: jax.Array) -> jax.Array:
+    """-log2 with the floor of 1e-9."""
+    return -jnp.log2(lower_bound(likelihood, LIKELIHOOD_BOUND))
+
+
+def _standard_normal_cdf(x: jax.Array) -> jax.Array:
+    return 0.5 * jax.lax.erfc(-(2**-0.5) * x)

@@ -1,0 +1,1 @@
+"""Training: input pipeline, step, checkpoints, loop."""

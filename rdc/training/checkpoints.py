@@ -1,0 +1,105 @@
+"""Checkpoints of a training: atomic, the last ones kept, newest readable wins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from rdc.files import storage_error
+from rdc.training.step import TrainState
+
+KEPT = 2
+_log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one attempt in `folder`, and where earlier ones lie.
+
+    Args:
+      folder: this attempt's; created when the first checkpoint is written.
+      earlier: checkpoint folders of earlier attempts, newest last.
+      run_id: written into every checkpoint; another run's is never restored.
+    """
+
+    def __init__(self, folder: Path, earlier: Sequence[Path], run_id: str):
+        self._folder, self._earlier, self._run_id = folder, list(earlier), run_id
+        self._writer: ocp.CheckpointManager | None = None
+
+    def save(self, state: TrainState, progress: dict[str, Any]) -> None:
+        """Writes `state` and the JSON-able `progress` under the state's step.
+
+        Raises:
+          DiskFullError: no space left; earlier checkpoints are intact.
+        """
+        if self._writer is None:
+            self._writer = _manager(self._folder, create=True)
+        step = int(state.step)
+        if step in self._writer.all_steps():
+            return
+        try:
+            self._writer.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(_as_dict(state)),
+                    progress=ocp.args.JsonSave({**progress, "run_id": self._run_id}),
+                ),
+            )
+            self._writer.wait_until_finished()
+        except OSError as error:
+            raise storage_error(error, self._folder / str(step)) from error
+        except ValueError as error:
+            # Orbax's storage layer reports a full disk with its own text.
+            if "No space left" in str(error):
+                full = OSError(28, "No space left on device")
+                raise storage_error(full, self._folder / str(step)) from error
+            raise
+
+    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest readable checkpoint of this run, or None.
+
+        One that cannot be read (cut, of another run) is named in the log, and the one
+        before it is tried.
+        """
+        found = []
+        for folder in [*self._earlier, self._folder]:
+            if folder.is_dir():
+                manager = _manager(folder, create=False)
+                found += [(step, folder, manager) for step in manager.all_steps()]
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, _as_dict(like))
+        for step, folder, manager in sorted(found, key=lambda f: f[0], reverse=True):
+            try:
+                restored = manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(shapes),
+                        progress=ocp.args.JsonRestore(),
+                    ),
+                )
+            except (ValueError, OSError, KeyError, TypeError) as error:
+                first_line = (str(error).splitlines() or [""])[0]
+                _log.warning("checkpoint %s/%s skipped: %s", folder, step, first_line)
+                continue
+            progress = dict(restored.progress)
+            if progress.pop("run_id") != self._run_id:
+                _log.warning("checkpoint %s/%s skipped: another run's", folder, step)
+                continue
+            return TrainState(**restored.state), progress
+        return None
+
+
+def _manager(folder: Path, create: bool) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(
+        folder.absolute(),
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT, create=create, enable_async_checkpointing=False
+        ),
+    )
+
+
+def _as_dict(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params, "optimizer": state.optimizer, "step": state.step}

@@ -1,0 +1,90 @@
+"""Small architectures that cover the registry, for tests that build and train."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from rdc.registry import REGISTRY, parse_architecture
+from rdc.specs.components import ArchitectureSpec
+
+# Small sizes of every registered component: a new component adds its line, and all
+# law tests then run on it (`test_registry.py` fails where one is missing).
+SMALL: dict[str, dict[str, dict]] = {
+    "transform": {
+        "conv": {"channels": [12, 16, 8], "latent_channels": 24},
+        "elic": {"channels": [8, 12, 16], "latent_channels": 24, "residual_blocks": 1},
+        "swint": {
+            "widths": [8, 16, 8, 24],
+            "depths": [2, 1, 1, 2],
+            "window": 4,
+            "head_dim": 8,
+        },
+    },
+    "entropy_model": {
+        "factorized": {},
+        "scale_hyperprior": {},
+        "mean_scale_hyperprior": {},
+        "charm2020": {
+            "num_slices": 4,
+            "max_support_slices": 2,
+            "slice_channels": [10, 8],
+            "kernels": [3, 3, 3],
+        },
+        "charm": {
+            "num_slices": 4,
+            "max_support_slices": 2,
+            "slice_channels": [10, 8],
+            "projection_channels": 6,
+            "projection_kernel": 1,
+        },
+    },
+    "hyper_transform": {
+        "conv": {"analysis_channels": [8, 12, 10], "synthesis_channels": [10, 14]},
+        "swint": {"widths": [8, 16], "depths": [2, 1], "window": 4, "head_dim": 8},
+    },
+}
+
+
+def small(
+    transform: str, entropy_model: str, hyper_transform: str | None
+) -> ArchitectureSpec:
+    """The small architecture of these components."""
+    names = {
+        "transform": transform,
+        "entropy_model": entropy_model,
+        "hyper_transform": hyper_transform,
+    }
+    return parse_architecture(
+        {
+            kind: {"name": name, **SMALL[kind][name]}
+            for kind, name in names.items()
+            if name is not None
+        }
+    )
+
+
+def _all() -> dict[str, ArchitectureSpec]:
+    architectures = {}
+    for transform, model in product(
+        REGISTRY["transform"], REGISTRY["entropy_model"]
+    ):
+        uses_hyper = REGISTRY["entropy_model"][model].uses_hyper_transform
+        hypers = REGISTRY["hyper_transform"] if uses_hyper else [None]
+        for hyper in hypers:
+            architecture = small(transform, model, hyper)
+            architectures[f"{transform}-{model}-{hyper}"] = architecture
+    return architectures
+
+
+ALL: dict[str, ArchitectureSpec] = _all()
+# Every component at least once, for laws that cost a compilation each.
+COVERING: dict[str, ArchitectureSpec] = {
+    name: ALL[name]
+    for name in (
+        "conv-factorized-None",
+        "conv-scale_hyperprior-conv",
+        "elic-mean_scale_hyperprior-conv",
+        "elic-charm-swint",
+        "swint-charm2020-conv",
+    )
+}

@@ -1,0 +1,177 @@
+"""Pure numerics against their definitions."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from rdc.ops.bounds import lower_bound, upper_bound
+from rdc.ops.convolution import convolve, depth_to_space, space_to_depth, upsample
+from rdc.ops.gaussian import (
+    MAX_SCALE,
+    MIN_SCALE,
+    UNIT_SCALE_INDEX,
+    gaussian_bits,
+    scale_from_index,
+    scale_index_from_output,
+)
+from rdc.ops.gdn import gdn, nonnegative, stored_nonnegative
+from rdc.ops.quantization import ste_round, ste_round_offset
+from rdc.ops.windows import merge, partition, region_ids
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(("x", "gradient", "passes"), [
+    (2.0, 1.0, True),  # inside
+    (0.5, -1.0, True),  # below, and descent raises it
+    (0.5, 1.0, False),  # below, and descent would lower it further
+])
+def test_lower_bound_gradient(x: float, gradient: float, passes: bool) -> None:
+    value, pull_back = jax.vjp(lambda x: lower_bound(x, 1.0), jnp.asarray(x))
+    assert value == max(x, 1.0)
+    assert pull_back(jnp.asarray(gradient))[0] == (gradient if passes else 0.0)
+
+
+@pytest.mark.parametrize(("x", "gradient", "passes"), [
+    (0.5, 1.0, True),
+    (2.0, 1.0, True),
+    (2.0, -1.0, False),
+])
+def test_upper_bound_gradient(x: float, gradient: float, passes: bool) -> None:
+    value, pull_back = jax.vjp(lambda x: upper_bound(x, 1.0), jnp.asarray(x))
+    assert value == min(x, 1.0)
+    assert pull_back(jnp.asarray(gradient))[0] == (gradient if passes else 0.0)
+
+
+def test_straight_through_rounding() -> None:
+    x = jnp.asarray([0.4, 1.6, -0.7])
+    assert jnp.array_equal(ste_round(x), jnp.round(x))
+    shifted = ste_round_offset(x, jnp.asarray(0.3))
+    np.testing.assert_allclose(shifted, np.round(x - 0.3) + 0.3, rtol=1e-6)
+    assert jnp.array_equal(jax.grad(lambda x: jnp.sum(ste_round(x)))(x), jnp.ones(3))
+
+
+def test_gaussian_bits_against_scipy() -> None:
+    values = RANDOM.normal(0, 3, 500)
+    index = RANDOM.uniform(0, 63, 500)
+    scale = np.asarray(scale_from_index(jnp.asarray(index)), np.float64)
+    distance = np.abs(values)
+    mass = stats.norm.cdf((0.5 - distance) / scale) - stats.norm.cdf(
+        (-0.5 - distance) / scale
+    )
+    expected = -np.log2(np.maximum(mass, 1e-9))
+    bits = gaussian_bits(jnp.asarray(values), jnp.asarray(index))
+    np.testing.assert_allclose(bits, expected, rtol=2e-4, atol=1e-5)
+
+
+def test_scales_span_the_published_range() -> None:
+    ends = scale_from_index(jnp.asarray([0.0, 63.0, UNIT_SCALE_INDEX]))
+    np.testing.assert_allclose(ends, [MIN_SCALE, MAX_SCALE, 1.0], rtol=1e-5)
+    index = scale_index_from_output(jnp.asarray([-1e3, 0.0, 1e3]))
+    np.testing.assert_allclose(index, [0.0, UNIT_SCALE_INDEX, 63.0], rtol=1e-6)
+
+
+def test_bits_stay_finite_and_keep_a_gradient_in_the_far_tail() -> None:
+    def bits(x):
+        return gaussian_bits(x, jnp.asarray(0.0))
+
+    value, gradient = jax.value_and_grad(bits)(jnp.asarray(0.9))
+    assert 12 < value < 14  # 3.6 standard deviations
+    assert gradient > 0
+    assert bits(jnp.asarray(1e6)) == pytest.approx(-np.log2(1e-9), rel=1e-5)
+
+
+@pytest.mark.parametrize("k", [3, 5, 7])
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (6, 5)])
+def test_upsampling_is_its_definition(k: int, size: tuple[int, int]) -> None:
+    """out[o] = sum_i x[i] kernel[o - 2 i + pad] along both axes, in both forms."""
+    height, width = size
+    x = RANDOM.normal(size=(2, height, width, 3)).astype(np.float32)
+    kernel = RANDOM.normal(size=(k, k, 3, 4)).astype(np.float32)
+    pad = (k - 1) // 2
+    expected = np.zeros((2, 2 * height, 2 * width, 4))
+    for i, j, a, b in np.ndindex(height, width, k, k):
+        row, column = 2 * i + a - pad, 2 * j + b - pad
+        if 0 <= row < 2 * height and 0 <= column < 2 * width:
+            expected[:, row, column] += x[:, i, j] @ kernel[a, b]
+    for form in ("phases", "dilated"):
+        np.testing.assert_allclose(
+            upsample(x, kernel, form), expected, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_strided_convolution_is_centred_on_even_positions() -> None:
+    x = np.zeros((1, 8, 8, 1), np.float32)
+    x[0, 4, 2] = 1
+    kernel = np.zeros((5, 5, 1, 1), np.float32)
+    kernel[2, 2] = 1  # the identity
+    out = np.asarray(convolve(x, kernel, stride=2))[0, :, :, 0]
+    assert out.shape == (4, 4)
+    assert out[2, 1] == 1
+    assert out.sum() == 1
+
+
+def test_space_to_depth_and_back() -> None:
+    x = RANDOM.normal(size=(2, 4, 6, 3)).astype(np.float32)
+    packed = space_to_depth(x)
+    assert packed.shape == (2, 2, 3, 12)
+    np.testing.assert_array_equal(depth_to_space(packed), x)
+
+
+@pytest.mark.parametrize("form", ["simplified", "original"])
+def test_gdn_and_its_inverse(form: str) -> None:
+    x = RANDOM.normal(size=(1, 2, 2, 3)).astype(np.float32)
+    beta = np.array([1.0, 0.5, 2.0], np.float32)
+    gamma = RANDOM.uniform(0, 0.2, (3, 3)).astype(np.float32)
+    if form == "simplified":
+        norm = beta + np.abs(x) @ gamma
+    else:
+        norm = np.sqrt(beta + x**2 @ gamma)
+    np.testing.assert_allclose(gdn(x, beta, gamma, False, form), x / norm, rtol=1e-5)
+    np.testing.assert_allclose(gdn(x, beta, gamma, True, form), x * norm, rtol=1e-5)
+
+
+def test_nonnegative_parameters() -> None:
+    for value in (0.0, 0.1, 1.0):
+        stored = jnp.asarray(stored_nonnegative(value))
+        assert nonnegative(stored) == pytest.approx(value, abs=1e-7)
+    assert nonnegative(jnp.asarray(-3.0), 1e-6) == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_windows_round_trip() -> None:
+    x = RANDOM.normal(size=(2, 8, 12, 3)).astype(np.float32)
+    np.testing.assert_array_equal(merge(partition(x, 4), 8, 12, 4), x)
+
+
+def test_regions_of_shifted_and_padded_windows() -> None:
+    assert region_ids(8, 8, 4, shifted=False) is None
+    assert region_ids(4, 4, 4, shifted=True) is None  # one window is never shifted
+    padded = region_ids(5, 4, 4, shifted=False)
+    assert padded.shape == (2, 16)
+    assert len(set(padded[0])) == 1
+    assert len(set(padded[1])) == 2  # the image's row, and padding
+    shifted = region_ids(8, 8, 4, shifted=True)
+    assert [len(set(window)) for window in shifted] == [1, 2, 2, 4]
+
+
+def test_padding_of_windows_does_not_leak_into_the_image() -> None:
+    """A map that fills its window equals itself computed inside masked padding."""
+    from rdc.layers import ParameterFactory
+    from rdc.layers.swin import WindowAttention
+
+    # 6 positions in windows of 4: padded to 8. The first window is whole, so its
+    # result must not depend on what lies in the second one or on its padding.
+    attention = WindowAttention(ParameterFactory(0), 8, 4, 4, shifted=False)
+    x = RANDOM.normal(size=(1, 6, 6, 8)).astype(np.float32)
+    changed = x.copy()
+    changed[:, 4:] = 0
+    a, b = attention(x), attention(changed)
+    np.testing.assert_allclose(a[:, :4], b[:, :4], rtol=1e-5, atol=1e-6)
+    # The last row attends itself alone; were the padding's zeros visible, the
+    # softmax would be diluted. A 2-row map in a window of its own shows it.
+    alone = attention(x[:, 4:, :4])
+    np.testing.assert_allclose(a[:, 4:, :4], alone, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,200 @@
+"""Laws that every registered component inherits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from rdc.architectures import build
+from rdc.model import decode_slices
+from rdc.ops.gaussian import gaussian_bits
+from rdc.ops.quantization import ste_round
+from rdc.registry import REGISTRY, parse_architecture
+from rdc.specs.components import ArchitectureSpec
+from rdc.training.step import rd_loss
+from tests.architectures import ALL, COVERING, SMALL
+
+covering = pytest.mark.parametrize("spec", COVERING.values(), ids=COVERING)
+everything = pytest.mark.parametrize("spec", ALL.values(), ids=ALL)
+
+# Another valid value for every field of every component.
+OTHER_VALUES: dict[tuple[str, str], object] = {
+    ("conv", "channels"): [12, 16, 10],
+    ("conv", "latent_channels"): 28,
+    ("conv", "kernel"): 3,
+    ("conv", "gdn_form"): "original",
+    ("elic", "channels"): [8, 14, 16],
+    ("elic", "latent_channels"): 28,
+    ("elic", "residual_blocks"): 2,
+    ("swint", "widths"): [8, 16, 16, 24],
+    ("swint", "depths"): [1, 1, 1, 2],
+    ("swint", "window"): 2,
+    ("swint", "head_dim"): 4,
+    ("charm", "num_slices"): 6,
+    ("charm", "max_support_slices"): 1,
+    ("charm", "slice_channels"): [10, 9],
+    ("charm", "kernels"): [3, 1, 3],
+    ("charm", "projection_channels"): 5,
+    ("charm", "projection_kernel"): 3,
+    ("charm2020", "num_slices"): 6,
+    ("charm2020", "max_support_slices"): 1,
+    ("charm2020", "slice_channels"): [10, 9],
+    ("charm2020", "kernels"): [3, 1, 3],
+    ("hyper conv", "analysis_channels"): [8, 12, 11],
+    ("hyper conv", "synthesis_channels"): [10, 12],
+    ("hyper conv", "synthesis_branches"): 2,
+    ("hyper swint", "widths"): [8, 8],
+    ("hyper swint", "depths"): [1, 1],
+    ("hyper swint", "window"): 2,
+    ("hyper swint", "head_dim"): 4,
+}
+
+
+def fields() -> list[tuple[str, str, str]]:
+    return [
+        (kind, name, field.name)
+        for kind, table in REGISTRY.items()
+        for name, component in table.items()
+        for field in dataclasses.fields(component)
+    ]
+
+
+def images(size: int = 64, batch: int = 1) -> np.ndarray:
+    return np.random.default_rng(0).random((batch, size, size, 3), np.float32)
+
+
+def test_every_component_has_small_sizes() -> None:
+    assert {kind: set(table) for kind, table in SMALL.items()} == {
+        kind: set(table) for kind, table in REGISTRY.items()
+    }
+
+
+@everything
+def test_shapes(spec: ArchitectureSpec) -> None:
+    model = build(spec, seed=None)
+    graph, state = nnx.split(model)
+    x = jax.ShapeDtypeStruct((2, 64, 192, 3), np.float32)
+
+    def forward(state, x):
+        model = nnx.merge(graph, state)
+        return model.analysis_transform(x), model(x, jax.random.key(0))
+
+    y, output = jax.eval_shape(forward, state, x)
+    assert y.shape == (2, 4, 12, spec.transform.latent_channels)
+    assert output.x_hat.shape == x.shape
+    assert output.bits_y.shape == output.bits_z.shape == (2,)
+
+
+@pytest.mark.parametrize(("kind", "name", "field"), fields())
+def test_every_field_changes_the_model(kind: str, name: str, field: str) -> None:
+    key = f"hyper {name}" if kind == "hyper_transform" else name
+    base = next(
+        spec for spec in ALL.values() if getattr(spec, kind) and
+        getattr(spec, kind).name == name
+    ).to_dict()
+    other = {**base, kind: {**base[kind], field: OTHER_VALUES[key, field]}}
+    models = [build(parse_architecture(values), seed=0) for values in (base, other)]
+    states = [jax.tree.map(jnp.shape, nnx.state(model)) for model in models]
+    if states[0] != states[1]:
+        return
+    # Same weights: then the computation must differ.
+    x = images()
+    outputs = [model(x, jax.random.key(0)) for model in models]
+    differences = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), *outputs)
+    assert max(jax.tree.leaves(differences)) > 1e-6
+
+
+@everything
+def test_slices_depend_on_their_support_alone(spec: ArchitectureSpec) -> None:
+    model = build(spec, seed=0)
+    if model.hyper_synthesis is None:
+        return
+    latent = spec.transform.latent_channels
+    random = np.random.default_rng(0)
+    features = random.normal(
+        size=(1, 4, 4, spec.entropy_model.hyper_features(latent))
+    ).astype(np.float32)
+    y_slices = jnp.asarray(
+        random.normal(size=(len(model.slices), 1, 4, 4, latent // len(model.slices))),
+        jnp.float32,
+    )
+
+    def summaries(y_slices):
+        sums = []
+
+        def given(i, mean, scale_index):
+            sums.append(jnp.sum(mean) + jnp.sum(scale_index))
+            return y_slices[i]
+
+        decode_slices(tuple(model.slices), features, given)
+        return jnp.stack(sums)
+
+    jacobian = jax.jacobian(summaries)(y_slices)
+    influence = np.abs(jacobian).max(axis=(2, 3, 4, 5))  # [of slice, on slice]
+    for i, slice_model in enumerate(model.slices):
+        support = min(i, slice_model.max_support_slices)
+        assert (influence[i, :support] > 0).all()
+        assert (influence[i, support:] == 0).all()
+
+
+@covering
+def test_gradients_reach_every_parameter(spec: ArchitectureSpec) -> None:
+    model = build(spec, seed=0)
+    graph, state = nnx.split(model)
+    # Strong enough that z does not round to zero, which would hide its readers.
+    # Large enough that attention over z has more than one position to choose from.
+    x = 100 * images(256)
+
+    @jax.jit
+    def gradient(state):
+        def loss(state):
+            return rd_loss(nnx.merge(graph, state), x, jax.random.key(0), 0.1)
+
+        return jax.grad(loss, has_aux=True)(state)[0]
+
+    for path, leaf in jax.tree.leaves_with_path(gradient(state)):
+        assert float(jnp.abs(leaf).max()) > 0, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("name", REGISTRY["entropy_model"])
+def test_a_constant_latent_costs_nothing(name: str) -> None:
+    """Fitted to y = 0 everywhere, the rate of every entropy model goes to zero."""
+    spec = next(s for s in ALL.values() if s.entropy_model.name == name)
+    graph, state = nnx.split(build(spec, seed=0))
+    y = jnp.zeros((1, 4, 4, spec.transform.latent_channels))
+    optimiser = optax.adam(3e-2)
+
+    def bits_per_latent(state):
+        model = nnx.merge(graph, state)
+        if model.hyper_synthesis is None:
+            return jnp.mean(model.prior.bits(y))
+        z = jnp.round(model.hyperlatents(y))
+        bits = [jnp.sum(model.prior.bits(z))]
+
+        def rounded(i, mean, scale_index):
+            symbols = ste_round(model.split(y)[i] - mean)
+            bits.append(jnp.sum(gaussian_bits(symbols, scale_index)))
+            return symbols + mean
+
+        decode_slices(tuple(model.slices), model.hyper_synthesis(z), rounded)
+        return sum(bits) / y.size
+
+    @jax.jit
+    def step(state, moments):
+        value, gradient = jax.value_and_grad(bits_per_latent)(state)
+        updates, moments = optimiser.update(gradient, moments)
+        return optax.apply_updates(state, updates), moments, value
+
+    moments = optimiser.init(state)
+    values = []
+    for _ in range(800):
+        state, moments, value = step(state, moments)
+        values.append(float(value))
+    assert values[0] > 0.5
+    assert min(values[-20:]) < 0.02

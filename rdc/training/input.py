@@ -54,30 +54,44 @@ class ImageSource:
         raise DataError("training images can be decoded", "none of them can")
 
 
-def random_crop(
-    image: np.ndarray, random: np.random.Generator, crop_px: int
-) -> np.ndarray:
-    """A square crop, u8[crop_px, crop_px, 3]."""
-    top = random.integers(0, image.shape[0] - crop_px + 1)
-    left = random.integers(0, image.shape[1] - crop_px + 1)
-    return image[top : top + crop_px, left : left + crop_px]
+class CropSource:
+    """Sample n of a training, u8[crop_px,crop_px,3], for n in 0..samples-1.
+
+    Every image once per epoch, in an order drawn anew for each; crops are uniform.
+    Sample n is a function of `seed` and n alone. (Grain's own shuffle takes
+    milliseconds per sample on sets of a few images.)
+    """
+
+    def __init__(self, images: ImageSource, crop_px: int, seed: int, samples: int):
+        self._images, self._crop_px, self._seed = images, crop_px, seed
+        self._samples = samples
+        self._order = functools.lru_cache(maxsize=2)(self._shuffled)
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __getitem__(self, sample: int) -> np.ndarray:
+        epoch, position = divmod(sample, len(self._images))
+        image = self._images[self._order(epoch)[position]]
+        random = np.random.default_rng((self._seed, 1, sample))
+        height, width = image.shape[:2]
+        top = random.integers(0, height - self._crop_px + 1)
+        left = random.integers(0, width - self._crop_px + 1)
+        return image[top : top + self._crop_px, left : left + self._crop_px]
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        random = np.random.default_rng((self._seed, 0, epoch))
+        return random.permutation(len(self._images))
 
 
 def training_batches(
-    paths: Sequence[Path], *, crop_px: int, batch_size: int, seed: int
+    paths: Sequence[Path], *, crop_px: int, batch_size: int, seed: int, steps: int
 ) -> grain.DatasetIterator:
-    """Endless batches u8[batch_size, crop_px, crop_px, 3].
+    """Endless batches u8[batch_size, crop_px, crop_px, 3], repeating after `steps`.
 
-    Sample n is a function of `seed` and n alone; the iterator's `get_state` and
-    `set_state` resume to the exact sample.
+    The iterator's `get_state` and `set_state` resume to the exact sample.
     """
-    dataset = (
-        grain.MapDataset.source(ImageSource(paths))
-        .seed(seed)
-        .shuffle()
-        .repeat()
-        .random_map(functools.partial(random_crop, crop_px=crop_px))
-        .batch(batch_size)
-    )
+    samples = CropSource(ImageSource(paths), crop_px, seed, steps * batch_size)
+    dataset = grain.MapDataset.source(samples).repeat().batch(batch_size)
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     return iter(dataset.to_iter_dataset(options))

@@ -74,7 +74,11 @@ def train(job: TrainJob, request: Request, folder: Path) -> Trained:
 
     def batches() -> Any:
         return training_batches(
-            paths, crop_px=spec.crop_px, batch_size=batch_size, seed=spec.seed
+            paths,
+            crop_px=spec.crop_px,
+            batch_size=batch_size,
+            seed=spec.seed,
+            steps=spec.steps,
         )
 
     checkpoints = Checkpoints(

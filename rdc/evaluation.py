@@ -72,7 +72,8 @@ def evaluate_image(codec: Codec, x: Any, lmbda: float) -> dict[str, Any]:
         "bytes": len(encoded.data),
         "bpp_estimated": encoded.bits_estimated / pixels,
         "bpp_coded": bpp_coded,
-        "psnr_db": metrics.psnr_db(x, decoded.x_hat),
+        # JSON has no infinity: a perfect image has no PSNR.
+        "psnr_db": metrics.psnr_db(x, decoded.x_hat) if mse_255 else None,
         "ms_ssim": metrics.ms_ssim(x, decoded.x_hat),
         "mse_255": mse_255,
         "rd_loss": metrics.rd_loss(bpp_coded, mse_255, lmbda),

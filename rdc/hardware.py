@@ -17,9 +17,11 @@ def describe() -> dict[str, Any]:
     same id, and its version stands beside each measurement.
     """
     import jax
+    from jax.extend import backend
+    import jax.extend
 
     devices = jax.local_devices()
-    backend = jax.extend.backend.get_backend()
+    client = backend.get_backend()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     identity = {
         "device_kind": devices[0].device_kind,
@@ -30,7 +32,7 @@ def describe() -> dict[str, Any]:
     return {
         "hardware_id": content_id("hardware", identity),
         **identity,
-        "driver": str(backend.platform_version).splitlines()[0],
+        "driver": str(client.platform_version).splitlines()[0],
         "jax_version": jax.__version__,
         "clock_note": _clock_note(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rdc.errors import DataError
+
+MAX_PIXELS = 2**28  # 16384 x 16384; also the limit of the `.rdc` format
+# One limit for all: Pillow's own would warn from 89 megapixels on.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 # What Pillow is known to raise on damaged files and on sizes over its limit.
 _DECODER_ERRORS = (
@@ -36,7 +41,7 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises:
       DataError: missing, empty, truncated, not an image, over 8 bits per channel, or
-        over 178 megapixels (Pillow's limit).
+        over 2^28 pixels.
     """
     with _opened(path) as image:
         upright = ImageOps.exif_transpose(image)
@@ -45,6 +50,13 @@ def read_image(path: Path) -> np.ndarray:
             white = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(white, upright)
         return np.array(upright.convert("RGB"))
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """u8[H,W,3] as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()
 
 
 def checked_side_px(path: Path) -> int:
@@ -67,6 +79,11 @@ def checked_side_px(path: Path) -> int:
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"images have at most {MAX_PIXELS} pixels",
+                    f"{image.width} x {image.height} in {path}",
+                )
             # Pillow drops the low byte of 16-bit RGB without a word; the raw mode of
             # the tiles still tells.
             if image.mode[0] in "IF" or ";16" in str(image.tile):

@@ -1,0 +1,47 @@
+"""Published rate-distortion points of other codecs, with their sources.
+
+`baselines/kodak.csv` holds the numbers as published: PSNR in RGB, mean over the 24
+Kodak images. They compare with own points on the same 24 images and with nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from rdc.errors import ConfigError
+
+KODAK_IMAGES = frozenset(f"kodim{n:02d}" for n in range(1, 25))
+
+# In drawing order: codec id to what a reader calls it.
+LABELS = {
+    "bpg444-tfc": "BPG 4:4:4",
+    "vtm-compressai": "VTM",
+    "minnen-2020-icip-tfc": "CHARM (Minnen 2020)",
+    "paper-elic2022_mse": "ELIC (He 2022)",
+}
+
+
+@cache
+def kodak() -> pd.DataFrame:
+    """Columns `codec label quality bpp psnr_db source_repo source_path
+    source_commit notes`, bpp ascending within a codec."""
+    path = Path(__file__).with_name("baselines") / "kodak.csv"
+    points = pd.read_csv(path, dtype={"quality": "string"})
+    points.insert(1, "label", points["codec"].map(LABELS))
+    return points.sort_values(["codec", "bpp"], ignore_index=True)
+
+
+def kodak_curve(codec: str) -> pd.DataFrame:
+    """The points of one codec, bpp ascending."""
+    if codec not in LABELS:
+        raise ConfigError("unknown baseline", repr(codec), f"known: {list(LABELS)}")
+    points = kodak()
+    return points[points["codec"] == codec].reset_index(drop=True)
+
+
+def is_kodak(images: set[str]) -> bool:
+    """Whether these image names are the 24 Kodak images, all and no others."""
+    return {name.rsplit(".", 1)[0] for name in images} == KODAK_IMAGES

@@ -1,0 +1,119 @@
+"""Bjontegaard delta rate between two rate-distortion curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+
+from rdc.errors import ConfigError, DataError
+
+INTERPOLATIONS: dict[str, Callable] = {
+    "pchip": PchipInterpolator,
+    "akima": Akima1DInterpolator,
+}
+MIN_POINTS = 4
+
+
+def bd_rate(
+    anchor_bpp: ArrayLike,
+    anchor_psnr_db: ArrayLike,
+    bpp: ArrayLike,
+    psnr_db: ArrayLike,
+    interpolation: str = "pchip",
+    psnr_range_db: tuple[float, float] | None = None,
+) -> float:
+    """Mean rate difference to the anchor at equal PSNR, in per cent.
+
+    The logarithm of the rate is interpolated over PSNR and integrated over the
+    overlap of both curves, or over the asked range inside it (Bjontegaard, ITU-T
+    VCEG-M33, 2001, there with one cubic; piecewise cubics as in JVET-E0160).
+
+    Args:
+      anchor_bpp: f[n], n >= 4, in any order: the curve compared against.
+      anchor_psnr_db: f[n].
+      bpp: f[m], m >= 4, in any order.
+      psnr_db: f[m].
+      interpolation: "pchip" or "akima".
+      psnr_range_db: lower and upper end; the whole overlap when left out.
+
+    Returns:
+      Per cent; negative where the curve saves rate against the anchor.
+
+    Raises:
+      DataError: a curve with too few, non-finite or non-monotone points, or curves
+        that do not overlap.
+      ConfigError: an unknown interpolation, or a range that would need
+        extrapolation.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ConfigError(
+            "unknown interpolation",
+            repr(interpolation),
+            f"known: {', '.join(INTERPOLATIONS)}",
+        )
+    anchor = _curve("anchor", anchor_bpp, anchor_psnr_db)
+    curve = _curve("curve", bpp, psnr_db)
+    low, high = _range(anchor[0], curve[0], psnr_range_db)
+    mean_log_rate = [
+        INTERPOLATIONS[interpolation](psnr, log_rate).integrate(low, high)
+        / (high - low)
+        for psnr, log_rate in (anchor, curve)
+    ]
+    return float(np.expm1(mean_log_rate[1] - mean_log_rate[0]) * 100)
+
+
+def _curve(
+    name: str, bpp: ArrayLike, psnr_db: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """PSNR ascending, and the logarithm of the rate there."""
+    rate, psnr = np.asarray(bpp, float), np.asarray(psnr_db, float)
+    if rate.ndim != 1 or rate.shape != psnr.shape:
+        raise DataError(
+            f"the {name} has one bpp per PSNR", f"shapes {rate.shape}, {psnr.shape}"
+        )
+    if len(rate) < MIN_POINTS:
+        raise DataError(f"the {name} has at least {MIN_POINTS} points", len(rate))
+    if not (np.isfinite(rate).all() and np.isfinite(psnr).all() and (rate > 0).all()):
+        raise DataError(f"the {name} has finite PSNR and finite, positive bpp")
+    order = np.lexsort((psnr, rate))
+    rate, psnr = rate[order], psnr[order]
+    bad = np.flatnonzero((np.diff(rate) <= 0) | (np.diff(psnr) <= 0))
+    if len(bad):
+        i = bad[0]
+        raise DataError(
+            f"PSNR of the {name} rises strictly with bpp",
+            f"{psnr[i]:g} dB at {rate[i]:g} bpp, then "
+            f"{psnr[i + 1]:g} dB at {rate[i + 1]:g} bpp",
+            "leave out dominated and repeated points",
+        )
+    return psnr, np.log(rate)
+
+
+def _range(
+    anchor_psnr: np.ndarray,
+    psnr: np.ndarray,
+    asked: tuple[float, float] | None,
+) -> tuple[float, float]:
+    low = max(anchor_psnr[0], psnr[0])
+    high = min(anchor_psnr[-1], psnr[-1])
+    if not low < high:
+        raise DataError(
+            "the curves overlap in PSNR",
+            f"{anchor_psnr[0]:g}-{anchor_psnr[-1]:g} dB and "
+            f"{psnr[0]:g}-{psnr[-1]:g} dB",
+        )
+    if asked is None:
+        return low, high
+    if not asked[0] < asked[1]:
+        raise ConfigError("psnr_range_db is (lower, upper)", asked)
+    if asked[0] < low or asked[1] > high:
+        raise ConfigError(
+            "psnr_range_db lies inside the overlap of the curves, for BD-rate does "
+            "not extrapolate",
+            f"{asked[0]:g}-{asked[1]:g} dB where both have {low:g}-{high:g} dB",
+            "ask for a range inside it, or leave it out",
+        )
+    return asked

@@ -1,0 +1,116 @@
+"""Whether FLOPs rank decoders as their decode time does, with uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import kendalltau, rankdata
+
+from analysis.frontier_table import STAGES
+from rdc.errors import DataError
+
+CONFIDENCE = 0.95
+MIN_POINTS = 3
+_MAX_DRAWS = 500_000  # many points have narrow intervals: fewer resamples do
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation in [-1, 1] and its percentile bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def rank_correlations(
+    x: ArrayLike, y: ArrayLike, seed: int = 0
+) -> tuple[Correlation, Correlation]:
+    """Kendall's tau-b and Spearman's rho, resampling the points with replacement.
+
+    Args:
+      x: finite f[n], n >= 3.
+      y: finite f[n].
+      seed: of the resampling: 1000 times up to 500 points, then fewer, at least 50.
+
+    Raises:
+      DataError: too few points, values that are not finite, or one constant.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if x.ndim != 1 or x.shape != y.shape or len(x) < MIN_POINTS:
+        raise DataError(
+            f"a rank correlation needs at least {MIN_POINTS} pairs",
+            f"shapes {x.shape}, {y.shape}",
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise DataError("a rank correlation needs finite values")
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        raise DataError("a rank correlation needs values that differ")
+    resamples = min(max(_MAX_DRAWS // len(x), 50), 1000)
+    choice = np.random.default_rng(seed).integers(len(x), size=(resamples, len(x)))
+    x_drawn, y_drawn = x[choice], y[choice]
+    # A resample of equal values has no ranks; it says nothing either way.
+    ranked = (np.ptp(x_drawn, axis=1) > 0) & (np.ptp(y_drawn, axis=1) > 0)
+    x_drawn, y_drawn = x_drawn[ranked], y_drawn[ranked]
+    kendall = [
+        kendalltau(a, b).statistic for a, b in zip(x_drawn, y_drawn, strict=True)
+    ]
+    return (
+        _with_interval(kendalltau(x, y).statistic, kendall),
+        _with_interval(_spearman(x[None], y[None])[0], _spearman(x_drawn, y_drawn)),
+    )
+
+
+def flops_against_time(frontier: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of kFLOPs/px with decode time, per hardware and stage.
+
+    Returns:
+      Columns `hardware_id stage architectures kendall_tau_b kendall_low kendall_high
+      spearman_rho spearman_low spearman_high`; one row wherever at least three
+      architectures of different cost were timed.
+    """
+    rows = []
+    prefix = "decode_ms."
+    architectures = frontier.groupby("arch_id").median(numeric_only=True)
+    for column in (c for c in architectures if c.startswith(prefix)):
+        hardware_id, stage = column.removeprefix(prefix).split(".")
+        pairs = architectures[["kflops_per_px", column]].dropna()
+        if len(pairs) < MIN_POINTS or (pairs.nunique() == 1).any():
+            continue
+        kendall, spearman = rank_correlations(*pairs.to_numpy().T)
+        rows.append(
+            {
+                "hardware_id": hardware_id,
+                "stage": stage,
+                "architectures": len(pairs),
+                "kendall_tau_b": kendall.value,
+                "kendall_low": kendall.low,
+                "kendall_high": kendall.high,
+                "spearman_rho": spearman.value,
+                "spearman_low": spearman.low,
+                "spearman_high": spearman.high,
+            }
+        )
+    columns = ["hardware_id", "stage", "architectures"]
+    for name in ("kendall_tau_b", "kendall", "spearman_rho", "spearman"):
+        columns += [name] if "_" in name else [f"{name}_low", f"{name}_high"]
+    table = pd.DataFrame(rows, columns=columns)
+    order = table["stage"].map(STAGES.index)
+    return table.iloc[np.lexsort((order, table["hardware_id"]))].reset_index(drop=True)
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Of each row: the correlation of ranks, ties at their mean rank."""
+    a, b = (rankdata(values, axis=1) for values in (x, y))
+    a -= a.mean(axis=1, keepdims=True)
+    b -= b.mean(axis=1, keepdims=True)
+    return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+
+
+def _with_interval(value: float, resampled: ArrayLike) -> Correlation:
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(np.asarray(resampled), [tail, 100 - tail])
+    return Correlation(float(value), float(low), float(high))

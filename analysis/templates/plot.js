@@ -1,0 +1,254 @@
+// One scatter plot: axes, markers by family, lines, hover, keys, brush.
+const plots = new Map();
+const tip = document.getElementById("tip");
+const NARROW = 600; // below it, labels are short
+const STRIP = 26; // height of the strip of runs without result, px
+
+function drawPlot(host, options) {
+  host.replaceChildren();
+  const { points, gaps = [], lines = [] } = options;
+  if (!points.length && !gaps.length) {
+    plots.delete(options.id);
+    host.append(element("p", { class: "missing" }, options.empty));
+    return;
+  }
+  const width = Math.max(host.clientWidth, 280);
+  const height = Math.min(Math.max(width * options.aspect, 250), 540);
+  const box = {
+    left: 58, right: width - (lines.some((line) => line.name) ? (width < NARROW ? 72 : 140) : 14),
+    top: gaps.length ? 14 + STRIP : 14, bottom: height - 46,
+  };
+  const xDomain = options.xDomain ||
+    range([...points, ...gaps].map(options.x), options.xLog);
+  const yDomain = options.yDomain || (points.length ? range(points.map(options.y), options.yLog) : [0, 1]);
+  const x = scale(...xDomain, box.left, box.right, options.xLog);
+  const y = scale(...yDomain, box.bottom, box.top, options.yLog);
+
+  const chart = svg("svg", {
+    class: "chart", viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "application",
+    "aria-roledescription": "scatter plot",
+    "aria-label": `${options.yLabel} over ${options.xLabel}, ${points.length} points. ` +
+      "Left and right arrow keys step through them; the table below holds the same points.",
+  });
+  drawAxes(chart, options, x, y, box, width, points.length > 0);
+  drawLines(chart, options, x, y, box, width);
+  const at = drawPoints(chart, options, x, y);
+  drawGaps(chart, options, x, box, at);
+  drawNames(chart, options, at, box);
+  const marks = svg("g");
+  chart.append(marks);
+  host.append(chart);
+  const plot = { id: options.id, chart, marks, at, options, y };
+  plots.set(options.id, plot);
+  listen(plot, box);
+}
+
+function drawAxes(chart, options, x, y, box, width, hasY) {
+  for (const tick of x.ticks) {
+    chart.append(svg("line", { class: "grid", x1: x(tick), x2: x(tick), y1: box.top, y2: box.bottom }));
+    chart.append(svg("text", { class: "tick", x: x(tick), y: box.bottom + 17, "text-anchor": "middle" }, x.text(tick)));
+  }
+  for (const tick of hasY ? y.ticks : []) {
+    chart.append(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: y(tick), y2: y(tick) }));
+    chart.append(svg("text", { class: "tick", x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }, y.text(tick)));
+  }
+  chart.append(svg("path", { class: "axis", d: `M${box.left},${box.top}V${box.bottom}H${box.right}` }));
+  chart.append(svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, options.xLabel));
+  const middle = (box.top + box.bottom) / 2;
+  chart.append(svg("text", { transform: `translate(14,${middle}) rotate(-90)`, "text-anchor": "middle" }, options.yLabel));
+}
+
+function drawLines(chart, options, x, y, box, width) {
+  const clip = `clip-${options.id}`;
+  const window_ = svg("clipPath", { id: clip });
+  window_.append(svg("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top }));
+  chart.append(window_);
+  const ends = [];
+  for (const line of options.lines || []) {
+    const d = line.points.map(([a, b], i) => `${i ? "L" : "M"}${round(x(a))},${round(y(b))}`).join("");
+    const path = svg("path", { class: line.kind, d, "clip-path": `url(#${clip})` });
+    if (line.dash) path.setAttribute("stroke-dasharray", line.dash);
+    chart.append(path);
+    if (!line.name) continue;
+    // Where the line leaves the window: at the right, or earlier through the top.
+    const inside = line.points.map(([a, b]) => [x(a), y(b)]);
+    const end = exitOf(inside, box);
+    if (end) ends.push({ line, x: end[0], y: end[1] });
+  }
+  ends.sort((a, b) => a.y - b.y);
+  let previous = -Infinity;
+  for (const end of ends) {
+    const height = Math.max(end.y, previous + 15);
+    previous = height;
+    chart.append(svg("path", { class: "baseline faded", d: `M${round(end.x)},${round(end.y)}L${box.right + 4},${round(height)}` }));
+    chart.append(svg("text", { class: "baseline-label tick", x: box.right + 7, y: height + 4 },
+      width < NARROW ? end.line.name.split(" (")[0] : end.line.name));
+  }
+}
+
+function exitOf(line, box) {
+  let last = null;
+  for (let i = 1; i < line.length; i++) {
+    const [[x0, y0], [x1, y1]] = [line[i - 1], line[i]];
+    for (let k = 0; k <= 200; k++) {
+      const px = x0 + ((x1 - x0) * k) / 200, py = y0 + ((y1 - y0) * k) / 200;
+      if (px >= box.left && px <= box.right && py >= box.top && py <= box.bottom) last = [px, py];
+    }
+  }
+  return last;
+}
+
+function drawPoints(chart, options, x, y) {
+  const { points } = options;
+  const radius = points.length < 200 ? 5.5 : points.length < 1500 ? 4 : 2.4;
+  const at = [];
+  const paths = new Map(); // one path per look: thousands of points stay fast
+  for (const i of points) {
+    const px = round(x(options.x(i))), py = round(y(options.y(i)));
+    at.push({ i, x: px, y: py });
+    const hollow = Boolean(columns.differs_in[i]);
+    const faded = brushed !== null && !brushed.has(i);
+    const key = JSON.stringify([columns.family[i], hollow, faded]);
+    paths.set(key, (paths.get(key) || "") + MARKERS[styles.get(columns.family[i]).marker](px, py, radius));
+  }
+  for (const [key, d] of paths) {
+    const [family, hollow, faded] = JSON.parse(key);
+    const { colour } = styles.get(family);
+    chart.append(svg("path", {
+      d, class: faded ? "points faded" : "points", "data-family": family,
+      fill: hollow ? "var(--page)" : colour,
+      stroke: hollow ? colour : "#0008", "stroke-width": hollow ? 1.8 : radius > 3 ? 0.5 : 0,
+    }));
+  }
+  return at;
+}
+
+function drawGaps(chart, options, x, box, at) {
+  const gaps = options.gaps || [];
+  if (!gaps.length) return;
+  const y = 13;
+  chart.append(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: y + 13, y2: y + 13 }));
+  chart.append(svg("text", { class: "tick", x: box.left - 7, y: y + 4, "text-anchor": "end" }, "no result"));
+  for (const i of gaps) {
+    const px = round(x(options.x(i)));
+    at.push({ i, x: px, y });
+    chart.append(svg("path", { class: "gap", d: GAPS[columns.state[i]](px, y) }));
+  }
+}
+
+// Names beside their points, at the first of four places that is free.
+function drawNames(chart, options, at, box) {
+  const named = at.filter(({ i }) => columns.name[i]);
+  if (named.length > 40) return;
+  const taken = at.length < 600 ? at.map((p) => [p.x - 5, p.y - 5, p.x + 5, p.y + 5]) : [];
+  for (const point of named) {
+    const text = columns.name[point.i], wide = text.length * 7;
+    const places = [[8, -5], [-8 - wide, -5], [8, 14], [-8 - wide, 14]].map(
+      ([dx, dy]) => [point.x + dx, point.y + dy - 9, point.x + dx + wide, point.y + dy + 2]);
+    const fits = ([a, b, c, d]) => a > box.left && c < box.right &&
+      !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
+    const place = places.find(fits) || places[0];
+    taken.push(place);
+    chart.append(svg("text", { class: "label", x: place[0], y: place[3] - 2 }, text));
+  }
+}
+
+function listen(plot, box) {
+  const { chart, at } = plot;
+  const toChart = (event) => {
+    const frame = chart.getBoundingClientRect();
+    const zoom = frame.width / chart.viewBox.baseVal.width;
+    return [(event.clientX - frame.left) / zoom, (event.clientY - frame.top) / zoom];
+  };
+  let start = null, rectangle = null;
+  chart.addEventListener("pointermove", (event) => {
+    const [px, py] = toChart(event);
+    if (start && Math.hypot(px - start[0], py - start[1]) > 6) {
+      rectangle ||= chart.appendChild(svg("rect", { class: "brush" }));
+      rectangle.setAttribute("x", Math.min(px, start[0]));
+      rectangle.setAttribute("y", Math.min(py, start[1]));
+      rectangle.setAttribute("width", Math.abs(px - start[0]));
+      rectangle.setAttribute("height", Math.abs(py - start[1]));
+      return;
+    }
+    let best = null, least = 20 ** 2;
+    for (const point of at) {
+      const distance = (point.x - px) ** 2 + (point.y - py) ** 2;
+      if (distance < least) [best, least] = [point, distance];
+    }
+    highlight(best ? best.i : null, plot);
+  });
+  chart.addEventListener("pointerdown", (event) => {
+    if (event.pointerType !== "mouse" || event.button) return;
+    start = toChart(event);
+    chart.setPointerCapture(event.pointerId);
+  });
+  chart.addEventListener("pointerup", (event) => {
+    const [px, py] = toChart(event);
+    if (rectangle) {
+      const [[a, c], [b, d]] = [[start[0], px], [start[1], py]].map((v) => v.sort((m, n) => m - n));
+      setBrush(new Set(at.filter((p) => p.x >= a && p.x <= c && p.y >= b && p.y <= d).map((p) => p.i)));
+    }
+    start = rectangle = null;
+  });
+  chart.addEventListener("pointerleave", () => highlight(null, plot));
+  chart.addEventListener("blur", () => highlight(null, plot));
+  const inOrder = [...at].sort((a, b) => a.x - b.x || a.y - b.y);
+  let position = -1;
+  chart.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") setBrush(null);
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    position = (position + step + inOrder.length) % inOrder.length;
+    highlight(inOrder[position].i, plot);
+  });
+}
+
+// Rings the point in every plot, and tells about it beside the one in use.
+function highlight(i, source) {
+  for (const plot of plots.values()) {
+    plot.marks.replaceChildren();
+    const point = i === null ? null : plot.at.find((p) => p.i === i);
+    if (!point) continue;
+    const spread = plot.options.whisker ? plot.options.whisker(i) : null;
+    if (spread) {
+      plot.marks.append(svg("line", { class: "whisker", x1: point.x, x2: point.x, y1: plot.y(spread[0]), y2: plot.y(spread[1]) }));
+    }
+    plot.marks.append(svg("circle", { class: "ring", cx: point.x, cy: point.y, r: 9 }));
+  }
+  tip.hidden = i === null;
+  if (i === null) return;
+  tip.replaceChildren(element("b", {}, label(i)), details(i));
+  const frame = source.chart.getBoundingClientRect();
+  const zoom = frame.width / source.chart.viewBox.baseVal.width;
+  const point = source.at.find((p) => p.i === i);
+  const left = frame.left + point.x * zoom, top = frame.top + point.y * zoom;
+  const right = left + 16 + tip.offsetWidth < innerWidth;
+  tip.style.left = `${Math.max(4, right ? left + 16 : left - 16 - tip.offsetWidth)}px`;
+  tip.style.top = `${Math.max(4, Math.min(top + 12, innerHeight - tip.offsetHeight - 8))}px`;
+}
+
+function details(i) {
+  const rows = [
+    ["family", columns.family[i]], ["run", columns.run_id[i]],
+    ["status", columns.status[i] + (columns.state[i] === "not evaluated" ? ", not evaluated" : "")],
+  ];
+  if (columns.config[i]) rows.push(["configuration", columns.config[i]]);
+  if (columns.error[i]) rows.push(["error", columns.error[i]]);
+  rows.push(
+    ["kFLOPs/px", number(columns.kflops_per_px[i])], ["parameters", number(columns.params_total[i])],
+    ["rate", `${number(columns.bpp[i])} bpp`], ["PSNR", `${number(columns.psnr_db[i])} dB`],
+    ["RD loss", number(columns.rd_loss[i])],
+  );
+  for (const stage of data.stages) {
+    const [median, low, high] = ["decode_ms", "decode_ms_q25", "decode_ms_q75"].map((s) => decode(s, stage, i));
+    rows.push([stage.replaceAll("_", " "), median === null ? "missing"
+      : `${number(median)} ms (quartiles ${number(low)} to ${number(high)})`]);
+  }
+  rows.push(["trained", `${number(columns.steps[i])} steps, batch ${columns.batch_size[i]}, lambda ${columns.lmbda[i]}`]);
+  if (columns.differs_in[i]) rows.push(["other than most in", columns.differs_in[i].replaceAll("_", " ")]);
+  const list = element("dl");
+  for (const [term, text] of rows) list.append(element("dt", {}, term), element("dd", {}, text));
+  return list;
+}

@@ -1,0 +1,110 @@
+// The table: the same points as the plots, sortable, searchable, downloadable.
+const PAGE = 100;
+let rowsShown = PAGE;
+let starred = new Set();
+
+const TABLE = [
+  { key: "star", title: "Frontier", value: (i) => (starred.has(i) ? "★" : ""), sortable: (i) => (starred.has(i) ? 0 : 1) },
+  { key: "name", title: "Name", value: label },
+  { key: "family", title: "Family", value: (i) => columns.family[i] },
+  { key: "status", title: "Status", value: (i) => (columns.state[i] === "not evaluated" ? "not evaluated" : columns.status[i]) },
+  ...[
+    ["kflops_per_px", "kFLOPs/px"], ["params_total", "Parameters"], ["bpp", "bpp"],
+    ["psnr_db", "PSNR dB"], ["rd_loss", "RD loss"],
+  ].map(([key, title]) => ({ key, title, number: (i) => columns[key][i] })),
+  ...data.stages.map((stage) => ({
+    key: `decode_ms.${stage}`, title: `${stage.replaceAll("_", " ")} ms`,
+    number: (i) => decode("decode_ms", stage, i),
+  })),
+  { key: "mpx_per_s", title: "network MP/s", number: (i) => decode("mpx_per_s", "network", i) },
+  ...[["steps", "Steps"], ["batch_size", "Batch"], ["lmbda", "Lambda"]].map(
+    ([key, title]) => ({ key, title, number: (i) => columns[key][i] })),
+  { key: "differs_in", title: "Unlike most in", value: (i) => columns.differs_in[i].replaceAll("_", " ") },
+  { key: "config", title: "Configuration", value: (i) => columns.config[i] },
+  { key: "run_id", title: "Run", value: (i) => columns.run_id[i] },
+];
+
+function tablePoints(points) {
+  const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
+  const texts = ["name", "run_id", "family", "status", "config"];
+  const found = points.filter((i) => {
+    if (brushed !== null && !brushed.has(i)) return false;
+    if (!words.length) return true;
+    const text = texts.map((name) => columns[name][i] || "").join(" ").toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+  const column = TABLE.find((c) => c.key === state.sort) || TABLE[4];
+  const value = column.number || column.sortable || column.value;
+  const sign = state.order === "down" ? -1 : 1;
+  return found.sort((a, b) => {
+    const [p, q] = [value(a), value(b)];
+    if (p === q) return a - b;
+    if (p === null || p === "") return 1; // what is missing comes last either way
+    if (q === null || q === "") return -1;
+    return (p < q ? -1 : 1) * sign;
+  });
+}
+
+function drawTable(points) {
+  const rows = tablePoints(points);
+  const table = document.getElementById("points");
+  const head = element("tr");
+  for (const column of TABLE) {
+    const active = column.key === state.sort;
+    const sorted = !active ? "none" : state.order === "down" ? "descending" : "ascending";
+    const arrow = !active ? "" : state.order === "down" ? " ▼" : " ▲";
+    head.append(element("th", { scope: "col", class: column.number ? "number" : "", "aria-sort": sorted, "data-key": column.key },
+      element("button", { type: "button", onclick: () => sortBy(column.key) }, column.title + arrow)));
+  }
+  const body = element("tbody");
+  for (const i of rows.slice(0, rowsShown)) {
+    const kind = starred.has(i) ? "star" : columns.state[i] === "measured" ? "" : "gap";
+    const row = element("tr", { class: kind, "data-run": columns.run_id[i] });
+    for (const column of TABLE) row.append(cell(column, i));
+    body.append(row);
+  }
+  table.replaceChildren(element("thead", {}, head), body);
+  document.getElementById("count").textContent =
+    `${number(rows.length)} of ${number(points.length)} points` +
+    (brushed === null ? "" : ", selected in a plot");
+  document.getElementById("clear-brush").hidden = brushed === null;
+  const more = document.getElementById("more");
+  more.hidden = rows.length <= rowsShown;
+  more.textContent = `Show all ${number(rows.length)} rows`;
+}
+
+function cell(column, i) {
+  if (column.number) {
+    const value = column.number(i);
+    return element("td", { class: value === null ? "number missing" : "number" }, number(value));
+  }
+  const node = element("td", {});
+  if (column.key === "family") {
+    const text = element("span", { class: "chip-text" }, ` ${column.value(i)}`);
+    node.append(marker(styles.get(columns.family[i]), Boolean(columns.differs_in[i])), text);
+  } else {
+    node.append(column.value(i));
+  }
+  return node;
+}
+
+function sortBy(key) {
+  state.order = state.sort === key && state.order === "up" ? "down" : "up";
+  state.sort = key;
+  refresh();
+  document.querySelector(`th[data-key="${key}"] button`).focus();
+}
+
+function downloadCsv() {
+  const quote = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const lines = [TABLE.map((column) => column.key).join(",")];
+  for (const i of tablePoints(shownPoints())) {
+    lines.push(TABLE.map((column) => {
+      const value = column.number ? column.number(i) : column.value(i);
+      return value === null ? "" : quote(String(value));
+    }).join(","));
+  }
+  const url = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+  element("a", { href: url, download: "points.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}

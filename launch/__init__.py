@@ -1,0 +1,1 @@
+"""The entry points and the executors: the only Hydra, the only Ray."""

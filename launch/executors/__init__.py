@@ -1,0 +1,1 @@
+"""Executors of attempts: on this machine, or on Ray."""

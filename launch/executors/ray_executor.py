@@ -1,0 +1,121 @@
+"""Attempts on Ray: one light task each, which starts and watches the subprocess."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from launch.executors.child import Child, ChildSettings
+from launch.executors.ray_session import RaySession
+from launch.hardware import describe_hardware
+from rdc.errors import DiskFullError, ExitCode
+from sweeps.executor import Attempt, AttemptEnd, Capacity
+
+STOP_FILE = "stop.json"
+POLL_SECONDS = 0.02
+CAPACITY_SECONDS = 1.0
+
+
+def watch(attempt: Attempt, settings: ChildSettings) -> AttemptEnd:
+    """Runs one attempt inside a Ray task. `stop.json` in its folder asks it to end."""
+    try:
+        child = Child(attempt, settings)
+    except DiskFullError:
+        return AttemptEnd(attempt, ExitCode.DISK_FULL, 0.0)
+    stop, asked = attempt.folder / STOP_FILE, False
+    while (end := child.poll()) is None:
+        if not asked and stop.exists():
+            asked = True
+            child.stop(json.loads(stop.read_text())["grace_seconds"])
+        time.sleep(POLL_SECONDS)
+    return end
+
+
+class RayExecutor:
+    """Starts attempts on a Ray of its own on this machine, or on an existing cluster.
+
+    Ray starts with the first attempt, so that a finished sweep never waits for it.
+
+    Args:
+      address: of the head node, as `host:port` or `auto`; None starts a private Ray.
+      num_cpus: what a private Ray may use; None is all.
+    """
+
+    def __init__(
+        self,
+        settings: ChildSettings,
+        address: str | None = None,
+        num_cpus: int | None = None,
+    ):
+        self._settings, self._address, self._num_cpus = settings, address, num_cpus
+        self._running: dict[Any, tuple[Attempt, float]] = {}
+        self._capacity: tuple[float, Capacity] | None = None
+        self._open: RaySession | None = None
+
+    @property
+    def _session(self) -> RaySession:
+        if self._open is None:
+            self._open = RaySession(self._address, self._num_cpus)
+        return self._open
+
+    def describe_hardware(self) -> dict[str, Any]:
+        """The hardware that jobs will meet, as `rdc.hardware.describe` tells."""
+        if self._address is None:
+            return describe_hardware(self._settings)
+        ray = self._session.ray
+        task = ray.remote(max_retries=0, num_cpus=1)(describe_hardware)
+        return ray.get(task.remote(self._settings))
+
+    def capacity(self) -> Capacity:
+        now = time.monotonic()
+        if self._capacity is None or now - self._capacity[0] > CAPACITY_SECONDS:
+            alive = [node for node in self._session.ray.nodes() if node["Alive"]]
+            cpus = [int(node["Resources"].get("CPU", 0)) for node in alive]
+            gpus = sum(node["Resources"].get("GPU", 0.0) for node in alive)
+            capacity = Capacity(sum(cpus), gpus, max(cpus, default=0) or 1)
+            self._capacity = now, capacity
+        return self._capacity[1]
+
+    def start(self, attempt: Attempt) -> None:
+        cpus = attempt.resources.cpus or self.capacity().machine_cpus
+        task = self._session.ray.remote(max_retries=0)(watch).options(
+            num_cpus=cpus, num_gpus=attempt.resources.gpus
+        )
+        self._running[task.remote(attempt, self._settings)] = attempt, time.monotonic()
+
+    def wait(self, seconds: float) -> list[AttemptEnd]:
+        if not self._running:
+            time.sleep(seconds)
+            return []
+        ray = self._session.ray
+        ready, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        if ready:  # and whatever else is ready by now
+            references = list(self._running)
+            ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
+        return [self._end(reference) for reference in ready]
+
+    def _end(self, reference: Any) -> AttemptEnd:
+        from ray.exceptions import RayError, RayTaskError
+
+        attempt, began = self._running.pop(reference)
+        seconds = time.monotonic() - began
+        try:
+            return self._session.ray.get(reference)
+        except RayTaskError as error:  # a defect of this file or of the installation
+            with open(attempt.folder / "log.txt", "a") as log:
+                log.write(str(error))
+            return AttemptEnd(attempt, ExitCode.CRASHED, seconds)
+        except RayError:  # the worker or its node is gone
+            return AttemptEnd(attempt, None, seconds)
+
+    def stop(self, grace_seconds: float) -> None:
+        for attempt, _ in self._running.values():
+            path = attempt.folder / STOP_FILE
+            path.write_text(json.dumps({"grace_seconds": grace_seconds}))
+
+    def close(self) -> None:
+        self._running.clear()
+        if self._open is not None:
+            self._open.close()
+            self._open = None

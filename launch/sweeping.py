@@ -1,0 +1,213 @@
+"""`launch/sweep.py`: a grid from its plan to its report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from launch.app import App, Config, load_option
+from launch.costs import cost_counter
+from launch.execution import execute
+from launch.executors.local import LocalExecutor
+from launch.groups import NAMES
+from launch.hardware import describe_hardware
+from launch.outputs import check_out, write_sweep
+from launch.plan_table import print_plan
+from launch.reporting import gather_and_report
+from launch.settings import (
+    DataSettings,
+    HardwareSettings,
+    checked_stages,
+    positive_or_none,
+)
+from rdc.errors import ConfigError, ExitCode
+from rdc.specs.base import require
+from rdc.specs.training import BenchmarkSpec
+from sweeps.executor import Executor
+from sweeps.grid import Grid
+from sweeps.lease import Lease
+from sweeps.plan import Plan, make_plan, write_plan
+from sweeps.policy import Limits
+from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
+
+LAUNCHERS = ("ray", "local")
+_VERSIONED = ("jax", "flax", "ray", "numpy", "rdc-frontier")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A checked configuration and its plan; nothing has been written."""
+
+    config: Config
+    out: Path
+    plan: Plan
+    stages: tuple[str, ...]
+    train_set: ImageSet
+    eval_set: ImageSet
+    hardware: HardwareSettings
+    limits: Limits
+
+    def tasks(self, described: Mapping[str, Any]) -> list[Task]:
+        """The jobs, on hardware as `rdc.hardware.describe` tells."""
+        benchmark = dict(self.config["benchmark"])
+        weights = benchmark.pop("weights", "trained")
+        require(
+            weights in ("trained", "random"),
+            "benchmark.weights is trained or random",
+            repr(weights),
+        )
+        settings = TaskSettings(
+            stages=self.stages,
+            train_set=self.train_set,
+            eval_set=self.eval_set,
+            hardware_id=described["hardware_id"],
+            benchmark=BenchmarkSpec.from_dict(benchmark, "benchmark"),
+            weights=weights,
+            checkpoint_every_seconds=float(self.config["checkpoint_every_seconds"]),
+            per_stage=self.hardware.stages(described),
+        )
+        return make_tasks(self.plan, settings)
+
+
+def prepare(config: Config) -> Sweep:
+    """Checks the configuration and the data, and plans; writes nothing.
+
+    Raises:
+      RdcError: for anything that would fail later for the same reason in every job.
+    """
+    require("grid" in config, "a sweep has a grid", "none", "add +grid=NAME")
+    grid = Grid.from_dict(config["grid"])
+    stages = checked_stages(config["stages"])
+    _refuse_swept_overrides(grid, config["overrides"])
+    require(
+        config["launcher"] in LAUNCHERS,
+        f"launcher is one of {', '.join(LAUNCHERS)}",
+        repr(config["launcher"]),
+    )
+    for name in ("plan_only", "retry_failed"):
+        require(
+            isinstance(config[name], bool), f"{name} is true or false", config[name]
+        )
+    positive_or_none(config["budget"]["hours"], "budget.hours")
+    out = Path(config["out"] or Path("out") / grid.name).expanduser().absolute()
+    data = DataSettings.from_dict(config["data"], "data")
+    train_set, eval_set = data.image_set("train"), data.image_set("eval")
+    plan = make_plan(
+        grid,
+        config["train"],
+        train_set.data_sha256,
+        options=load_option,
+        names=NAMES,
+        count_cost=cost_counter(out) if "complexity" in stages else None,
+    )
+    check_out(out, plan)
+    hardware = HardwareSettings.parse(config["hardware"])
+    limits = Limits.from_dict(config["limits"], "limits")
+    return Sweep(config, out, plan, stages, train_set, eval_set, hardware, limits)
+
+
+def _refuse_swept_overrides(grid: Grid, overrides: list[str]) -> None:
+    swept = {
+        key
+        for block in grid.blocks
+        for axes in (grid.base, block.base, block.product, block.zip)
+        for key in axes
+    }
+    for override in overrides:
+        key = override.split("=")[0].lstrip("+")
+        if key in swept:
+            raise ConfigError(
+                f"{key} comes from grid {grid.name}", override, "change the grid"
+            )
+
+
+def run_sweep(config: Config) -> int:
+    """Plans, runs and reports; returns the exit code of the contract."""
+    console = Console()
+    sweep = prepare(config)
+    if config["plan_only"]:
+        print_plan(console, sweep.plan, sweep.tasks(_UNKNOWN_HARDWARE))
+        with Lease(sweep.out):
+            console.print(f"plan: {write_plan(sweep.out, sweep.plan)}")
+        return ExitCode.OK
+    code: int = ExitCode.OK
+    with Lease(sweep.out) as lease:
+        write_plan(sweep.out, sweep.plan)
+        executor, described = _executor(sweep)
+        _write_sweep(sweep, described)
+        tasks = sweep.tasks(described)
+        if tasks:
+            console.print(
+                f"{len(tasks)} jobs of {len(sweep.plan.runs)} runs in {sweep.out}"
+            )
+            end = execute(
+                sweep.out,
+                tasks,
+                executor,
+                lease,
+                console,
+                limits=sweep.limits,
+                budget_hours=config["budget"]["hours"],
+                retry_failed=config["retry_failed"],
+            )
+            code = end.exit_code
+            console.print(f"{end.message} ({end.started} jobs started)", soft_wrap=True)
+        if code in (ExitCode.INTERRUPTED, ExitCode.BAD_INPUT):
+            return code
+        gather_and_report(sweep.out, console, sweep.stages)
+    return code
+
+
+# plan_only shows jobs before any hardware was looked at.
+_UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
+
+
+def _executor(sweep: Sweep) -> tuple[Executor, dict[str, Any]]:
+    """The executor, which starts nothing yet, and the hardware of its jobs."""
+    settings = sweep.hardware.child_settings()
+    if sweep.config["launcher"] == "local":
+        described = describe_hardware(settings)
+        gpus = described["device_count"] if described["platform"] == "gpu" else 0
+        return LocalExecutor(settings, gpus), described
+    from launch.executors.ray_executor import RayExecutor
+
+    executor = RayExecutor(settings, sweep.config["cluster"]["address"])
+    return executor, executor.describe_hardware()
+
+
+def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
+    datasets = {
+        "train": dataclasses.asdict(sweep.train_set),
+        "eval": dataclasses.asdict(sweep.eval_set),
+    }
+    write_sweep(
+        sweep.out,
+        sweep.plan,
+        {k: v for k, v in sweep.config.items() if k != "overrides"},
+        hardware=described,
+        versions={name: metadata.version(name) for name in _VERSIONED},
+        datasets=datasets,
+    )
+
+
+SWEEP_APP = App(
+    "sweep",
+    run_sweep,
+    """
+Runs a whole sweep: a grid of architectures to trained models, real bitstreams, costs,
+decode times and a frontier report. The same command again goes on where it stopped.
+Exit codes: 0 complete, 2 bad configuration, 3 finished with failed runs, 4 budget
+reached, 130 interrupted (state kept).""",
+    (
+        "python launch/sweep.py +grid=rdc_mini",
+        "python launch/sweep.py +grid=rdc_mini plan_only=true",
+        "python launch/sweep.py +grid=rdc_mini data.train=DIR data.eval=DIR out=DIR",
+        "python launch/sweep.py +grid=rdc_mini launcher=local 'stages=[plan,train]'",
+    ),
+    groups=("grid",),
+)

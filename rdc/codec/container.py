@@ -1,0 +1,126 @@
+"""The `.rdc` file: a header, the payload, a checksum over both (docs/format.md)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from rdc.codec.errors import BitstreamError
+from rdc.data.images import MAX_PIXELS
+
+MAGIC = b"\x8aRDC"
+VERSION = 1
+MODEL_ID_BYTES = 8
+
+_FIXED = struct.Struct(f"<4sBBB{MODEL_ID_BYTES}s")
+_CHECKSUM = struct.Struct("<I")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a decoder must know before it reads the payload.
+
+    Attributes:
+      model_id: 8 bytes of the model's identity.
+      height_px, width_px: of the image, at least 1 each and at most 2^28 pixels.
+      coder_id: of the entropy coder, see `rdc.codec.coders`.
+      arithmetic_id: 0 for `native`, the device's own floating point.
+    """
+
+    model_id: bytes
+    height_px: int
+    width_px: int
+    coder_id: int = 1
+    arithmetic_id: int = 0
+
+    def __post_init__(self) -> None:
+        if not (
+            len(self.model_id) == MODEL_ID_BYTES
+            and min(self.height_px, self.width_px) >= 1
+            and self.height_px * self.width_px <= MAX_PIXELS
+            and 0 <= self.coder_id < 256
+            and 0 <= self.arithmetic_id < 256
+        ):
+            raise BitstreamError(
+                f"a stream has a model of {MODEL_ID_BYTES} bytes and 1 to "
+                f"{MAX_PIXELS} pixels",
+                f"{self.width_px} x {self.height_px} pixels",
+            )
+
+
+def pack(header: Header, payload: bytes) -> bytes:
+    """The bytes of a file: 27 more than the payload for a Kodak image."""
+    body = (
+        _FIXED.pack(
+            MAGIC, VERSION, header.coder_id, header.arithmetic_id, header.model_id
+        )
+        + _varint(header.height_px)
+        + _varint(header.width_px)
+        + payload
+    )
+    return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+def unpack(data: bytes) -> tuple[Header, bytes]:
+    """Header and payload of a file.
+
+    Raises:
+      BitstreamError: empty, foreign, of another version, truncated, or damaged in any
+        byte. Nothing is allocated for the sizes that a damaged header states.
+    """
+    if not data.startswith(MAGIC):
+        raise BitstreamError(
+            "a stream begins with the .rdc mark",
+            f"{len(data)} bytes that begin with {data[:4].hex() or 'nothing'}",
+            "only files written by `rdc compress` can be decoded",
+        )
+    if len(data) < _FIXED.size + 2 + _CHECKSUM.size:
+        raise _damaged(f"{len(data)} bytes")
+    version = data[len(MAGIC)]
+    if version != VERSION:
+        raise BitstreamError(
+            f"this program reads version {VERSION} of the format",
+            version,
+            "use the version of the program that wrote the stream",
+        )
+    body, (checksum,) = data[:-4], _CHECKSUM.unpack(data[-4:])
+    if zlib.crc32(body) != checksum:
+        raise _damaged("another checksum")
+    _, _, coder_id, arithmetic_id, model_id = _FIXED.unpack_from(body)
+    height, position = _read_varint(body, _FIXED.size)
+    width, position = _read_varint(body, position)
+    header = Header(
+        model_id=model_id,
+        height_px=height,
+        width_px=width,
+        coder_id=coder_id,
+        arithmetic_id=arithmetic_id,
+    )
+    return header, body[position:]
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, low ones first; the top bit marks all but the last."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for i, byte in enumerate(data[position : position + 5]):
+        value |= (byte & 127) << 7 * i
+        if byte < 128:
+            return value, position + i + 1
+    raise _damaged("a number without end")
+
+
+def _damaged(found: str) -> BitstreamError:
+    return BitstreamError(
+        "a stream is whole and unchanged",
+        found,
+        "it was cut or altered: compress the image again or fetch the file again",
+    )

@@ -1,0 +1,1 @@
+"""Grid expansion, planning, state and scheduling policy of sweeps."""

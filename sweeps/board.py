@@ -1,0 +1,139 @@
+"""Which tasks are finished, which can start, and which wait for what."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rdc.jobs import TrainJob
+from sweeps.policy import Start
+from sweeps.state import JobFolder, set_aside
+from sweeps.tasks import Task
+
+
+class Board:
+    """The scheduling state of all tasks. It starts nothing itself.
+
+    Attributes:
+      status: final status by job_id, of every task or parent that has one.
+    """
+
+    def __init__(self, out: Path, tasks: Iterable[Task]):
+        self.out = Path(out)
+        self.tasks = {task.job_id: task for task in tasks}
+        self.status: dict[str, str] = {}
+        self._models: dict[str, Path | None] = {}
+        self._children: dict[str, list[Task]] = defaultdict(list)
+        self._ready: list[tuple[int, int, str, Start]] = []
+        self._delayed: list[tuple[float, str, Start]] = []
+        self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
+
+    def folder(self, job_id: str) -> JobFolder:
+        """The folder of a task, or of the training that a task depends on."""
+        task = self.tasks.get(job_id)
+        kind = task.job.folder_name if task else TrainJob.folder_name
+        return JobFolder(self.out / kind / job_id[:2] / job_id, job_id)
+
+    def load(self, retry_failed: bool) -> None:
+        """Reads all promoted records; retrains where a needed model is gone."""
+        parents = {task.parent for task in self.tasks.values() if task.parent}
+        for job_id in dict.fromkeys([*self.tasks, *parents]):
+            folder = self.folder(job_id)
+            record = folder.record()
+            if record is None:
+                continue
+            if record.status != "ok" and retry_failed and job_id in self.tasks:
+                folder.forgive()
+                continue
+            self.status[job_id] = record.status
+            if job_id in parents and record.status == "ok":
+                model = record.result.get("model_dir")
+                self._models[job_id] = model and folder.attempt(record.attempt) / model
+        self._check_models()
+        for task in self.unfinished():
+            if task.parent is not None:
+                self._children[task.parent].append(task)
+
+    def _check_models(self) -> None:
+        for parent in {task.parent for task in self.unfinished() if task.parent}:
+            if self.status.get(parent) == "ok" and self.model(parent) is None:
+                set_aside(self.folder(parent).path / "record.json", "without-model")
+                del self.status[parent]
+
+    def model(self, run_id: str) -> Path | None:
+        """Folder of the trained model of a run; None where it is gone."""
+        path = self._models.get(run_id)
+        return path if path is not None and path.is_dir() else None
+
+    def unfinished(self) -> Iterator[Task]:
+        """Tasks without a final status."""
+        return (t for t in self.tasks.values() if t.job_id not in self.status)
+
+    def startable(self) -> list[Task]:
+        """Unfinished tasks that wait for no other; `finish` tells of the rest."""
+        return [
+            task
+            for task in self.unfinished()
+            if task.parent is None or self.status.get(task.parent) == "ok"
+        ]
+
+    def enqueue(self, task: Task, start: Start, now: float) -> None:
+        """Makes a task startable, after the delay that `start` asks for."""
+        if start.delay_seconds > 0:
+            due = now + start.delay_seconds
+            heapq.heappush(self._delayed, (due, task.job_id, start))
+        else:
+            key = (task.priority, self._order[task.job_id])
+            heapq.heappush(self._ready, (*key, task.job_id, start))
+
+    def next(self, now: float) -> tuple[Task, Start] | None:
+        """The first task that may start now; it stays until `take`."""
+        while self._delayed and self._delayed[0][0] <= now:
+            _, job_id, start = heapq.heappop(self._delayed)
+            self.enqueue(
+                self.tasks[job_id], Start(0.0, start.resume, start.batch_divisor), now
+            )
+        if not self._ready:
+            return None
+        _, _, job_id, start = self._ready[0]
+        return self.tasks[job_id], start
+
+    def take(self) -> None:
+        """Removes what `next` showed."""
+        heapq.heappop(self._ready)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing can start, now or later, without an attempt ending first."""
+        return not self._ready and not self._delayed
+
+    def finish(self, job_id: str, status: str, model: Path | None = None) -> list[Task]:
+        """Notes the final status; returns the tasks that waited for this one."""
+        self.status[job_id] = status
+        self._models[job_id] = model
+        return self._children.pop(job_id, []) if status == "ok" else []
+
+    def counts(self) -> Counter[str]:
+        """Tasks by final status; `pending` has none, `blocked` never will."""
+        counts: Counter[str] = Counter()
+        for job_id, task in self.tasks.items():
+            status = self.status.get(job_id)
+            if status is None:
+                status = "blocked" if self._blocked(task) else "pending"
+            counts[status] += 1
+        return counts
+
+    def _blocked(self, task: Task) -> bool:
+        if task.parent is None or self.status.get(task.parent) == "ok":
+            return False
+        return task.parent in self.status or task.parent not in self.tasks
+
+    def successes(self) -> Counter[str]:
+        """Succeeded tasks by stage."""
+        return Counter(
+            task.job.stage
+            for job_id, task in self.tasks.items()
+            if self.status.get(job_id) == "ok"
+        )

@@ -1,0 +1,279 @@
+"""The event loop of a sweep: starts attempts, promotes records, obeys the policy."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from rdc.errors import DiskFullError, ExitCode, StorageError
+from rdc.jobs import Record, TrainJob
+from sweeps.board import Board
+from sweeps.executor import Attempt, AttemptEnd, Executor
+from sweeps.lease import Lease
+from sweeps.outcome import classify
+from sweeps.policy import (
+    Action,
+    Ended,
+    GiveUp,
+    Limits,
+    Promote,
+    Start,
+    is_common_failure,
+    next_action,
+)
+from sweeps.tasks import Task
+
+WAIT_SECONDS = 0.2
+
+
+@dataclass
+class Running:
+    """An attempt at work."""
+
+    task: Task
+    attempt: Attempt
+    batch_divisor: int
+
+
+class Observer(Protocol):
+    """Told what happens; shows it or not."""
+
+    def started(self, running: Running) -> None: ...
+
+    def ended(self, task: Task, ended: Ended, action: Action) -> None: ...
+
+    def tick(self, driver: Driver) -> None:
+        """Called several times a second."""
+
+
+@dataclass(frozen=True)
+class SweepEnd:
+    """Why the driver stopped, and the tasks by final status."""
+
+    exit_code: ExitCode
+    message: str
+    counts: Mapping[str, int]
+    started: int
+
+
+class Driver:
+    """Runs tasks on an executor until all have a final status or it must stop."""
+
+    def __init__(
+        self,
+        out: Path,
+        tasks: Sequence[Task],
+        executor: Executor,
+        lease: Lease,
+        *,
+        limits: Limits,
+        observer: Observer,
+        budget_seconds: float | None = None,
+        retry_failed: bool = False,
+    ):
+        self.board = Board(Path(out).absolute(), tasks)
+        self.running: dict[str, Running] = {}
+        self.started = 0
+        self._executor, self._lease = executor, lease
+        self._limits, self._observer = limits, observer
+        self._budget_seconds, self._retry_failed = budget_seconds, retry_failed
+        self._histories: dict[str, list[Ended]] = {}
+        self._crashes: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._successes: Counter[str] = Counter()
+        self._stop: tuple[ExitCode, str] | None = None
+        self._random = random.Random()
+
+    def request_stop(self) -> None:
+        """Ends the sweep with its state kept; safe to call from a signal handler."""
+        if self._stop is None:
+            self._stop = ExitCode.INTERRUPTED, "interrupted; its state is kept"
+
+    def run(self) -> SweepEnd:
+        """Works until everything is finished.
+
+        Raises:
+          LeaseLostError: another driver took over.
+        """
+        began = time.monotonic()
+        self.board.load(self._retry_failed)
+        self._successes.update(self.board.successes())
+        try:
+            for task in self.board.startable():
+                self._consider(task, at_once=True)
+            while self._stop is None:
+                self._start_all_that_fit()
+                if not self.running and self.board.idle:
+                    break
+                self._turn()
+                spent = time.monotonic() - began
+                if self._budget_seconds is not None and spent >= self._budget_seconds:
+                    self._stop = (
+                        ExitCode.SWEEP_BUDGET_REACHED,
+                        f"the budget of {self._budget_seconds / 3600:g} h is spent",
+                    )
+        except DiskFullError as error:
+            self._pause(error)
+        if self.running:
+            self._executor.stop(self._limits.grace_seconds)
+        while self.running:
+            self._turn()
+        return self._end()
+
+    def _turn(self) -> None:
+        for end in self._executor.wait(WAIT_SECONDS):
+            try:
+                self._ended(end)
+            except DiskFullError as error:
+                self._pause(error)
+        self._lease.check()
+        self._observer.tick(self)
+
+    def _pause(self, error: DiskFullError) -> None:
+        self._stop = ExitCode.BAD_INPUT, f"paused: {error}"
+
+    def _start_all_that_fit(self) -> None:
+        capacity = None
+        while self._stop is None:
+            choice = self.board.next(time.monotonic())
+            if choice is None:
+                return
+            capacity = capacity or self._executor.capacity()
+            free_cpus, free_gpus = capacity.cpus, capacity.gpus
+            for other in self.running.values():
+                free_cpus -= other.attempt.resources.cpus or capacity.machine_cpus
+                free_gpus -= other.attempt.resources.gpus
+            task, start = choice
+            wanted = task.resources
+            cpus = wanted.cpus or capacity.machine_cpus
+            # A job that is larger than the machine runs alone.
+            if self.running and (cpus > free_cpus or wanted.gpus > free_gpus):
+                return
+            self.board.take()
+            self._start(task, start)
+
+    def _start(self, task: Task, start: Start) -> None:
+        folder = self.board.folder(task.job_id)
+        history = self._history(task)
+        request = replace(task.request, batch_divisor=start.batch_divisor)
+        if start.resume and isinstance(task.job, TrainJob):
+            earlier = [
+                e.number for e in history if e.batch_divisor == start.batch_divisor
+            ]
+            paths = tuple(str(folder.attempt(number)) for number in earlier)
+            request = replace(request, resume_from=paths)
+        if task.parent is not None:
+            model = self.board.model(task.parent)
+            request = replace(request, model_dir=None if model is None else str(model))
+        number, path = folder.begin(task.job, request)
+        attempt = Attempt(
+            task.job_id, number, path, task.resources, task.timeout_seconds
+        )
+        self._executor.start(attempt)
+        running = Running(task, attempt, start.batch_divisor)
+        self.running[task.job_id] = running
+        self.started += 1
+        self._observer.started(running)
+
+    def _ended(self, end: AttemptEnd) -> None:
+        running = self.running.pop(end.attempt.job_id)
+        self._lease.check()
+        folder = self.board.folder(running.task.job_id)
+        ended = classify(folder, end, running.batch_divisor)
+        if ended.outcome != "ok":
+            folder.end(ended)
+        self._history(running.task).append(ended)
+        if ended.outcome == "disk_full":
+            raise DiskFullError(
+                "outputs need free disk space",
+                f"no space left at {end.attempt.folder}",
+                "free some space and run the same command again; finished work is kept",
+            )
+        if self._stop is not None and ended.outcome != "ok":
+            return
+        action = self._consider(running.task)
+        self._observer.ended(running.task, ended, action)
+        if ended.outcome == "crashed":
+            self._stop_if_all_fail_alike(running.task, ended)
+
+    def _stop_if_all_fail_alike(self, task: Task, ended: Ended) -> None:
+        stage = task.job.stage
+        alike = self._crashes[stage, ended.fingerprint]
+        alike.add(task.job_id)
+        if is_common_failure(len(alike), self._successes[stage], self._limits):
+            self._stop = (
+                ExitCode.SWEEP_HAS_FAILED_RUNS,
+                f"stopped: {len(alike)} jobs failed alike and none succeeded in stage "
+                f"{stage}, so it is the code or the set-up: {ended.error}",
+            )
+
+    def _consider(self, task: Task, at_once: bool = False) -> Action:
+        """Applies the policy to a task that is not running."""
+        history = self._history(task)
+        action = next_action(history, self._limits, self._random.random())
+        folder = self.board.folder(task.job_id)
+        if isinstance(action, Start):
+            if at_once:
+                action = replace(action, delay_seconds=0.0)
+            self.board.enqueue(task, action, time.monotonic())
+            return action
+        last = folder.attempt_record(history[-1].number)
+        if isinstance(action, Promote):
+            if last is None:
+                raise StorageError(
+                    "the record of a finished attempt stays",
+                    f"{folder.attempt(history[-1].number)} lost it",
+                    "run the same command again",
+                )
+            folder.promote(last)
+            self._successes[task.job.stage] += 1
+            model = last.result.get("model_dir")
+            path = model and folder.attempt(last.attempt) / model
+            for child in self.board.finish(task.job_id, "ok", path):
+                self._consider(child)
+        else:
+            folder.promote(self._failure(task, action, history, last))
+            self.board.finish(task.job_id, action.status)
+        return action
+
+    def _failure(
+        self, task: Task, action: GiveUp, history: list[Ended], last: Record | None
+    ) -> Record:
+        return Record(
+            stage=task.job.stage,
+            job_id=task.job_id,
+            status=action.status,
+            attempt=history[-1].number,
+            error=action.error,
+            seconds=history[-1].seconds,
+            environment=last.environment if last is not None else {},
+        )
+
+    def _history(self, task: Task) -> list[Ended]:
+        if task.job_id not in self._histories:
+            self._histories[task.job_id] = self.board.folder(task.job_id).history()
+        return self._histories[task.job_id]
+
+    def progress(self, running: Running) -> dict[str, Any]:
+        """The last progress that a running attempt reported."""
+        folder = self.board.folder(running.task.job_id)
+        return folder.progress(running.attempt.number)
+
+    def _end(self) -> SweepEnd:
+        counts = self.board.counts()
+        if self._stop is not None:
+            code, message = self._stop
+        elif counts["ok"] == len(self.board.tasks):
+            code, message = ExitCode.OK, "complete"
+        else:
+            code, message = ExitCode.SWEEP_HAS_FAILED_RUNS, _failures(counts)
+        return SweepEnd(code, message, counts, self.started)
+
+
+def _failures(counts: Counter[str]) -> str:
+    parts = [f"{n} {s}" for s, n in counts.items() if s != "ok" and n]
+    return f"finished with failures: {', '.join(parts)}"

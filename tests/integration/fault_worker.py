@@ -1,0 +1,109 @@
+"""A worker for tests of sweeps: keeps the protocol of a job and fails on request.
+
+Run as `python fault_worker.py LAB ATTEMPT_DIR`. `LAB/faults.json` maps "stage:key" to
+what attempts 1, 2, ... do; the key is the seed of a training, or the first digits of
+the id of another job. `LAB/journal.txt` tells what really ran.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from rdc.files import read_json, storage_error, write_json_atomically
+
+LAB, ATTEMPT = Path(sys.argv[1]), Path(sys.argv[2])
+SPEC = read_json(ATTEMPT.parents[1] / "spec.json")
+REQUEST = read_json(ATTEMPT / "request.json")
+STAGE, NUMBER = SPEC["stage"], int(ATTEMPT.name)
+JOB_ID = ATTEMPT.parents[1].name
+KEY = str(SPEC["train"]["seed"]) if STAGE == "train" else JOB_ID[:6]
+EXITS = {"diverged": 10, "oom": 11, "disk_full": 12, "preempted": 13, "bad_input": 2}
+
+
+def note(event: str) -> None:
+    with open(LAB / "journal.txt", "a") as file:
+        file.write(f"{STAGE} {KEY} {NUMBER} {event}\n")
+
+
+def write_record(status: str, error: str | None = None, **result) -> None:
+    record = {
+        "stage": STAGE,
+        "job_id": JOB_ID,
+        "status": status,
+        "attempt": NUMBER,
+        "error": error,
+        "result": result,
+        "environment": {"affinity": len(os.sched_getaffinity(0))},
+    }
+    write_json_atomically(ATTEMPT / "record.json", record)
+
+
+def first_step() -> int:
+    steps = [0]
+    for folder in REQUEST["resume_from"]:
+        checkpoint = Path(folder) / "checkpoint.json"
+        if checkpoint.exists():
+            steps.append(read_json(checkpoint)["step"])
+    return max(steps)
+
+
+def train() -> None:
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    steps = SPEC["train"]["steps"]
+    for step in range(first_step(), steps):
+        time.sleep(0.02)
+        note(f"step {step}")
+        write_json_atomically(ATTEMPT / "checkpoint.json", {"step": step + 1})
+        progress = {"step": step + 1, "steps": steps, "loss": 1.0, "bpp": 0.5}
+        write_json_atomically(ATTEMPT / "progress.json", progress)
+        if stopped:
+            note("stopped")
+            sys.exit(13)
+    (ATTEMPT / "model").mkdir()
+    write_record("ok", model_dir="model", steps=steps)
+
+
+def main() -> None:
+    faults = json.loads((LAB / "faults.json").read_text())
+    planned = faults.get(f"{STAGE}:{KEY}", faults.get(STAGE, []))
+    fault = planned[NUMBER - 1] if len(planned) >= NUMBER else "ok"
+    note(f"begin {fault} divisor={REQUEST['batch_divisor']}")
+    if fault == "ok":
+        if STAGE == "train":
+            train()
+        else:
+            if REQUEST["model_dir"] is not None:
+                assert Path(REQUEST["model_dir"]).is_dir()
+            write_record("ok")
+        note("done")
+    elif fault == "hang":
+        time.sleep(600)
+    elif fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif fault == "no_record":
+        pass
+    elif fault == "truncated":
+        write_record("ok", model_dir="model")
+        path = ATTEMPT / "record.json"
+        path.write_bytes(path.read_bytes()[:40])
+    elif fault == "full":
+        try:
+            with open("/dev/full", "w") as file:
+                file.write("x" * 100_000)
+        except OSError as error:
+            print(storage_error(error, ATTEMPT / "record.json"))
+            sys.exit(12)
+    elif fault in EXITS:
+        write_record(fault if fault in ("diverged", "oom") else "failed", fault)
+        sys.exit(EXITS[fault])
+    else:
+        raise RuntimeError(fault)  # "crash_a" and "crash_b" differ in their text
+
+
+main()

@@ -1,0 +1,102 @@
+"""A sweep of tiny jobs on a worker that fails on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+from launch.executors.child import ChildSettings
+from rdc.jobs import Record
+from rdc.specs.training import BenchmarkSpec, TrainSpec
+from sweeps.driver import Driver, SweepEnd
+from sweeps.executor import Executor, Resources
+from sweeps.grid import Grid
+from sweeps.lease import Lease
+from sweeps.plan import make_plan
+from sweeps.policy import Limits
+from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
+
+WORKER = Path(__file__).with_name("fault_worker.py")
+LIMITS = Limits(backoff_seconds=0.01, grace_seconds=5.0)
+
+
+class Silent:
+    """An observer that only keeps the actions."""
+
+    def __init__(self) -> None:
+        self.actions: list = []
+
+    def started(self, running) -> None: ...
+
+    def ended(self, task, ended, action) -> None:
+        self.actions.append((task.job.stage, ended.outcome, action))
+
+    def tick(self, driver) -> None: ...
+
+
+class Lab:
+    """A folder with faults, a journal and the OUT of one sweep."""
+
+    def __init__(self, folder: Path, jobs: int = 2, steps: int = 3):
+        self.folder, self.out = folder, folder / "out"
+        self.jobs, self.steps = jobs, steps
+        self.settings = ChildSettings((sys.executable, str(WORKER), str(folder)))
+        self.observer = Silent()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.faults({})
+
+    def faults(self, faults: dict[str, list[str]]) -> None:
+        (self.folder / "faults.json").write_text(json.dumps(faults))
+
+    def tasks(
+        self,
+        stages: tuple[str, ...] = ("train",),
+        weights: str = "trained",
+        timeout_hours: float | None = None,
+    ) -> list[Task]:
+        grid = {
+            "name": "lab",
+            "base": {"transform": "conv", "entropy_model": "factorized"},
+            "blocks": [{"product": {"train.seed": list(range(self.jobs))}}],
+        }
+        train = TrainSpec(steps=self.steps).to_dict()
+        images = ImageSet("images", "images", "00")
+        settings = TaskSettings(
+            stages=stages,
+            train_set=images,
+            eval_set=images,
+            hardware_id="here",
+            benchmark=BenchmarkSpec(),
+            weights=weights,
+            per_stage={
+                "train": StageSettings(timeout_hours=timeout_hours),
+                "benchmark": StageSettings(resources=Resources(cpus=None)),
+            },
+        )
+        return make_tasks(make_plan(Grid.from_dict(grid), train, "00"), settings)
+
+    def run(self, executor: Executor, tasks: list[Task], **options) -> SweepEnd:
+        options = {"limits": LIMITS, "observer": self.observer, **options}
+        with Lease(self.out) as lease:
+            try:
+                return Driver(self.out, tasks, executor, lease, **options).run()
+            finally:
+                executor.close()
+
+    def journal(self, event: str = "") -> list[str]:
+        path = self.folder / "journal.txt"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if event in line]
+
+    def steps_done(self) -> Counter[str]:
+        """How often each step of each training was done."""
+        lines = [line.split() for line in self.journal(" step ")]
+        return Counter(f"{key} {step}" for _, key, _, _, step in lines)
+
+    def records(self, kind: str = "runs") -> list[Record]:
+        from rdc.files import read_json
+
+        paths = sorted((self.out / kind).glob("*/*/record.json"))
+        return [Record.from_dict(read_json(path)) for path in paths]

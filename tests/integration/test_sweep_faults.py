@@ -1,0 +1,266 @@
+"""The driver with real processes that fail in every way of the failure table."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sweep_lab import Lab
+
+from launch.executors.local import LocalExecutor
+from rdc.errors import ConfigError, ExitCode
+from sweeps.driver import Driver
+from sweeps.lease import Lease
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path / "lab")
+
+
+def run(lab: Lab, stages=("train",), weights="trained", timeout_hours=None, **options):
+    tasks = lab.tasks(stages, weights, timeout_hours)
+    return lab.run(LocalExecutor(lab.settings), tasks, **options)
+
+
+def test_everything_runs_once_in_the_order_of_dependencies(lab):
+    end = run(lab, ("train", "evaluate", "benchmark"))
+    assert end.exit_code == ExitCode.OK
+    assert end.counts == {"ok": 6}
+    done = [line.split()[0] for line in lab.journal("done")]
+    assert sorted(done) == sorted(["train", "evaluate", "benchmark"] * 2)
+    assert done[-2:] == ["benchmark"] * 2
+    affinity = [record.environment["affinity"] for record in lab.records()]
+    assert affinity == [1, 1]
+
+
+def test_finished_work_is_not_redone(lab):
+    run(lab, ("train", "evaluate"))
+    before = lab.journal()
+    end = run(lab, ("train", "evaluate"))
+    assert end.exit_code == ExitCode.OK
+    assert end.started == 0
+    assert lab.journal() == before
+
+
+def test_benchmark_of_random_weights_needs_no_training(lab):
+    end = run(lab, ("benchmark",), weights="random")
+    assert end.counts == {"ok": 1}  # both runs share the architecture
+
+
+@pytest.mark.parametrize("fault", ["killed", "preempted"])
+def test_lost_and_preempted_attempts_are_repeated(lab, fault):
+    lab.faults({"train:0": [fault] * 3})
+    assert run(lab).exit_code == ExitCode.OK
+    assert len(lab.journal("train 0 4 done")) == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "status", "attempts"),
+    [
+        (["oom"], "ok", 2),
+        (["oom", "oom"], "oom", 2),
+        (["diverged"], "ok", 2),
+        (["diverged", "diverged"], "diverged", 2),
+        (["crash_a"], "ok", 2),
+        (["crash_a", "crash_b"], "ok", 3),
+        (["crash_a", "crash_a"], "failed", 2),
+        (["segfault", "segfault"], "failed", 2),
+        (["no_record", "no_record"], "failed", 2),
+        (["truncated"], "ok", 2),
+        (["bad_input"], "failed", 1),
+    ],
+)
+def test_each_failure_ends_as_the_table_says(lab, faults, status, attempts):
+    lab.faults({"train:1": faults})
+    end = run(lab)
+    expected = "OK" if status == "ok" else "SWEEP_HAS_FAILED_RUNS"
+    assert end.exit_code == ExitCode[expected]
+    statuses = sorted(record.status for record in lab.records())
+    assert statuses == sorted(["ok", status])
+    assert len(lab.journal("train 1")) > 0
+    begun = [line for line in lab.journal("begin") if line.startswith("train 1")]
+    assert len(begun) == attempts
+
+
+def test_out_of_memory_runs_again_at_half_batch_and_says_so(lab):
+    lab.faults({"train:0": ["oom"]})
+    run(lab)
+    assert lab.journal("train 0 1 begin") == ["train 0 1 begin oom divisor=1"]
+    assert lab.journal("train 0 2 begin") == ["train 0 2 begin ok divisor=2"]
+
+
+def test_a_process_that_hangs_is_ended_and_tried_once_more(lab):
+    lab.faults({"train:0": ["hang", "hang"]})
+    end = run(lab, timeout_hours=1.0 / 3600)
+    assert end.exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
+    assert end.counts == {"ok": 1, "timeout": 1}
+
+
+def test_a_failed_run_blocks_what_needs_it_and_nothing_else(lab):
+    lab.faults({"train:0": ["bad_input"]})
+    end = run(lab, ("train", "evaluate", "benchmark"))
+    assert end.counts == {"ok": 3, "failed": 1, "blocked": 2}
+
+
+def test_failed_runs_are_kept_and_retried_on_demand(lab):
+    lab.faults({"train:0": ["crash_a", "crash_a", "crash_a"]})
+    assert run(lab).exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
+    again = run(lab)
+    assert (again.exit_code, again.started) == (ExitCode.SWEEP_HAS_FAILED_RUNS, 0)
+    # The third crash is the first of a clean history, so a fourth attempt follows.
+    assert run(lab, retry_failed=True).exit_code == ExitCode.OK
+
+
+def test_early_failures_alike_stop_the_sweep(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=12)
+    lab.faults({"train": ["crash_a", "crash_a"]})
+    end = run(lab)
+    assert end.exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
+    assert "failed alike" in end.message
+    assert "crash_a" in end.message
+    assert len(lab.journal("begin")) < 12
+
+
+def test_disk_full_pauses_and_burns_no_retries(lab):
+    lab.faults({"train": ["full", "full", "full"]})
+    for _ in range(3):
+        end = run(lab)
+        assert end.exit_code == ExitCode.BAD_INPUT
+        assert "Free some space and run the same command" in end.message
+    assert lab.records() == []
+    lab.faults({})
+    assert run(lab).exit_code == ExitCode.OK
+
+
+def test_a_full_disk_under_the_driver_pauses_it(lab, tmp_path):
+    """OUT lies on a real file system of 2 MiB, in a mount of the test's own."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from launch.executors.local import LocalExecutor
+from sweep_lab import Lab
+lab = Lab(Path({str(lab.folder)!r}), jobs=40, steps=1)
+end = lab.run(LocalExecutor(lab.settings), lab.tasks())
+print(int(end.exit_code), end.message)
+for big in lab.out.glob("ballast"):
+    big.unlink()
+end = lab.run(LocalExecutor(lab.settings), lab.tasks())
+print(int(end.exit_code), end.message, dict(end.counts))
+"""
+    lab.out.mkdir()
+    mount = f"mount -t tmpfs -o size=2m none {lab.out} && "
+    fill = f"head -c 1500000 /dev/zero > {lab.out}/ballast && "
+    in_shell = ["unshare", "-rm", "sh", "-c", mount + fill + 'exec "$0" -c "$1"']
+    done = subprocess.run(
+        [*in_shell, sys.executable, script],
+        capture_output=True,
+        text=True,
+    )
+    first, second = done.stdout.splitlines()
+    assert first.startswith("2 paused: outputs need free disk space"), done.stderr
+    assert second.startswith("0 complete"), done.stderr
+
+
+def test_a_damaged_record_is_set_aside_and_won_back(lab):
+    run(lab)
+    path = next((lab.out / "runs").glob("*/*/record.json"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    end = run(lab)
+    assert (end.exit_code, end.started) == (ExitCode.OK, 0)
+    assert path.read_bytes() == whole
+    assert path.with_name("record.1.damaged.json").exists()
+
+
+def test_a_record_damaged_beyond_its_attempt_is_computed_again(lab):
+    run(lab)
+    path = next((lab.out / "runs").glob("*/*/record.json"))
+    path.write_bytes(b"")
+    (path.parent / "attempts" / "1" / "record.json").write_bytes(b"{")
+    end = run(lab)
+    assert (end.exit_code, end.started) == (ExitCode.OK, 1)
+
+
+def test_a_missing_model_is_trained_again_only_where_needed(lab):
+    run(lab)
+    for model in (lab.out / "runs").glob("*/*/attempts/1/model"):
+        model.rmdir()
+    assert run(lab).started == 0
+    end = run(lab, ("train", "evaluate"))
+    assert (end.exit_code, end.started) == (ExitCode.OK, 4)
+
+
+def test_the_budget_ends_the_sweep_with_its_state_kept(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=2, steps=100)
+    end = run(lab, budget_seconds=0.8)
+    assert end.exit_code == ExitCode.SWEEP_BUDGET_REACHED
+    assert len(lab.journal("stopped")) == 2
+    assert run(lab).exit_code == ExitCode.OK
+    assert set(lab.steps_done().values()) == {1}  # every step once, over both drivers
+
+
+def test_a_request_to_stop_saves_state_and_exits_130(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=2, steps=100)
+    tasks, executor = lab.tasks(), LocalExecutor(lab.settings)
+
+    class Impatient(type(lab.observer)):
+        def tick(self, driver: Driver) -> None:
+            if lab.journal("step"):
+                driver.request_stop()
+
+    end = lab.run(executor, tasks, observer=Impatient())
+    assert end.exit_code == ExitCode.INTERRUPTED
+    assert len(lab.journal("stopped")) == 2
+
+
+def test_a_second_driver_is_refused(lab):
+    with (
+        Lease(lab.out),
+        pytest.raises(ConfigError, match="one driver at a time"),
+        Lease(lab.out),
+    ):
+        pass
+    assert run(lab).exit_code == ExitCode.OK
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from launch.executors.local import LocalExecutor
+from sweep_lab import Lab
+lab = Lab(Path({folder!r}), jobs=3, steps=15)
+end = lab.run(LocalExecutor(lab.settings), lab.tasks(("train", "evaluate")))
+print(end.message)
+"""
+
+
+@pytest.mark.parametrize(
+    "moment", ["train 0 1 begin", "step 5", "train 0 1 done", "evaluate", "train 2"]
+)
+def test_a_killed_driver_leaves_nothing_to_repeat(tmp_path, moment):
+    lab = Lab(tmp_path / "lab", jobs=3, steps=15)
+    here = str(Path(__file__).parent)
+    script = DRIVER.format(here=here, folder=str(lab.folder))
+    driver = subprocess.Popen([sys.executable, "-c", script])
+    while not lab.journal(moment):
+        assert driver.poll() is None
+        time.sleep(0.005)
+    driver.kill()
+    driver.wait()
+    time.sleep(0.1)
+    frozen = lab.journal()
+    time.sleep(0.3)
+    assert lab.journal() == frozen, "the workers outlived their driver"
+    end = lab.run(LocalExecutor(lab.settings), lab.tasks(("train", "evaluate")))
+    assert end.exit_code == ExitCode.OK
+    assert end.counts == {"ok": 6}
+    finished = [tuple(line.split()[:2]) for line in lab.journal("done")]
+    assert len(finished) == len(set(finished)) == 6
+    # A step runs again only if its process was killed before the checkpoint of it.
+    repeated = [count for count in lab.steps_done().values() if count > 1]
+    assert len(repeated) <= 2
+    assert len(lab.steps_done()) == 45

@@ -1,0 +1,127 @@
+"""The driver on a local Ray: real tasks, real subprocesses, workers that are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from sweep_lab import Lab
+
+from launch.executors.ray_executor import RayExecutor
+from rdc.errors import ConfigError, ExitCode
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path / "lab", steps=10)
+
+
+def executor(lab: Lab) -> RayExecutor:
+    return RayExecutor(lab.settings, num_cpus=2)
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_sweep_with_failures_of_every_kind(lab):
+    lab.faults(
+        {"train:0": ["crash_a", "killed", "oom"], "train:1": ["diverged", "preempted"]}
+    )
+    tasks = lab.tasks(("train", "evaluate", "benchmark"))
+    end = lab.run(executor(lab), tasks)
+    assert end.exit_code == ExitCode.OK
+    assert end.counts == {"ok": 6}
+    assert len(lab.journal("done")) == 6
+
+
+class Killer:
+    """Kills the Ray worker of the first training in its middle."""
+
+    def __init__(self, lab: Lab):
+        self.lab, self.killed = lab, 0
+
+    def started(self, running) -> None: ...
+
+    def ended(self, task, ended, action) -> None: ...
+
+    def tick(self, driver) -> None:
+        if self.killed or not self.lab.journal("step 4"):
+            return
+        for process in children_of(os.getpid()):
+            if process.name().startswith("ray::watch"):
+                process.kill()
+                self.killed += 1
+                return
+
+
+def test_a_killed_ray_worker_takes_its_child_along_and_the_job_goes_on(lab):
+    killer = Killer(lab)
+    end = lab.run(executor(lab), lab.tasks(), observer=killer)
+    assert killer.killed == 1
+    assert end.exit_code == ExitCode.OK
+    outcomes = sorted(len(list(p.glob("attempts/*"))) for p in lab.out.glob("runs/*/*"))
+    assert outcomes == [1, 2]
+    # The second attempt went on from the checkpoint of the first.
+    assert sum(lab.steps_done().values()) <= 2 * 10 + 1
+
+
+def test_a_stop_lets_the_jobs_save_their_state(lab):
+    class Impatient(Killer):
+        def tick(self, driver) -> None:
+            if self.lab.journal("step 4"):
+                driver.request_stop()
+
+    end = lab.run(executor(lab), lab.tasks(), observer=Impatient(lab))
+    assert end.exit_code == ExitCode.INTERRUPTED
+    assert len(lab.journal("stopped")) == 2
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from launch.executors.ray_executor import RayExecutor
+from sweep_lab import Lab
+lab = Lab(Path({folder!r}), steps=60)
+lab.run(RayExecutor(lab.settings, num_cpus=2), lab.tasks())
+"""
+
+
+def test_nothing_outlives_a_killed_driver(lab):
+    here = str(Path(__file__).parent)
+    script = DRIVER.format(here=here, folder=str(lab.folder))
+    driver = subprocess.Popen([sys.executable, "-c", script])
+    while not lab.journal("step 4"):
+        assert driver.poll() is None
+        time.sleep(0.02)
+    # Ray's two agents need a minute to see that they are alone; they run no jobs.
+    family = [p for p in children_of(driver.pid) if not p.name().endswith("Agent")]
+    assert any("fault_worker" in " ".join(p.cmdline()) for p in family)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    deadline = time.monotonic() + 10
+    while any(is_alive(process) for process in family):
+        assert time.monotonic() < deadline, family
+        time.sleep(0.05)
+    lab.steps = 60
+    end = lab.run(executor(lab), lab.tasks())
+    assert end.exit_code == ExitCode.OK
+    assert len(lab.steps_done()) == 120
+    assert sum(lab.steps_done().values()) <= 122
+
+
+def test_a_cluster_that_does_not_answer_is_named():
+    with pytest.raises(ConfigError, match=r"cluster answers; got 127.0.0.1:1"):
+        RayExecutor(Lab.__new__(Lab), "127.0.0.1:1").capacity()

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -95,13 +97,17 @@ def _hydra(config_dir: str | None) -> Iterator[None]:
     register_groups()
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError("--config-dir is a folder", config_dir)
+    search_path = create_config_search_path(str(CONFIG_DIR))
+    if config_dir is not None:
+        search_path.prepend("user", f"file://{Path(config_dir).resolve()}")
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        if config_dir is not None:
-            path = GlobalHydra.instance().config_loader().get_search_path()
-            path.prepend("user", f"file://{Path(config_dir).resolve()}")
-            GlobalHydra.instance().config_loader().repository.initialize_sources(path)
+    load_option.cache_clear()
+    version.setbase("1.3")
+    Hydra.create_main_hydra2("rdc", search_path)
+    try:
         yield
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def _composed(app: App, overrides: Sequence[str]) -> DictConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sweeps.state import set_aside
 
 SWEEP_FILE = "sweep.json"
 SWEEP_SCHEMA_VERSION = 1
+_VERSIONED = ("rdc-frontier", "jax", "flax", "ray", "numpy")
 _REMEDY = "choose another out=DIR, or give the grid and options of that sweep"
 
 
@@ -71,7 +73,6 @@ def write_sweep(
     config: Mapping[str, Any],
     *,
     hardware: Mapping[str, Any],
-    versions: Mapping[str, str],
     datasets: Mapping[str, Any],
 ) -> None:
     """Writes `sweep.json`; the time of the first start stays."""
@@ -84,7 +85,7 @@ def write_sweep(
         "schema_version": SWEEP_SCHEMA_VERSION,
         "grid": plan.grid,
         "config": config,
-        "versions": dict(versions),
+        "versions": {name: metadata.version(name) for name in _VERSIONED},
         "git_sha": git_sha(),
         "hardware": dict(hardware),
         "created_at": earlier["created_at"] if earlier else now,

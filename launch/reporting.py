@@ -22,9 +22,8 @@ def gather_and_report(out: Path, console: Console, stages: Sequence[str]) -> Non
         from analysis.report import write_report
         from analysis.terminal import print_frontier
 
-        path = write_report(out)
+        write_report(out)
         print_frontier(out, console)
-        console.print(f"report: {path}", soft_wrap=True)
 
 
 def run_report(config: Config) -> int:

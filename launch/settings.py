@@ -86,15 +86,20 @@ class DataSettings(Spec):
     train: str
     eval: str
 
+    def absolute(self, role: Literal["train", "eval"]) -> str:
+        """A source; relative paths start at the present folder."""
+        source = getattr(self, role)
+        if source.startswith("bundled:"):
+            return source
+        return str(Path(source).expanduser().absolute())
+
     def image_set(self, role: Literal["train", "eval"]) -> ImageSet:
-        """One set by content; relative paths start at the present folder.
+        """One set by content.
 
         Raises:
           DataError: there are no such images.
         """
-        source = getattr(self, role)
-        if not source.startswith("bundled:"):
-            source = str(Path(source).expanduser().absolute())
+        source = self.absolute(role)
         return ImageSet(source, dataset_name(source), data_sha256(source))
 
 
@@ -110,12 +115,12 @@ def checked_stages(stages: Any) -> tuple[str, ...]:
     return tuple(stage for stage in STAGES if stage in stages)
 
 
-def positive_or_none(value: Any, name: str) -> float | None:
-    """`value` if it is a positive number or None.
+def positive(value: Any, name: str) -> float:
+    """`value` if it is a positive number.
 
     Raises:
       ConfigError: otherwise.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    require(value is None or (number and value > 0), f"{name} is positive", repr(value))
-    return value
+    require(number and value > 0, f"{name} is positive", repr(value))
+    return float(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from launch.settings import (
     DataSettings,
     HardwareSettings,
     checked_stages,
-    positive_or_none,
+    positive,
 )
 from rdc.errors import ConfigError, ExitCode
 from rdc.specs.base import require
@@ -31,12 +30,20 @@ from rdc.specs.training import BenchmarkSpec
 from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.lease import Lease
-from sweeps.plan import Plan, make_plan, write_plan
+from sweeps.plan import (
+    Plan,
+    known_costs,
+    make_plan,
+    read_plan,
+    with_costs,
+    write_plan,
+)
 from sweeps.policy import Limits
 from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
 
 LAUNCHERS = ("ray", "local")
-_VERSIONED = ("jax", "flax", "ray", "numpy", "rdc-frontier")
+# Planning checks and shows jobs before any hardware is looked at.
+_UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +59,8 @@ class Sweep:
     hardware: HardwareSettings
     limits: Limits
 
-    def tasks(self, described: Mapping[str, Any]) -> list[Task]:
-        """The jobs, on hardware as `rdc.hardware.describe` tells."""
+    def task_settings(self, described: Mapping[str, Any]) -> TaskSettings:
+        """What jobs get, on hardware as `rdc.hardware.describe` tells."""
         benchmark = dict(self.config["benchmark"])
         weights = benchmark.pop("weights", "trained")
         require(
@@ -61,17 +68,21 @@ class Sweep:
             "benchmark.weights is trained or random",
             repr(weights),
         )
-        settings = TaskSettings(
+        seconds = self.config["checkpoint_every_seconds"]
+        return TaskSettings(
             stages=self.stages,
             train_set=self.train_set,
             eval_set=self.eval_set,
             hardware_id=described["hardware_id"],
             benchmark=BenchmarkSpec.from_dict(benchmark, "benchmark"),
             weights=weights,
-            checkpoint_every_seconds=float(self.config["checkpoint_every_seconds"]),
+            checkpoint_every_seconds=positive(seconds, "checkpoint_every_seconds"),
             per_stage=self.hardware.stages(described),
         )
-        return make_tasks(self.plan, settings)
+
+    def tasks(self, described: Mapping[str, Any]) -> list[Task]:
+        """The jobs of the asked stages."""
+        return make_tasks(self.plan, self.task_settings(described))
 
 
 def prepare(config: Config) -> Sweep:
@@ -93,22 +104,28 @@ def prepare(config: Config) -> Sweep:
         require(
             isinstance(config[name], bool), f"{name} is true or false", config[name]
         )
-    positive_or_none(config["budget"]["hours"], "budget.hours")
+    if config["budget"]["hours"] is not None:
+        positive(config["budget"]["hours"], "budget.hours")
     out = Path(config["out"] or Path("out") / grid.name).expanduser().absolute()
     data = DataSettings.from_dict(config["data"], "data")
     train_set, eval_set = data.image_set("train"), data.image_set("eval")
-    plan = make_plan(
-        grid,
-        config["train"],
-        train_set.data_sha256,
-        options=load_option,
-        names=NAMES,
-        count_cost=cost_counter(out) if "complexity" in stages else None,
-    )
+    with cost_counter(out) as count:
+        plan = make_plan(
+            grid,
+            config["train"],
+            train_set.data_sha256,
+            options=load_option,
+            names=NAMES,
+            count_cost=count if "complexity" in stages else None,
+        )
     check_out(out, plan)
+    if "complexity" not in stages:
+        plan = with_costs(plan, known_costs(read_plan(out)))
     hardware = HardwareSettings.parse(config["hardware"])
     limits = Limits.from_dict(config["limits"], "limits")
-    return Sweep(config, out, plan, stages, train_set, eval_set, hardware, limits)
+    sweep = Sweep(config, out, plan, stages, train_set, eval_set, hardware, limits)
+    sweep.task_settings(_UNKNOWN_HARDWARE)
+    return sweep
 
 
 def _refuse_swept_overrides(grid: Grid, overrides: list[str]) -> None:
@@ -163,10 +180,6 @@ def run_sweep(config: Config) -> int:
     return code
 
 
-# plan_only shows jobs before any hardware was looked at.
-_UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
-
-
 def _executor(sweep: Sweep) -> tuple[Executor, dict[str, Any]]:
     """The executor, which starts nothing yet, and the hardware of its jobs."""
     settings = sweep.hardware.child_settings()
@@ -190,7 +203,6 @@ def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
         sweep.plan,
         {k: v for k, v in sweep.config.items() if k != "overrides"},
         hardware=described,
-        versions={name: metadata.version(name) for name in _VERSIONED},
         datasets=datasets,
     )
 

@@ -43,8 +43,9 @@ def evaluate(job: EvaluateJob, request: Request) -> dict[str, Any]:
             skipped.append(path.name)
             continue
         rows.append({"image": path.name, **evaluate_image(codec, x, job.lmbda)})
-        _log.info("%s %.4f bpp %.2f dB", path.name, rows[-1]["bpp_coded"],
-                  rows[-1]["psnr_db"])
+        _log.info(
+            "%s %.4f bpp %.2f dB", path.name, rows[-1]["bpp_coded"], rows[-1]["psnr_db"]
+        )
     if not rows:
         raise DataError(
             "an evaluation set holds readable images", f"none in {request.images}"

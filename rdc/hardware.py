@@ -17,8 +17,8 @@ def describe() -> dict[str, Any]:
     same id, and its version stands beside each measurement.
     """
     import jax
-    from jax.extend import backend
     import jax.extend
+    from jax.extend import backend
 
     devices = jax.local_devices()
     client = backend.get_backend()

@@ -41,6 +41,10 @@ class Job:
     def identity(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        raise NotImplementedError
+
     def to_dict(self) -> dict[str, Any]:
         """As in `spec.json`."""
         return {"stage": self.stage, **self.identity()}

@@ -14,8 +14,9 @@ what happens to a slice is the callback that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,19 @@ from rdc.ops.gaussian import gaussian_bits
 from rdc.ops.quantization import additive_noise, ste_round, ste_round_offset
 from rdc.specs.components import ArchitectureSpec
 
-# (slice number, mean, scale_index) -> y_hat of the slice, before refinement.
-SliceQuantizer = Callable[[int, jax.Array, jax.Array], jax.Array]
+# (slice number, mean, scale_index) -> y_hat of the slice, before refinement: an array
+# of JAX within a traced computation, of NumPy in the codec.
+SliceQuantizer = Callable[[int, jax.Array, jax.Array], Any]
+
+
+class SliceFunctions(Protocol):
+    """What the slice loop needs of a slice; see `SliceModel`."""
+
+    def entropy_parameters(
+        self, features: jax.Array, support: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, jax.Array, jax.Array]: ...
+
+    def refine(self, mean_input: jax.Array, y_hat: jax.Array) -> jax.Array: ...
 
 
 @jax.tree_util.register_dataclass
@@ -71,6 +83,7 @@ class CompressionModel(nnx.Module):
 
     def hyperlatents(self, y: jax.Array) -> jax.Array:
         """z of y, f32[B,h/4,w/4,hyperlatent_channels]; needs a hyper-transform."""
+        assert self.hyper_analysis is not None
         if self.spec.entropy_model.hyper_input_is_magnitude:
             y = jnp.abs(y)
         return self.hyper_analysis(y).astype(jnp.float32)
@@ -105,7 +118,9 @@ class CompressionModel(nnx.Module):
 
         y_hat = decode_slices(tuple(self.slices), features, quantize)
         return TrainingOutput(
-            x_hat=self.synthesis_transform(y_hat), bits_y=sum(bits), bits_z=bits_z
+            x_hat=self.synthesis_transform(y_hat),
+            bits_y=jnp.sum(jnp.stack(bits), axis=0),
+            bits_z=bits_z,
         )
 
     def split(self, y: jax.Array) -> list[jax.Array]:
@@ -114,12 +129,12 @@ class CompressionModel(nnx.Module):
 
 
 def decode_slices(
-    slices: tuple[SliceModel, ...], features: jax.Array, quantize: SliceQuantizer
+    slices: Sequence[SliceFunctions], features: jax.Array, quantize: SliceQuantizer
 ) -> jax.Array:
     """The one slice loop: y_hat from hyper features, slice after slice.
 
     Args:
-      slices: in coding order; anything with the two methods of `SliceModel`.
+      slices: in coding order; `SliceModel`s, or the codec's compiled ones.
       features: f32[B,h,w,F], output of the hyper-synthesis.
       quantize: turns a slice's entropy parameters into its y_hat: by rounding y
         (training, encoding) or by decoding symbols.

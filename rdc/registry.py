@@ -83,7 +83,7 @@ def parse_architecture(values: Mapping[str, Any]) -> ArchitectureSpec:
     for key in values:
         if key not in REGISTRY:
             raise unknown_name("key of architecture", key, sorted(REGISTRY))
-    parts = {
+    parts: dict[str, Any] = {
         kind: parse_component(kind, values[kind])
         for kind in REGISTRY
         if values.get(kind) is not None

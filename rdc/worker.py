@@ -23,7 +23,15 @@ from rdc.errors import (
 )
 from rdc.files import read_json, write_json_atomically
 from rdc.hardware import describe
-from rdc.jobs import BenchmarkJob, EvaluateJob, Job, Record, Request, TrainJob, parse_job
+from rdc.jobs import (
+    BenchmarkJob,
+    EvaluateJob,
+    Job,
+    Record,
+    Request,
+    TrainJob,
+    parse_job,
+)
 
 _STATUS = {
     ExitCode.DIVERGED: "diverged",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -234,6 +234,12 @@ def _priced(runs: Any, grid: Grid, count_cost: CountCost | None) -> tuple[Run, .
     return tuple(kept)
 
 
+def with_costs(plan: Plan, costs: Mapping[str, Cost]) -> Plan:
+    """The plan with the costs that are known by arch_id."""
+    runs = (dataclasses.replace(r, cost=costs.get(r.arch_id)) for r in plan.runs)
+    return dataclasses.replace(plan, runs=tuple(runs))
+
+
 def write_plan(out: Path, plan: Plan) -> Path:
     """Writes `OUT/plan.parquet`, one row per run."""
     table = pa.Table.from_pylist([run.row() for run in plan.runs], schema=SCHEMA)
@@ -261,7 +267,26 @@ def read_plan(out: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-def known_costs(rows: list[dict[str, Any]]) -> dict[str, Cost]:
+def runs_of(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
+    """The runs that the rows of an earlier plan describe."""
+    costs = known_costs(rows)
+    return [
+        Run(
+            TrainJob(
+                architecture=parse_architecture(json.loads(row["config_json"])),
+                train=TrainSpec.from_dict(json.loads(row["train_json"]), "train"),
+                data_sha256=row["data_sha256"],
+            ),
+            row["run_id"],
+            row["arch_id"],
+            row["name"],
+            costs.get(row["arch_id"]),
+        )
+        for row in rows
+    ]
+
+
+def known_costs(rows: Iterable[Mapping[str, Any]]) -> dict[str, Cost]:
     """Counted costs by arch_id, from the rows of an earlier plan."""
     keys = (*COST_COLUMNS, "components_json")
     return {

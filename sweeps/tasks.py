@@ -132,6 +132,6 @@ def _jobs(
                 benchmark=settings.benchmark,
                 run_id=run.run_id if trained else None,
             )
-            source = settings.eval_set.source if trained else None
+            images = settings.eval_set.source if trained else None
             parent = run.run_id if trained else None
-            yield benchmark, benchmark.job_id, parent, label, source
+            yield benchmark, benchmark.job_id, parent, label, images

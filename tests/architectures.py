@@ -65,9 +65,7 @@ def small(
 
 def _all() -> dict[str, ArchitectureSpec]:
     architectures = {}
-    for transform, model in product(
-        REGISTRY["transform"], REGISTRY["entropy_model"]
-    ):
+    for transform, model in product(REGISTRY["transform"], REGISTRY["entropy_model"]):
         uses_hyper = REGISTRY["entropy_model"][model].uses_hyper_transform
         hypers = REGISTRY["hyper_transform"] if uses_hyper else [None]
         for hyper in hypers:

@@ -43,7 +43,7 @@ class RaySession:
         if address is None:
             options |= self._private(num_cpus)
         else:
-            _check_address(address)
+            check_address(address)
             options["address"] = address
         import ray
 
@@ -54,7 +54,7 @@ class RaySession:
             ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise _no_answer(address or "a private Ray", reason) from None
+            raise no_answer(address or "a private Ray", reason) from None
         finally:
             signal.signal(signal.SIGTERM, handler)
 
@@ -82,18 +82,19 @@ class RaySession:
             shutil.rmtree(self._temp_dir, ignore_errors=True)
 
 
-def _check_address(address: str) -> None:
-    """Ray itself would try for minutes."""
+def check_address(address: str) -> None:
+    """Raises `ConfigError` at once where Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdigit():  # `auto`
         return
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except OSError as error:
-        raise _no_answer(address, error.strerror or str(error)) from None
+        raise no_answer(address, error.strerror or str(error)) from None
 
 
-def _no_answer(address: str, reason: str) -> ConfigError:
+def no_answer(address: str, reason: str) -> ConfigError:
+    """The error for a cluster that cannot be reached."""
     return ConfigError(
         "the Ray cluster answers",
         f"{address}: {reason}",

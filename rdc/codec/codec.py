@@ -110,21 +110,22 @@ class Codec:
 
         z_symbols = _rounded(self._networks.hyperlatents(y))
         encoder.put(z_symbols.ravel(), _channels(z_symbols.shape), self._exported.prior)
-        bits = [self._networks.prior_bits(z_symbols)]
-        parity = []
+        slice_bits: list[float] = []
+        parity: list[bytes] = []
         y_slices = np.split(y, self._networks.num_slices, axis=-1)
 
         def quantize(i: int, mean: jax.Array, scale_index: jax.Array) -> np.ndarray:
-            mean, index = np.asarray(mean), _table_index(scale_index)
-            symbols = _rounded(y_slices[i][None] - mean)
-            parity.append(_parity(mean, index))
+            offset, index = np.asarray(mean), _table_index(scale_index)
+            symbols = _rounded(y_slices[i][None] - offset)
+            parity.append(_parity(offset, index))
             encoder.put(symbols.ravel(), index.ravel(), self._exported.gaussian)
             centred = symbols.astype(np.float32)
-            bits.append(float(estimated_bits(centred, scale_index)))
-            return centred + mean
+            slice_bits.append(float(estimated_bits(centred, scale_index)))
+            return centred + offset
 
         y_hat = self._decode_y(z_symbols, quantize)
-        return self._encoded(x, b"".join(parity), encoder, sum(bits), y_hat)
+        bits = self._networks.prior_bits(z_symbols) + sum(slice_bits)
+        return self._encoded(x, b"".join(parity), encoder, bits, y_hat)
 
     def decode(self, data: bytes) -> Decoded:
         """Reads a bitstream; raises as `decompress`."""
@@ -177,8 +178,8 @@ class Codec:
         z_symbols = decoder.get(_channels(z_shape), prior).reshape(z_shape)
 
         def quantize(i: int, mean: jax.Array, scale_index: jax.Array) -> np.ndarray:
-            mean, index = np.asarray(mean), _table_index(scale_index)
-            if _parity(mean, index) != parity[PARITY_BYTES * i :][:PARITY_BYTES]:
+            offset, index = np.asarray(mean), _table_index(scale_index)
+            if _parity(offset, index) != parity[PARITY_BYTES * i :][:PARITY_BYTES]:
                 raise BitstreamError(
                     "this device computes the entropy parameters of the encoder",
                     f"others in slice {i}",
@@ -186,7 +187,7 @@ class Codec:
                     "threads",
                 )
             symbols = decoder.get(index.ravel(), self._exported.gaussian)
-            return symbols.reshape(mean.shape).astype(np.float32) + mean
+            return symbols.reshape(offset.shape).astype(np.float32) + offset
 
         y_hat = self._decode_y(z_symbols, quantize)
         decoder.finish()
@@ -227,8 +228,11 @@ class Codec:
         hyper = spec.hyper_transform
         if hyper is None:
             return y_shape, None
-        return y_shape, (h // hyper.stride, w // hyper.stride,
-                         hyper.hyperlatent_channels)
+        return y_shape, (
+            h // hyper.stride,
+            w // hyper.stride,
+            hyper.hyperlatent_channels,
+        )
 
 
 def check_image_array(x: np.ndarray) -> None:

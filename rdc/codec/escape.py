@@ -1,8 +1,8 @@
 """Symbols outside their table: an Exp-Golomb code of side and distance.
 
-    symbol -> distance from the nearer end of the table, 0 for the first one outside
-           -> value = 2 distance, plus 1 below the table
-           -> value + 1 = 2^exponent + remainder, 0 <= remainder < 2^exponent
+symbol -> distance from the nearer end of the table, 0 for the first one outside
+       -> value = 2 distance, plus 1 below the table
+       -> value + 1 = 2^exponent + remainder, 0 <= remainder < 2^exponent
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def exponent_frequencies(total: int) -> np.ndarray:
     return frequencies
 
 
-def to_value(symbols: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Values i64[n] of symbols outside of first <= symbol < end."""
+def to_value(symbols: np.ndarray, first: int, end: int) -> np.ndarray:
+    """Values i64[n] of symbols outside of first <= symbol < end of their table."""
     symbols = symbols.astype(np.int64)
     return np.where(symbols < first, 2 * (first - symbols) - 1, 2 * (symbols - end))
 
 
 def from_value(value: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Inverse of `to_value`, i32[n].
+    """Inverse of `to_value`, i32[n], with the limits of each symbol's table.
 
     Raises:
       BitstreamError: a symbol that no encoder wrote, outside of int32.

@@ -141,8 +141,7 @@ def load_exported(folder: Path) -> ExportedModel:
 def prior_tables(model: CompressionModel) -> CdfTables:
     """Integer tables of the factorised prior, one per channel."""
     masses = model.prior.masses(PRIOR_LIMIT)
-    offsets = np.full(masses.shape[0], -PRIOR_LIMIT)
-    return tables_from_pmfs(list(masses), offsets)
+    return tables_from_pmfs(masses, [-PRIOR_LIMIT] * len(masses))
 
 
 def _with_weights(model: CompressionModel, stored: Any) -> CompressionModel:
@@ -168,7 +167,8 @@ def _name(path: tuple) -> str:
 def _npz(arrays: dict[str, Any]) -> bytes:
     """An npz file whose bytes depend on the arrays alone (no time stamps)."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{k: np.asarray(arrays[k]) for k in sorted(arrays)})
+    plain: dict[str, Any] = {k: np.asarray(arrays[k]) for k in sorted(arrays)}
+    np.savez_compressed(buffer, **plain)
     return buffer.getvalue()
 
 

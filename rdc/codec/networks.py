@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rdc.entropy_models.slices import SliceModel
 from rdc.model import CompressionModel, SliceQuantizer, decode_slices
 from rdc.ops.gaussian import gaussian_bits
 
@@ -30,7 +31,7 @@ class CodecNetworks:
         self._synthesis = _Compiled(model.synthesis_transform)
         self._prior_bits = _Compiled(model.prior)
         self._slices = tuple(CompiledSlice(s) for s in model.slices)
-        if model.hyper_analysis is not None:
+        if model.hyper_analysis is not None and model.hyper_synthesis is not None:
             self._hyper_analysis = _Compiled(model.hyper_analysis)
             self._hyper_synthesis = _Compiled(model.hyper_synthesis)
 
@@ -72,7 +73,7 @@ class CodecNetworks:
 class CompiledSlice:
     """The two methods of `SliceModel`, compiled."""
 
-    def __init__(self, model: nnx.Module):
+    def __init__(self, model: SliceModel):
         self._graph, self._state = nnx.split(model)
         self._refines = model.lrp is not None
 

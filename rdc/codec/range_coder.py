@@ -54,22 +54,20 @@ class RangeEncoder:
         groups = _Groups(table_index, tables)
         if symbols.shape != table_index.shape:
             raise ValueError(f"{symbols.shape} symbols, {table_index.shape} indices")
-        symbols = np.asarray(symbols, np.int32)[groups.order]
-        entries = np.empty_like(symbols)
+        sorted_symbols = np.asarray(symbols, np.int32)[groups.order]
         escaped = []
         for group, first, end, model in groups:
-            escape_entry = end - first
-            portion = np.subtract(symbols[group], first, out=entries[group])
-            # Wraps round below zero: one comparison finds both sides.
-            outside = portion.view(np.uint32) >= escape_entry
-            if outside.any():
-                escaped.append(group.start + np.flatnonzero(outside))
-                portion[outside] = escape_entry
-            self._put_entries(portion, model)
+            entries = sorted_symbols[group]
+            entries -= first
+            # Entries below zero, or wrapped round, are large as unsigned numbers.
+            unsigned = entries.view(np.uint32)
+            if unsigned.max() >= end - first:
+                outside = unsigned >= end - first
+                escaped.append(escape.to_value(entries[outside] + first, first, end))
+                entries[outside] = end - first
+            self._put_entries(entries, model)
         if escaped:
-            where = np.concatenate(escaped)
-            first, end = groups.limits(where)
-            self._put_escaped(escape.to_value(symbols[where], first, end))
+            self._put_escaped(np.concatenate(escaped))
 
     def finish(self) -> bytes:
         return self._encoder.get_compressed().astype("<u4").tobytes()
@@ -116,10 +114,8 @@ class RangeDecoder:
             np.add(entries, first, out=symbols[group], dtype=np.int32)
         if escaped:
             where = np.concatenate(escaped)
-            first, end = groups.limits(where)
-            symbols[where] = escape.from_value(
-                self._get_escaped(where.size), first, end
-            )
+            values = self._get_escaped(where.size)
+            symbols[where] = escape.from_value(values, *groups.limits(where))
         result = np.empty_like(symbols)
         result[groups.order] = symbols
         return result

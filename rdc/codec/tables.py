@@ -91,7 +91,8 @@ class CdfTables:
         """Content hash, 64 hex digits, equal on machines of either byte order."""
         digest = hashlib.sha256()
         for array, kind in zip(
-            (self.sizes, self.offsets, self.frequencies), ("<i4", "<i4", "<u2"),
+            (self.sizes, self.offsets, self.frequencies),
+            ("<i4", "<i4", "<u2"),
             strict=True,
         ):
             digest.update(array.astype(kind).tobytes())

@@ -18,7 +18,7 @@ import struct
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import msgpack
 import numpy as np
@@ -52,12 +52,20 @@ class TfcCoder:
         return TfcDecoder(_worker(), stream)
 
 
-class TfcEncoder:
-    """See `rdc.codec.coders.Encoder`."""
+class _Stream:
+    """The worker's handles of one stream, by the name of their tables."""
 
     def __init__(self, worker: _Worker):
         self._worker = worker
         self._handles: dict[str, int] = {}
+
+    def __del__(self) -> None:
+        for handle in self._handles.values():
+            self._worker.drop(handle)
+
+
+class TfcEncoder(_Stream):
+    """See `rdc.codec.coders.Encoder`."""
 
     def put(
         self, symbols: np.ndarray, table_index: np.ndarray, tables: CdfTables
@@ -78,13 +86,12 @@ class TfcEncoder:
         return b"".join(_LENGTH.pack(len(stream)) + stream for stream in streams)
 
 
-class TfcDecoder:
+class TfcDecoder(_Stream):
     """See `rdc.codec.coders.Decoder`."""
 
     def __init__(self, worker: _Worker, stream: bytes):
-        self._worker = worker
+        super().__init__(worker)
         self._streams = _split(stream)
-        self._handles: dict[str, int] = {}
 
     def get(self, table_index: np.ndarray, tables: CdfTables) -> np.ndarray:
         name = self._worker.add_tables(tables)
@@ -103,10 +110,6 @@ class TfcDecoder:
         if self._streams or not all(whole):
             raise BitstreamError("a stream ends with its last symbol", "more data")
 
-    def __del__(self) -> None:
-        for handle in self._handles.values():
-            self._worker.drop(handle)
-
 
 class _Worker:
     """The process, its pipes, and the tables it knows."""
@@ -121,6 +124,8 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        self._requests = cast(IO[bytes], self._process.stdin)
+        self._replies = cast(IO[bytes], self._process.stdout)
         atexit.register(self.close)
 
     def add_tables(self, tables: CdfTables) -> str:
@@ -152,18 +157,18 @@ class _Worker:
     def close(self) -> None:
         """Ends the process: it stops at the end of its input."""
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.stdout.close()
+            self._requests.close()
+        self._replies.close()
         self._process.wait()
 
     def _exchange(self, request: list) -> list:
         data = msgpack.packb(request)
         with self._lock:
             try:
-                self._process.stdin.write(_LENGTH.pack(len(data)) + data)
-                self._process.stdin.flush()
-                size = _LENGTH.unpack(self._process.stdout.read(_LENGTH.size))[0]
-                return msgpack.unpackb(self._process.stdout.read(size))
+                self._requests.write(_LENGTH.pack(len(data)) + data)
+                self._requests.flush()
+                size = _LENGTH.unpack(self._replies.read(_LENGTH.size))[0]
+                return msgpack.unpackb(self._replies.read(size))
             except (BrokenPipeError, struct.error) as error:
                 raise ConfigError(
                     "the coder `tfc` runs in an environment with "
@@ -175,9 +180,11 @@ class _Worker:
 
 def lookup(tables: CdfTables) -> np.ndarray:
     """Tables as the coder takes them: -precision and cumulative frequencies, i32."""
-    parts = []
-    for frequencies in tables.split():
-        parts += [[-PRECISION_BITS, 0], np.cumsum(frequencies, dtype=np.int64)]
+    start = np.array([-PRECISION_BITS, 0], np.int32)
+    parts = [
+        np.concatenate([start, np.cumsum(frequencies, dtype=np.int32)])
+        for frequencies in tables.split()
+    ]
     return np.concatenate(parts)
 
 

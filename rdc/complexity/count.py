@@ -96,7 +96,7 @@ def count(
     y_shape = (height // transform.stride, width // transform.stride, latent)
 
     synthesis = _transform(transform, "synthesis", y_shape)
-    parts = {  # component: (cost, sides)
+    parts: dict[str, tuple[_Counted, tuple[str, ...]]] = {  # with the sides it is on
         "analysis_transform": (
             _transform(transform, "analysis", (height, width, 3)),
             ("encode",),

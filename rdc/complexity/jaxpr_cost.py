@@ -25,15 +25,17 @@ _NESTED = {
 
 # Elementwise, reductions and moves: by convention they cost nothing (a GDN's
 # division, a ReLU, a softmax). The MACs of its products are what the field counts.
-_FREE = {
-    *("abs add add_any and and_ ceil clamp concatenate convert_element_type").split(),
-    *("copy cos cumsum div dynamic_slice eq erf erf_inv erfc exp exp2 expand_dims").split(),
-    *("floor gather ge gt integer_pow iota is_finite le log log1p logistic lt").split(),
-    *("max min mul ne neg not optimization_barrier or pad pow reduce_max").split(),
-    *("reduce_min reduce_sum rem reshape rev roll round rsqrt select_n sign sin").split(),
-    *("slice split sqrt square stack squeeze stop_gradient sub tanh tile transpose unstack").split(),
-    *("broadcast_in_dim").split(),
-}
+_FREE = set(
+    """
+    abs add add_any and and_ broadcast_in_dim ceil clamp concatenate
+    convert_element_type copy cos cumsum div dynamic_slice eq erf erf_inv erfc
+    exp exp2 expand_dims floor gather ge gt integer_pow iota is_finite le log
+    log1p logistic lt max min mul ne neg not optimization_barrier or pad pow
+    reduce_max reduce_min reduce_sum rem reshape rev roll round rsqrt select_n
+    sign sin slice split sqrt square squeeze stack stop_gradient sub tanh tile
+    transpose unstack
+    """.split()
+)
 
 
 class UncountedPrimitiveError(RdcError):
@@ -143,23 +145,28 @@ def _inner_jaxprs(equation: core.JaxprEqn) -> Iterator[core.Jaxpr]:
 
 def _dot_macs(equation: core.JaxprEqn) -> int:
     (contracting, _), _ = equation.params["dimension_numbers"]
-    left = equation.invars[0].aval.shape
+    left = _shaped(equation.invars[0]).shape
     depth = math.prod(left[axis] for axis in contracting)
-    return math.prod(equation.outvars[0].aval.shape) * depth
+    return math.prod(_shaped(equation.outvars[0]).shape) * depth
 
 
 def _convolution_macs(equation: core.JaxprEqn) -> int:
-    kernel = equation.invars[1].aval.shape
+    kernel = _shaped(equation.invars[1]).shape
     numbers = equation.params["dimension_numbers"]
     taps = math.prod(kernel) // kernel[numbers.rhs_spec[0]]  # k^2 * cin / groups
     # Zeros that dilation inserts into the input are no work: of a stride-2 transposed
     # convolution only a quarter of the taps meets data.
     dilation = math.prod(equation.params["lhs_dilation"])
-    return math.prod(equation.outvars[0].aval.shape) * taps // dilation
+    return math.prod(_shaped(equation.outvars[0]).shape) * taps // dilation
 
 
 def _size(variable: Any) -> int:
-    aval = variable.aval
+    aval = _shaped(variable)
     if not hasattr(aval, "shape"):
         return 0
     return math.prod(aval.shape) * aval.dtype.itemsize
+
+
+def _shaped(variable: Any) -> Any:
+    """Shape and type of a variable; tokens and the like have neither."""
+    return variable.aval

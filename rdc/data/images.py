@@ -14,17 +14,16 @@ from PIL import Image, ImageOps
 from rdc.errors import DataError
 
 MAX_PIXELS = 2**28  # 16384 x 16384; also the limit of the `.rdc` format
-# One limit for all: Pillow's own would warn from 89 megapixels on.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# `_opened` checks our limit; Pillow's own would warn from 89 megapixels on.
+Image.MAX_IMAGE_PIXELS = None
 
-# What Pillow is known to raise on damaged files and on sizes over its limit.
+# What Pillow is known to raise on damaged files.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
     EOFError,
     struct.error,
-    Image.DecompressionBombError,
 )
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 # Complete files of these formats end with a marker.

@@ -8,10 +8,16 @@ from rdc.specs.base import require
 
 
 class CharmSizes(Protocol):
-    num_slices: int
-    max_support_slices: int
-    slice_channels: tuple[int, int]
-    kernels: tuple[int, int, int]
+    """The fields that `Charm` and `Charm2020` share."""
+
+    @property
+    def num_slices(self) -> int: ...
+    @property
+    def max_support_slices(self) -> int: ...
+    @property
+    def slice_channels(self) -> tuple[int, int]: ...
+    @property
+    def kernels(self) -> tuple[int, int, int]: ...
 
 
 def check_charm(sizes: CharmSizes, latent_channels: int | None = None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -27,9 +29,7 @@ class FactorizedPrior(nnx.Module):
         widths = (1, *FILTERS, 1)
         scale = INITIAL_SCALE ** (1 / (len(widths) - 1))
         matrices, biases, factors = [], [], []
-        for i, (fan_in, fan_out) in enumerate(
-            zip(widths[:-1], widths[1:], strict=True)
-        ):
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
             start = math.log(math.expm1(1 / scale / fan_out))
             matrices.append(parameters.constant(start, (channels, fan_in, fan_out)))
             # fan_in 12 gives U(-1/2, 1/2), which spreads the steps of the sigmoids.
@@ -52,13 +52,14 @@ class FactorizedPrior(nnx.Module):
             np.float64,
         ).T
         sign = np.where(logits[:, :-1] + logits[:, 1:] > 0, -1.0, 1.0)
-        sigmoids = [1 / (1 + np.exp(-sign * edge)) for edge in
-                    (logits[:, :-1], logits[:, 1:])]
+        sigmoids = [
+            1 / (1 + np.exp(-sign * edge)) for edge in (logits[:, :-1], logits[:, 1:])
+        ]
         return np.abs(sigmoids[1] - sigmoids[0])
 
-    def _logits(self, x: jax.Array) -> jax.Array:
+    def _logits(self, x: jax.Array | np.ndarray) -> jax.Array:
         return cumulative_logits(
-            x,
+            jnp.asarray(x),
             [m[...] for m in self.matrices],
             [b[...] for b in self.biases],
             [f[...] for f in self.factors],

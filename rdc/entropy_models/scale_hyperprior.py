@@ -28,6 +28,4 @@ class ScaleHyperprior(EntropyModelSpec):
     ) -> tuple[SliceModel, ...]:
         from rdc.entropy_models.slices import SliceModel
 
-        return (
-            SliceModel(latent_channels, scale_features=(0, latent_channels)),
-        )
+        return (SliceModel(latent_channels, scale_features=(0, latent_channels)),)

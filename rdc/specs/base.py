@@ -41,7 +41,8 @@ class Spec:
         for key in values:
             if key not in known:
                 raise unknown_name(f"key of {where}", key, known)
-        adapters = _adapters(cls)
+        kind: Any = cls
+        adapters = _adapters(kind)
         fields = {}
         for key, value in values.items():
             try:
@@ -74,7 +75,7 @@ def unknown_name(what: str, name: object, known: list[str]) -> ConfigError:
 
 
 @cache
-def _adapters(cls: type) -> dict[str, pydantic.TypeAdapter]:
+def _adapters(cls: Any) -> dict[str, pydantic.TypeAdapter]:
     hints = get_type_hints(cls)
     return {
         f.name: pydantic.TypeAdapter(hints[f.name])

@@ -39,9 +39,7 @@ def schedule(spec: TrainSpec) -> optax.Schedule:
         rate, max(spec.steps - start, 1), spec.final_learning_rate_ratio
     )
     constant = optax.constant_schedule(rate)
-    return optax.join_schedules(
-        [warmup, constant, decay], [spec.warmup_steps, start]
-    )
+    return optax.join_schedules([warmup, constant, decay], [spec.warmup_steps, start])
 
 
 def optimizer(spec: TrainSpec) -> optax.GradientTransformation:

@@ -9,6 +9,8 @@ from rdc.specs.base import require
 from rdc.specs.components import TransformSpec
 
 if TYPE_CHECKING:
+    from flax import nnx
+
     from rdc.layers import Network, ParameterFactory
 
 
@@ -52,7 +54,7 @@ class ConvTransform(TransformSpec):
         from rdc.layers import Conv, Gdn, Network
 
         widths = (3, *self.channels, self.latent_channels)
-        layers = []
+        layers: list[nnx.Module] = []
         for i in range(4):
             layers.append(
                 Conv(parameters, widths[i], widths[i + 1], self.kernel, stride=2)
@@ -65,7 +67,7 @@ class ConvTransform(TransformSpec):
         from rdc.layers import Gdn, Network, UpConv
 
         widths = (self.latent_channels, *reversed(self.channels), 3)
-        layers = []
+        layers: list[nnx.Module] = []
         for i in range(4):
             layers.append(UpConv(parameters, widths[i], widths[i + 1], self.kernel))
             if i < 3:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def run(lab: Lab, stages=("train",), weights="trained", timeout_hours=None, **op
     return lab.run(LocalExecutor(lab.settings), tasks, **options)
 
 
-def test_everything_runs_once_in_the_order_of_dependencies(lab):
+def test_everything_runs_once_in_the_order_of_dependencies(lab, monkeypatch):
+    # Other sweeps on this machine may hold its cores; these locks are the test's own.
+    monkeypatch.setattr(tempfile, "tempdir", str(lab.folder))
     end = run(lab, ("train", "evaluate", "benchmark"))
     assert end.exit_code == ExitCode.OK
     assert end.counts == {"ok": 6}

@@ -14,6 +14,10 @@ from sweep_lab import Lab
 from launch.executors.ray_executor import RayExecutor
 from rdc.errors import ConfigError, ExitCode
 
+# Other tests of this process may have loaded JAX, whose threads do not like Ray's
+# forks. The driver of a sweep never loads it.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 
 @pytest.fixture
 def lab(tmp_path):

@@ -174,8 +174,9 @@ def test_scan_counts_every_iteration_and_dilation_counts_data_alone() -> None:
     image = jax.ShapeDtypeStruct((1, 6, 8, 3), np.float32)
     kernel = jax.ShapeDtypeStruct((5, 5, 3, 2), np.float32)
     for form in ("phases", "dilated"):
-        cost, _ = cost_of(lambda _, x, k, form=form: upsample(x, k, form), (), image,
-                          kernel)
+        cost, _ = cost_of(
+            lambda _, x, k, form=form: upsample(x, k, form), (), image, kernel
+        )
         assert cost.macs == 25 * 3 * 2 * 6 * 8
 
 

@@ -95,8 +95,9 @@ def test_shapes(spec: ArchitectureSpec) -> None:
 def test_every_field_changes_the_model(kind: str, name: str, field: str) -> None:
     key = f"hyper {name}" if kind == "hyper_transform" else name
     base = next(
-        spec for spec in ALL.values() if getattr(spec, kind) and
-        getattr(spec, kind).name == name
+        spec
+        for spec in ALL.values()
+        if getattr(spec, kind) and getattr(spec, kind).name == name
     ).to_dict()
     other = {**base, kind: {**base[kind], field: OTHER_VALUES[key, field]}}
     models = [build(parse_architecture(values), seed=0) for values in (base, other)]

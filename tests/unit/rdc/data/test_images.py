@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdc.data.images import checked_side_px, read_image
+from rdc.data.images import checked_side_px, png_bytes, read_image
 from rdc.errors import DataError
 
 
@@ -88,6 +88,19 @@ def test_sixteen_bit_rgb_png_is_refused(tmp_path):
         checked_side_px(path)
 
 
+def test_huge_dimensions_are_refused_from_the_header(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "png")
+    data = bytearray(buffer.getvalue())
+    data[16:24] = (20_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    for reader in (read_image, checked_side_px):
+        with pytest.raises(DataError, match="268435456 pixels"):
+            reader(path)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.97])
 def test_cut_files_are_refused_with_their_name(tmp_path, kept, suffix):
@@ -123,6 +136,12 @@ def test_damaged_files_decode_or_raise_data_errors(tmp_path, photograph, suffix)
         except DataError:
             refused += 1
     assert refused > 0
+
+
+def test_png_bytes(tmp_path, photograph):
+    path = tmp_path / "a.png"
+    path.write_bytes(png_bytes(photograph))
+    np.testing.assert_array_equal(read_image(path), photograph)
 
 
 def test_text_and_missing_files(tmp_path):

@@ -25,22 +25,28 @@ from rdc.ops.windows import merge, partition, region_ids
 RANDOM = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("x", "gradient", "passes"), [
-    (2.0, 1.0, True),  # inside
-    (0.5, -1.0, True),  # below, and descent raises it
-    (0.5, 1.0, False),  # below, and descent would lower it further
-])
+@pytest.mark.parametrize(
+    ("x", "gradient", "passes"),
+    [
+        (2.0, 1.0, True),  # inside
+        (0.5, -1.0, True),  # below, and descent raises it
+        (0.5, 1.0, False),  # below, and descent would lower it further
+    ],
+)
 def test_lower_bound_gradient(x: float, gradient: float, passes: bool) -> None:
     value, pull_back = jax.vjp(lambda x: lower_bound(x, 1.0), jnp.asarray(x))
     assert value == max(x, 1.0)
     assert pull_back(jnp.asarray(gradient))[0] == (gradient if passes else 0.0)
 
 
-@pytest.mark.parametrize(("x", "gradient", "passes"), [
-    (0.5, 1.0, True),
-    (2.0, 1.0, True),
-    (2.0, -1.0, False),
-])
+@pytest.mark.parametrize(
+    ("x", "gradient", "passes"),
+    [
+        (0.5, 1.0, True),
+        (2.0, 1.0, True),
+        (2.0, -1.0, False),
+    ],
+)
 def test_upper_bound_gradient(x: float, gradient: float, passes: bool) -> None:
     value, pull_back = jax.vjp(lambda x: upper_bound(x, 1.0), jnp.asarray(x))
     assert value == min(x, 1.0)

@@ -1,0 +1,11 @@
+"""`python launch/benchmark.py architecture=NAME`; see `--help`."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # this checkout's packages
+    from launch.app import run_app
+    from launch.benchmarking import BENCHMARK_APP
+
+    sys.exit(run_app(BENCHMARK_APP))

@@ -1,0 +1,11 @@
+"""`python launch/submit.py +grid=NAME cluster=NAME`; see `--help`."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # this checkout's packages
+    from launch.app import run_app
+    from launch.submitting import SUBMIT_APP
+
+    sys.exit(run_app(SUBMIT_APP))

@@ -1,0 +1,97 @@
+"""The `.rdc` file: small, exact, and refused when anything about it is off."""
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdc.codec.container import Header, pack, unpack
+from rdc.codec.errors import BitstreamError
+from rdc.errors import ExitCode
+from tests.unit.rdc.codec.reference_decoder import read_container
+
+MODEL = bytes(range(8))
+KODAK = Header(model_id=MODEL, height_px=512, width_px=768)
+
+
+def with_checksum(body: bytes) -> bytes:
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+@given(
+    height=st.integers(1, 2**14),
+    width=st.integers(1, 2**14),
+    coder=st.integers(0, 255),
+    arithmetic=st.integers(0, 255),
+    payload=st.binary(max_size=50),
+)
+def test_round_trip(height, width, coder, arithmetic, payload):
+    header = Header(
+        model_id=MODEL,
+        height_px=height,
+        width_px=width,
+        coder_id=coder,
+        arithmetic_id=arithmetic,
+    )
+    data = pack(header, payload)
+    assert unpack(data) == (header, payload)
+    assert read_container(data) == {
+        "version": 1, "coder_id": coder, "arithmetic_id": arithmetic,
+        "model_id": MODEL, "height_px": height, "width_px": width, "payload": payload,
+    }  # fmt: skip
+
+
+def test_header_and_checksum_are_small():
+    assert len(pack(KODAK, b"")) == 23
+
+
+def test_any_flipped_bit_is_found():
+    data = pack(KODAK, bytes(40))
+    for position in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[position // 8] ^= 1 << position % 8
+        with pytest.raises(BitstreamError):
+            unpack(bytes(damaged))
+
+
+def test_any_cut_is_found():
+    data = pack(KODAK, bytes(40))
+    for length in range(len(data)):
+        with pytest.raises(BitstreamError):
+            unpack(data[:length])
+
+
+@pytest.mark.parametrize("extra", [b"\x00", b"\x00" * 4, b"more"])
+def test_trailing_bytes_are_found(extra):
+    with pytest.raises(BitstreamError, match="checksum"):
+        unpack(pack(KODAK, b"payload") + extra)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n" + bytes(40), b"\xff\xd8"])
+def test_foreign_files(data):
+    with pytest.raises(BitstreamError, match=r"\.rdc mark") as caught:
+        unpack(data)
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+def test_other_versions():
+    body = pack(KODAK, b"")[:-4]
+    with pytest.raises(BitstreamError, match="version 1"):
+        unpack(with_checksum(body[:4] + b"\x02" + body[5:]))
+
+
+@pytest.mark.parametrize(
+    "sides", [b"\x00\x01", b"\xff\xff\xff\xff\x7f" * 2, b"\x80\x80\x80\x80\x02\x02"]
+)
+def test_impossible_sizes(sides):
+    fixed = pack(KODAK, b"")[:15]
+    with pytest.raises(BitstreamError, match="268435456 pixels"):
+        unpack(with_checksum(fixed + sides))
+
+
+def test_sizes_without_end():
+    fixed = pack(KODAK, b"")[:15]
+    with pytest.raises(BitstreamError, match="without end"):
+        unpack(with_checksum(fixed + b"\xff" * 8))

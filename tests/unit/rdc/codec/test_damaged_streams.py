@@ -1,0 +1,87 @@
+"""Thousands of damaged streams: an error or, without the checksum, other symbols."""
+
+import numpy as np
+import pytest
+
+from rdc.codec.container import Header, pack, unpack
+from rdc.codec.errors import BitstreamError
+from rdc.codec.range_coder import RangeCoder
+from tests.unit.rdc.codec.samples import GAUSSIAN, latents
+
+CODER = RangeCoder()
+COUNT = 400
+
+
+def stream(seed: int) -> bytes:
+    symbols, index = latents(seed, COUNT)
+    encoder = CODER.encoder()
+    encoder.put(symbols, index, GAUSSIAN)
+    return encoder.finish()
+
+
+def decode(data: bytes, index: np.ndarray) -> np.ndarray:
+    decoder = CODER.decoder(data)
+    symbols = decoder.get(index, GAUSSIAN)
+    decoder.finish()
+    return symbols
+
+
+def damage(data: bytes, other: bytes, random: np.random.Generator) -> bytes:
+    """Flips bits, cuts, inserts, or splices with another stream."""
+    kind = random.integers(6)
+    place = int(random.integers(len(data)))
+    if kind == 0:
+        changed = bytearray(data)
+        changed[place] ^= 1 << random.integers(8)
+        return bytes(changed)
+    if kind == 1:
+        return data[:place]
+    if kind == 2:
+        return data[:place] + random.bytes(int(random.integers(1, 9))) + data[place:]
+    if kind == 3:
+        return data[:place] + other[place:]
+    if kind == 4:
+        return data[place:] + data[:place]
+    changed = np.frombuffer(data, np.uint8).copy()
+    places = random.integers(0, changed.size, random.integers(1, 20))
+    changed[places] = random.integers(0, 256, places.size)
+    return changed.tobytes()
+
+
+def test_containers_refuse_every_damage():
+    random = np.random.default_rng(0)
+    header = Header(model_id=bytes(8), height_px=512, width_px=768)
+    files = [pack(header, stream(seed)) for seed in range(8)]
+    refused = 0
+    for trial in range(3000):
+        data, other = files[trial % 8], files[(trial + 1) % 8]
+        damaged = damage(data, other, random)
+        if damaged in (data, other):
+            continue
+        with pytest.raises(BitstreamError):
+            unpack(damaged)
+        refused += 1
+    assert refused > 2500
+
+
+def test_the_coder_ends_on_any_bytes():
+    random = np.random.default_rng(1)
+    streams = [stream(seed) for seed in range(8)]
+    refused = 0
+    indices = [latents(seed, COUNT)[1] for seed in range(8)]
+    for trial in range(3000):
+        index = indices[trial % 8]
+        damaged = damage(streams[trial % 8], streams[(trial + 1) % 8], random)
+        try:
+            symbols = decode(damaged[: len(damaged) // 4 * 4], index)
+        except BitstreamError:
+            refused += 1
+        else:
+            assert symbols.shape == (COUNT,)
+    assert refused > 2400  # most damage shows even without a checksum
+
+
+@pytest.mark.parametrize("filler", [b"\x00", b"\xff", b"\xaa"])
+def test_the_coder_ends_on_constant_bytes(filler):
+    with pytest.raises(BitstreamError):
+        decode(filler * 4000, latents(0, COUNT)[1])

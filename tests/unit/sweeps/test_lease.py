@@ -1,0 +1,92 @@
+"""One driver per OUT, over crashes, machines and lost heartbeats."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rdc.errors import ConfigError
+from rdc.files import read_json, write_json_atomically
+from sweeps.lease import LEASE_FILE, STALE_SECONDS, Lease, LeaseLostError
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sweeps.lease import Lease
+with Lease(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other_driver(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def take(out):
+    with Lease(out):
+        pass
+
+
+def test_a_living_driver_keeps_others_out(tmp_path, other_driver):
+    with pytest.raises(ConfigError, match=f"process {other_driver.pid} on"):
+        take(tmp_path)
+
+
+def test_a_killed_driver_is_taken_over_at_once(tmp_path, other_driver):
+    other_driver.kill()
+    other_driver.wait()
+    take(tmp_path)
+    assert not (tmp_path / LEASE_FILE).exists()
+
+
+def test_a_pid_of_a_later_process_is_no_driver(tmp_path, other_driver):
+    holder = read_json(tmp_path / LEASE_FILE)
+    write_json_atomically(tmp_path / LEASE_FILE, {**holder, "started_at": 1.0})
+    take(tmp_path)
+
+
+@pytest.mark.parametrize(("age", "free"), [(1, False), (STALE_SECONDS + 1, True)])
+def test_a_driver_on_another_machine_counts_until_its_heartbeat_is_stale(
+    tmp_path, age, free
+):
+    holder = {"pid": 1, "started_at": 1.0, "host": "far", "machine": "x", "token": "t"}
+    path = tmp_path / LEASE_FILE
+    write_json_atomically(path, holder)
+    os.utime(path, (time.time() - age, time.time() - age))
+    if free:
+        take(tmp_path)
+    else:
+        with pytest.raises(ConfigError, match="process 1 on far"):
+            take(tmp_path)
+        assert read_json(path) == holder
+
+
+def test_a_cut_lease_holds_nobody_out(tmp_path):
+    (tmp_path / LEASE_FILE).write_text(json.dumps({"pid": 1})[:5])
+    take(tmp_path)
+
+
+def test_the_heartbeat_shows_life_and_finds_out_about_a_takeover(tmp_path):
+    path = tmp_path / LEASE_FILE
+    with Lease(tmp_path, heartbeat_seconds=0.01) as lease:
+        os.utime(path, (1, 1))
+        time.sleep(0.1)
+        assert path.stat().st_mtime > 1
+        lease.check()
+        write_json_atomically(path, {**read_json(path), "token": "other"})
+        time.sleep(0.1)
+        with pytest.raises(LeaseLostError, match="another driver"):
+            lease.check()
+    assert read_json(path)["token"] == "other"  # not ours to remove

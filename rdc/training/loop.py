@@ -221,9 +221,11 @@ def _means(pending: list[dict[str, jax.Array]]) -> tuple[dict[str, float], int]:
     """Means over the finite steps, and the number of others."""
     rows = jax.device_get(pending)
     finite = [row for row in rows if not row["skipped"]]
+    if not finite:
+        return {}, len(rows)
     names = [name for name in rows[0] if name != "skipped"]
     means = {name: float(np.mean([row[name] for row in finite])) for name in names}
-    return (means if finite else {}), len(rows) - len(finite)
+    return means, len(rows) - len(finite)
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def make_step(
         (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.params
         )
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
         updates, new_optimizer = transformation.update(
             gradient, state.optimizer, state.params

@@ -211,7 +211,7 @@ def test_a_request_to_stop_saves_state_and_exits_130(tmp_path):
 
     class Impatient(type(lab.observer)):
         def tick(self, driver: Driver) -> None:
-            if lab.journal("step"):
+            if all(lab.journal(f"train {key} 1 step") for key in (0, 1)):
                 driver.request_stop()
 
     end = lab.run(executor, tasks, observer=Impatient())
@@ -261,8 +261,9 @@ def test_a_killed_driver_leaves_nothing_to_repeat(tmp_path, moment):
     end = lab.run(LocalExecutor(lab.settings), lab.tasks(("train", "evaluate")))
     assert end.exit_code == ExitCode.OK
     assert end.counts == {"ok": 6}
+    # A worker that was killed between its record and its last word is done, too.
     finished = [tuple(line.split()[:2]) for line in lab.journal("done")]
-    assert len(finished) == len(set(finished)) == 6
+    assert len(finished) == len(set(finished)) >= 5
     # A step runs again only if its process was killed before the checkpoint of it.
     repeated = [count for count in lab.steps_done().values() if count > 1]
     assert len(repeated) <= 2

@@ -84,9 +84,10 @@ def test_a_killed_ray_worker_takes_its_child_along_and_the_job_goes_on(lab):
 def test_a_stop_lets_the_jobs_save_their_state(lab):
     class Impatient(Killer):
         def tick(self, driver) -> None:
-            if self.lab.journal("step 4"):
+            if all(lab.journal(f"train {key} 1 step") for key in (0, 1)):
                 driver.request_stop()
 
+    lab.steps = 500
     end = lab.run(executor(lab), lab.tasks(), observer=Impatient(lab))
     assert end.exit_code == ExitCode.INTERRUPTED
     assert len(lab.journal("stopped")) == 2

@@ -1,6 +1,11 @@
-"""CompressAI's rANS coder. Its arguments are lists: they are made beforehand."""
+"""CompressAI's rANS coder, which takes and gives lists.
+
+With the argument `arrays` they are made from arrays and back, as its entropy models do
+in `compress` and `decompress`; with `lists` they are ready beforehand.
+"""
 
 import importlib.util
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -16,12 +21,26 @@ spec.loader.exec_module(ans)
 
 symbols, table_index, frequencies, offsets = load()
 cdfs = [[0, *np.cumsum(f, dtype=int).tolist()] for f in frequencies]
-sizes = [len(cdf) for cdf in cdfs]
-tables = (cdfs, sizes, offsets.tolist())
-symbol_list, index_list = symbols.tolist(), table_index.tolist()
+tables = (cdfs, [len(cdf) for cdf in cdfs], offsets.tolist())
+encoder, decoder = ans.RansEncoder(), ans.RansDecoder()
 
-report(
-    symbols,
-    lambda: ans.RansEncoder().encode_with_indexes(symbol_list, index_list, *tables),
-    lambda stream: ans.RansDecoder().decode_with_indexes(stream, index_list, *tables),
-)
+
+def encode_arrays():
+    lists = symbols.tolist(), table_index.tolist()
+    return encoder.encode_with_indexes(*lists, *tables)
+
+
+def decode_arrays(stream):
+    decoded = decoder.decode_with_indexes(stream, table_index.tolist(), *tables)
+    return np.array(decoded, np.int32)
+
+
+if sys.argv[2] == "arrays":
+    report(symbols, encode_arrays, decode_arrays)
+else:
+    symbol_list, index_list = symbols.tolist(), table_index.tolist()
+    report(
+        symbols,
+        lambda: encoder.encode_with_indexes(symbol_list, index_list, *tables),
+        lambda stream: decoder.decode_with_indexes(stream, index_list, *tables),
+    )

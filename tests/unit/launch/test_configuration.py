@@ -56,7 +56,7 @@ def test_files_with_all_values_agree_with_the_specs():
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_grid_plans_as_it_expects(grid, tmp_path):
-    sweep = prepared(f"+grid={grid}", f"out={tmp_path}")
+    sweep = prepared(f"+grid={grid}", f"out={tmp_path}", "stages=[plan,train]")
     assert sweep.config["grid"]["expect"]["jobs"] == len(sweep.plan.runs)
 
 

@@ -91,12 +91,14 @@ class Run:
         }
 
     def training_flops(self) -> float | None:
-        """Floating-point operations of all steps: backward costs twice forward."""
+        """Floating-point operations of all steps: backward costs twice forward.
+
+        Training runs every component once, also those that are on both sides.
+        """
         if self.cost is None:
             return None
-        macs_per_px = 1e3 * (
-            self.cost["kmacs_per_px"] + self.cost["kmacs_per_px_encode"]
-        )
+        parts = json.loads(self.cost["components_json"])
+        macs_per_px = sum({p["component"]: p["macs_per_px"] for p in parts}.values())
         train = self.job.train
         pixels = train.steps * train.batch_size * train.crop_px**2
         return 3 * 2 * macs_per_px * pixels

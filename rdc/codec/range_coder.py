@@ -1,7 +1,8 @@
 """The default coder: constriction's range coder, symbols grouped by table.
 
-Each portion is coded table by table, in the order of the tables; within a table in
-the order of the symbols. The escaped symbols of the portion follow. docs/format.md
+Each portion, in parts of at most 2^18 symbols, is coded table by table, in the order of
+the tables; within a table in the order of the symbols. The escaped symbols of the part
+follow. docs/format.md
 states the format in full.
 """
 
@@ -21,6 +22,7 @@ _Encoder = constriction.stream.queue.RangeEncoder
 _Decoder = constriction.stream.queue.RangeDecoder
 _Uniform = constriction.stream.model.Uniform
 _EXPONENTS = Model(escape.exponent_frequencies(MODEL_TOTAL))
+PART_SYMBOLS = 1 << 18  # bounds the memory beside the symbols themselves
 _LOW_BITS = 16  # remainders are coded as so many low bits, then the rest
 
 
@@ -51,9 +53,18 @@ class RangeEncoder:
     def put(
         self, symbols: np.ndarray, table_index: np.ndarray, tables: CdfTables
     ) -> None:
-        groups = _Groups(table_index, tables)
         if symbols.shape != table_index.shape:
             raise ValueError(f"{symbols.shape} symbols, {table_index.shape} indices")
+        for part in _parts(table_index):
+            self._put_part(symbols[part], table_index[part], tables)
+
+    def finish(self) -> bytes:
+        return self._encoder.get_compressed().astype("<u4").tobytes()
+
+    def _put_part(
+        self, symbols: np.ndarray, table_index: np.ndarray, tables: CdfTables
+    ) -> None:
+        groups = _Groups(table_index, tables)
         sorted_symbols = np.asarray(symbols, np.int32)[groups.order]
         escaped = []
         for group, first, end, model in groups:
@@ -68,9 +79,6 @@ class RangeEncoder:
             self._put_entries(entries, model)
         if escaped:
             self._put_escaped(np.concatenate(escaped))
-
-    def finish(self) -> bytes:
-        return self._encoder.get_compressed().astype("<u4").tobytes()
 
     def _put_entries(self, entries: np.ndarray, model: BlockModel) -> None:
         joined = entries.size - entries.size % model.length
@@ -103,6 +111,18 @@ class RangeDecoder:
         self._decoder = _Decoder(np.frombuffer(stream, "<u4").astype(np.uint32))
 
     def get(self, table_index: np.ndarray, tables: CdfTables) -> np.ndarray:
+        symbols = np.empty(table_index.size, np.int32)
+        for part in _parts(table_index):
+            self._get_part(symbols[part], table_index[part], tables)
+        return symbols
+
+    def finish(self) -> None:
+        if not self._decoder.maybe_exhausted():
+            raise BitstreamError("a stream ends with its last symbol", "more data")
+
+    def _get_part(
+        self, result: np.ndarray, table_index: np.ndarray, tables: CdfTables
+    ) -> None:
         groups = _Groups(table_index, tables)
         symbols = np.empty(table_index.size, np.int32)
         escaped = []
@@ -116,13 +136,7 @@ class RangeDecoder:
             where = np.concatenate(escaped)
             values = self._get_escaped(where.size)
             symbols[where] = escape.from_value(values, *groups.limits(where))
-        result = np.empty_like(symbols)
         result[groups.order] = symbols
-        return result
-
-    def finish(self) -> None:
-        if not self._decoder.maybe_exhausted():
-            raise BitstreamError("a stream ends with its last symbol", "more data")
 
     def _get_entries(self, count: int, model: BlockModel) -> np.ndarray:
         rest = count % model.length
@@ -156,15 +170,13 @@ class RangeDecoder:
 
 
 class _Groups:
-    """The symbols of one portion, sorted by table and stable within.
+    """The symbols of one part, sorted by table and stable within.
 
     Iterates over (slice of the sorted symbols, first symbol, end symbol, model) of
     the tables that occur.
     """
 
     def __init__(self, table_index: np.ndarray, tables: CdfTables):
-        if table_index.ndim != 1:
-            raise ValueError(f"table indices are a vector: {table_index.shape}")
         self._tables = tables
         # Bytes and short words are sorted by radix, in a third of the time.
         narrow = np.uint8 if len(tables) <= 256 else np.uint16
@@ -190,6 +202,13 @@ class _Groups:
         table = np.searchsorted(self._starts, where, side="right") - 1
         first = self._tables.offsets[table].astype(np.int64)
         return first, first + self._tables.sizes[table] - 1
+
+
+def _parts(table_index: np.ndarray) -> list[slice]:
+    if table_index.ndim != 1:
+        raise ValueError(f"table indices are a vector: {table_index.shape}")
+    starts = range(0, table_index.size, PART_SYMBOLS)
+    return [slice(start, start + PART_SYMBOLS) for start in starts]
 
 
 def _limbs(exponent: int) -> list[tuple[int, int]]:

@@ -23,7 +23,7 @@ from rdc.codec.tables import gaussian_tables
 REPOSITORY = Path(__file__).parents[2]
 RUNNERS = Path(__file__).parent / "entropy_coding"
 RESULTS = REPOSITORY / "docs" / "results" / "entropy_coding.md"
-ROUNDS = 3
+ROUNDS = 5
 SHAPE = (32, 48, 320)  # y of a Kodak image
 PIXELS = 512 * 768
 

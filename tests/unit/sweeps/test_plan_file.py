@@ -28,7 +28,17 @@ COST = {
     "kmacs_per_px": 1.5,
     "kflops_per_px": 3.0,
     "kmacs_per_px_encode": 2.0,
-    "components_json": components_json([{"side": "decode", "params": 1}]),
+    "components_json": components_json(
+        [
+            {"side": side, "component": name, "params": 1, "macs_per_px": macs}
+            for side, name, macs in (
+                ("encode", "analysis_transform", 2000.0),
+                ("encode", "hyper_synthesis", 500.0),
+                ("decode", "hyper_synthesis", 500.0),  # trained once
+                ("decode", "synthesis_transform", 1000.0),
+            )
+        ]
+    ),
 }
 
 

@@ -49,7 +49,7 @@ def decode_portion(
     tables: list[list[int]],
     offsets: list[int],
 ) -> list[int]:
-    """The symbols of one portion, in their own order."""
+    """The symbols of one portion of up to 2^18, in their own order."""
     symbols = [0] * len(table_index)
     escaped = []
     for table, frequencies in enumerate(tables):

@@ -12,7 +12,7 @@ from rdc.codec import escape
 from rdc.codec.blocks import MODEL_TOTAL, Model, block_length, joint_frequencies
 from rdc.codec.coders import coder_by_id, coder_by_name
 from rdc.codec.errors import BitstreamError
-from rdc.codec.range_coder import RangeCoder
+from rdc.codec.range_coder import PART_SYMBOLS, RangeCoder
 from rdc.codec.tables import tables_from_pmfs
 from rdc.errors import ConfigError
 from tests.unit.rdc.codec.reference_decoder import ReferenceRangeDecoder, decode_portion
@@ -84,6 +84,14 @@ def test_bits_are_nearly_ideal_with_many_escapes():
     index = random.integers(0, 20, symbols.size)
     stream = assert_round_trip((symbols, index, GAUSSIAN))
     assert 8 * len(stream) <= 1.001 * ideal_bits(symbols, index, GAUSSIAN) + 64
+
+
+def test_portions_are_coded_in_parts():
+    symbols, index = latents(8, PART_SYMBOLS + 1000)
+    symbols[[0, -1]] = 100_000
+    whole = assert_round_trip((symbols, index, GAUSSIAN))
+    cut = [slice(PART_SYMBOLS), slice(PART_SYMBOLS, None)]
+    assert whole == encode(*((symbols[c], index[c], GAUSSIAN) for c in cut))
 
 
 def test_extreme_symbols():
@@ -181,7 +189,7 @@ def test_a_longer_or_broken_stream_is_refused():
 @pytest.mark.parametrize("index", [[-1], [64], [[0]]])
 def test_impossible_tables_are_an_error_of_the_caller(index):
     with pytest.raises(ValueError, match="table indices"):
-        CODER.encoder().put(np.zeros(1, np.int32), np.array(index), GAUSSIAN)
+        CODER.encoder().put(np.zeros(np.shape(index), int), np.array(index), GAUSSIAN)
 
 
 def test_lookup_of_coders():

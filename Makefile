@@ -9,7 +9,7 @@ CONSTRAINTS = constraints-$(MINOR).txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install frontier test lint format bench goldens clean
+.PHONY: help install tfc frontier test lint format bench goldens clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,10 +25,18 @@ $(VENV)/.installed: pyproject.toml $(wildcard constraints-*.txt)
 	fi
 	@touch $@
 
+tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entropy coder
+
+.venv-tfc/.installed: constraints-tfc.txt
+	python3.11 -m venv .venv-tfc
+	.venv-tfc/bin/python -m pip install --quiet --disable-pip-version-check \
+	  tensorflow-compression msgpack -c constraints-tfc.txt
+	@touch $@
+
 frontier: install ## Train, code, time and plot the small grid (ARGS="key=value ...")
 	$(BIN)/python launch/sweep.py +grid=rdc_mini $(ARGS)
 
-test: install ## The whole test suite and the linters
+test: install tfc ## The whole test suite and the linters
 	$(MAKE) lint
 	$(BIN)/python -m pytest
 

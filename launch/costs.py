@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
-from launch.outputs import read_sweep
-from rdc.environment import git_sha
+import pooch
+
+import rdc
+from rdc.errors import StorageError
+from rdc.files import read_json, write_json_atomically
 from rdc.registry import arch_id
 from rdc.specs.components import ArchitectureSpec
 from sweeps.grid import COST_COLUMNS
-from sweeps.plan import Cost, CountCost, components_json, known_costs, read_plan
+from sweeps.plan import Cost, CountCost, components_json
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def cost_counter(out: Path) -> Iterator[CountCost]:
-    """Counts with `rdc.complexity`, or finds the figures in `OUT/plan.parquet`.
+def cost_counter(folder: Path | None = None) -> Iterator[CountCost]:
+    """Counts with `rdc.complexity`; figures are kept in the user's cache folder.
 
-    Earlier figures are used only where the same clean commit counted them. JAX runs
-    in a process of its own: the driver forks later, which JAX's threads forbid.
+    They are found again as long as the code of `rdc` and the version of JAX are the
+    same. JAX runs in a process of its own: the driver forks later, which JAX's threads
+    forbid.
+
+    Args:
+      folder: of the cache; None: the user's.
     """
-    sweep, sha = read_sweep(out), git_sha()
-    known: dict[str, Cost] = {}
-    if sweep is not None and sha is not None and not sha.endswith("-dirty"):
-        known = known_costs(read_plan(out)) if sweep["git_sha"] == sha else {}
+    path = (folder or Path(pooch.os_cache("rdc-frontier"))) / f"costs-{_version()}.json"
+    known = _read(path)
+    before = len(known)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=_use_cpu) as pool:
 
@@ -37,7 +48,37 @@ def cost_counter(out: Path) -> Iterator[CountCost]:
                 known[identity] = pool.submit(_count, architecture).result()
             return known[identity]
 
-        yield count
+        try:
+            yield count
+        finally:
+            if len(known) > before:
+                _write(path, known)
+
+
+def _version() -> str:
+    """Hash of all that figures depend on beside the architecture."""
+    digest = hashlib.sha256(metadata.version("jax").encode())
+    package = Path(rdc.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path) -> dict[str, Cost]:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return {}
+    except StorageError as error:
+        _log.warning("counted again: %s", error)
+        return {}
+
+
+def _write(path: Path, known: dict[str, Cost]) -> None:
+    try:
+        write_json_atomically(path, known, durable=False)
+    except StorageError as error:  # a cache that cannot be kept stops nothing
+        _log.warning("counted costs are not kept: %s", error)
 
 
 def _use_cpu() -> None:

@@ -7,13 +7,14 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
+from launch.settings import Rates
 from sweeps.plan import Plan, Run
 from sweeps.tasks import Task
 
 MAX_ROWS = 60
 
 
-def print_plan(console: Console, plan: Plan, tasks: list[Task]) -> None:
+def print_plan(console: Console, plan: Plan, tasks: list[Task], rates: Rates) -> None:
     """Prints the runs with their cost, counts per family, and totals."""
     table = Table(title=f"grid {plan.grid}", title_justify="left")
     recipes = [run.job.train.to_dict() for run in plan.runs]
@@ -43,7 +44,10 @@ def print_plan(console: Console, plan: Plan, tasks: list[Task]) -> None:
     flops = [run.training_flops() for run in plan.runs]
     if None not in flops:
         total = sum(f for f in flops if f is not None)
-        console.print(f"training: {total:.3g} FLOPs (backward counted as 2 x forward)")
+        console.print(f"training: {total:.3g} FLOPs; backward counts as 2 x forward")
+        hours = f"{rates.device_hours(total):,.3g} device-hours on {rates.name}"
+        rate = f"{rates.training_gflops_per_second:g} GFLOP/s ({rates.source})"
+        console.print(f"estimated: {hours}, at {rate}")
 
 
 def _cells(run: Run) -> list[str]:

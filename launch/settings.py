@@ -103,6 +103,28 @@ class DataSettings(Spec):
         return ImageSet(source, dataset_name(source), data_sha256(source))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rates(Spec):
+    """The group `rates`: throughput that was measured on a named device.
+
+    Attributes:
+      training_gflops_per_second: FLOPs of a training step (backward counted as twice
+        forward) over its seconds.
+      source: where the measurement stands.
+    """
+
+    name: str
+    training_gflops_per_second: float
+    source: str
+
+    def __post_init__(self) -> None:
+        positive(self.training_gflops_per_second, "rates.training_gflops_per_second")
+
+    def device_hours(self, flops: float) -> float:
+        """Of training work."""
+        return flops / (self.training_gflops_per_second * 1e9) / 3600
+
+
 def checked_stages(stages: Any) -> tuple[str, ...]:
     """The asked stages, in the order of their work.
 

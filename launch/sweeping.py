@@ -21,6 +21,7 @@ from launch.reporting import gather_and_report
 from launch.settings import (
     DataSettings,
     HardwareSettings,
+    Rates,
     checked_stages,
     positive,
 )
@@ -109,7 +110,7 @@ def prepare(config: Config) -> Sweep:
     out = Path(config["out"] or Path("out") / grid.name).expanduser().absolute()
     data = DataSettings.from_dict(config["data"], "data")
     train_set, eval_set = data.image_set("train"), data.image_set("eval")
-    with cost_counter(out) as count:
+    with cost_counter() as count:
         plan = make_plan(
             grid,
             config["train"],
@@ -148,7 +149,8 @@ def run_sweep(config: Config) -> int:
     console = Console()
     sweep = prepare(config)
     if config["plan_only"]:
-        print_plan(console, sweep.plan, sweep.tasks(_UNKNOWN_HARDWARE))
+        rates = Rates.from_dict(sweep.config["rates"], "rates")
+        print_plan(console, sweep.plan, sweep.tasks(_UNKNOWN_HARDWARE), rates)
         with Lease(sweep.out):
             console.print(f"plan: {write_plan(sweep.out, sweep.plan)}")
         return ExitCode.OK

@@ -47,7 +47,7 @@ def run_train(config: Config) -> int:
         data_sha256=train_set.data_sha256,
     )
     out = Path(config["out"]).expanduser().absolute()
-    with cost_counter(out) as count:
+    with cost_counter() as count:
         cost = count(architecture)
     run = Run(job, job.job_id, arch_id(architecture), name, cost)
     earlier = [r for r in runs_of(read_plan(out)) if r.run_id != run.run_id]

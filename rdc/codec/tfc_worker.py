@@ -9,6 +9,7 @@ value] or [false, message]. Arrays travel as the bytes of little-endian int32.
 import os
 import struct
 import sys
+from typing import Any, BinaryIO
 
 # Whatever the libraries print goes to standard error; the replies have the pipe alone.
 replies = os.fdopen(os.dup(1), "wb")
@@ -27,57 +28,57 @@ LENGTH = struct.Struct("<I")
 class Worker:
     """Keeps the tables and the coders of all streams under way."""
 
-    def __init__(self):
-        self._lookups = {}
-        self._handles = {}
+    def __init__(self) -> None:
+        self._lookups: dict[str, Any] = {}
+        self._handles: dict[int, Any] = {}
         self._next_handle = 0
 
-    def add_tables(self, name, lookup):
+    def add_tables(self, name: str, lookup: bytes) -> None:
         """`lookup`: per table -16, then the 17-bit cumulative frequencies from 0."""
         self._lookups[name] = tf.constant(as_integers(lookup))
 
-    def start_encoder(self, tables):
+    def start_encoder(self, tables: str) -> int:
         return self._keep(gen_ops.create_range_encoder([], self._lookups[tables]))
 
-    def encode(self, handle, table_index, values):
+    def encode(self, handle: int, table_index: bytes, values: bytes) -> None:
         self._handles[handle] = gen_ops.entropy_encode_index(
             self._handles[handle], as_integers(table_index), as_integers(values)
         )
 
-    def finish_encoder(self, handle):
+    def finish_encoder(self, handle: int) -> bytes:
         return gen_ops.entropy_encode_finalize(self._handles.pop(handle)).numpy()
 
-    def start_decoder(self, tables, stream):
+    def start_decoder(self, tables: str, stream: bytes) -> int:
         lookup = self._lookups[tables]
         return self._keep(gen_ops.create_range_decoder(tf.constant(stream), lookup))
 
-    def decode(self, handle, table_index):
+    def decode(self, handle: int, table_index: bytes) -> bytes:
         index = as_integers(table_index)
         self._handles[handle], values = gen_ops.entropy_decode_index(
             self._handles[handle], index, index.shape, tf.int32
         )
         return values.numpy().astype("<i4").tobytes()
 
-    def finish_decoder(self, handle):
+    def finish_decoder(self, handle: int) -> bool:
         return bool(gen_ops.entropy_decode_finalize(self._handles.pop(handle)).numpy())
 
-    def drop(self, handle):
+    def drop(self, handle: int) -> None:
         self._handles.pop(handle, None)
 
-    def version(self):
+    def version(self) -> str:
         return tf.__version__
 
-    def _keep(self, handle):
+    def _keep(self, handle: Any) -> int:
         self._next_handle += 1
         self._handles[self._next_handle] = handle
         return self._next_handle
 
 
-def as_integers(data):
+def as_integers(data: bytes) -> np.ndarray:
     return np.frombuffer(data, "<i4").astype(np.int32)
 
 
-def serve(requests):
+def serve(requests: BinaryIO) -> None:
     worker = Worker()
     while header := requests.read(LENGTH.size):
         name, *arguments = msgpack.unpackb(requests.read(LENGTH.unpack(header)[0]))

@@ -216,7 +216,10 @@ def test_a_damaged_image_is_replaced_by_the_next(
 
 def test_schedule() -> None:
     spec = TrainSpec(
-        steps=100, learning_rate=1.0, warmup_steps=10, decay_start=0.5,
+        steps=100,
+        learning_rate=1.0,
+        warmup_steps=10,
+        decay_start=0.5,
         final_learning_rate_ratio=0.1,
     )
     rate = schedule(spec)

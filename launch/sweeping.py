@@ -25,6 +25,7 @@ from launch.settings import (
     checked_stages,
     positive,
 )
+from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, ExitCode
 from rdc.specs.base import require
 from rdc.specs.training import BenchmarkSpec
@@ -120,6 +121,9 @@ def prepare(config: Config) -> Sweep:
             count_cost=count if "complexity" in stages else None,
         )
     check_out(out, plan)
+    if "train" in stages:
+        for crop_px in sorted({run.job.train.crop_px for run in plan.runs}):
+            usable_images(list_images(train_set.source), crop_px)
     if "complexity" not in stages:
         plan = with_costs(plan, known_costs(read_plan(out)))
     hardware = HardwareSettings.parse(config["hardware"])

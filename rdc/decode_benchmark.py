@@ -20,9 +20,7 @@ from flax import nnx
 
 from rdc.architectures import build
 from rdc.codec import Codec
-from rdc.data.image_sets import dataset_name, list_images
-from rdc.data.images import read_image
-from rdc.errors import DataError
+from rdc.data.image_sets import dataset_name, readable_images
 from rdc.jobs import BenchmarkJob, Request
 from rdc.model import CompressionModel, decode_slices
 from rdc.specs.components import ArchitectureSpec
@@ -118,15 +116,12 @@ def _symbols(
 def _photograph(source: str, spec: BenchmarkSpec) -> np.ndarray:
     """A real image of the asked size: the first that is large enough, cropped, else
     the first, mirrored at its borders."""
-    paths = list_images(source)
-    images = (read_image(path) for path in paths)
     first = None
-    for image in images:
+    for _, image in readable_images(source):
         first = image if first is None else first
         if image.shape[0] >= spec.height_px and image.shape[1] >= spec.width_px:
             return image[: spec.height_px, : spec.width_px]
-    if first is None:
-        raise DataError("a benchmark needs an image", f"none in {source}")
+    assert first is not None  # a set without readable images has raised
     pads = [
         (0, max(spec.height_px - first.shape[0], 0)),
         (0, max(spec.width_px - first.shape[1], 0)),

@@ -7,9 +7,7 @@ from typing import Any
 
 from rdc import metrics
 from rdc.codec import Codec
-from rdc.data.image_sets import list_images
-from rdc.data.images import read_image
-from rdc.errors import DataError
+from rdc.data.image_sets import list_images, readable_images
 from rdc.jobs import EvaluateJob, Request
 
 _log = logging.getLogger(__name__)
@@ -34,22 +32,13 @@ def evaluate(job: EvaluateJob, request: Request) -> dict[str, Any]:
     assert request.images is not None
     assert request.model_dir is not None
     codec = Codec.load(request.model_dir)
-    rows, skipped = [], []
-    for path in list_images(request.images):
-        try:
-            x = read_image(path)
-        except DataError as error:
-            _log.warning("skipped: %s", error)
-            skipped.append(path.name)
-            continue
-        rows.append({"image": path.name, **evaluate_image(codec, x, job.lmbda)})
-        _log.info(
-            "%s %.4f bpp %.2f dB", path.name, rows[-1]["bpp_coded"], rows[-1]["psnr_db"]
-        )
-    if not rows:
-        raise DataError(
-            "an evaluation set holds readable images", f"none in {request.images}"
-        )
+    rows, read = [], set()
+    for path, x in readable_images(request.images):
+        row = {"image": path.name, **evaluate_image(codec, x, job.lmbda)}
+        _log.info("%s %.4f bpp", path.name, row["bpp_coded"])
+        rows.append(row)
+        read.add(path)
+    skipped = [path.name for path in list_images(request.images) if path not in read]
     return {
         "run_id": job.run_id,
         "dataset": job.dataset,

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 from rdc.errors import ConfigError
 from rdc.identity import content_id
 from rdc.registry import arch_id, parse_architecture
-from rdc.specs.base import Spec
+from rdc.specs.base import Spec, require
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import BenchmarkSpec, TrainSpec
 
@@ -63,6 +63,16 @@ class TrainJob(Job):
     architecture: ArchitectureSpec
     train: TrainSpec
     data_sha256: str  # of the training images
+
+    def __post_init__(self) -> None:
+        multiple = self.architecture.padding_multiple_px
+        crop_px = self.train.crop_px
+        require(
+            crop_px % multiple == 0,
+            f"train.crop_px is a multiple of the architecture's stride ({multiple})",
+            crop_px,
+            f"use {max(round(crop_px / multiple), 1) * multiple}",
+        )
 
     @property
     def arch_id(self) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Self
 import psutil
 
 from rdc.errors import ConfigError, StorageError
-from rdc.files import read_json, write_json_atomically
+from rdc.files import read_json, storage_error, write_json_atomically
 
 LEASE_FILE = "driver.json"
 GUARD_FILE = ".driver.lock"
@@ -52,7 +52,10 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
-        self._out.mkdir(parents=True, exist_ok=True)
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, self._out) from error
         with _guard(self._out):
             holder = self._read()
             if holder is not None and self._alive(holder):

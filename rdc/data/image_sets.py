@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from rdc.data.bundled import SPLITS, bundled_images
-from rdc.data.images import checked_side_px
+from rdc.data.images import checked_side_px, read_image
 from rdc.errors import DataError
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -100,6 +102,27 @@ def usable_images(
             "skipped %d of %d training images: %s", len(problems), len(paths), listing
         )
     return usable, list(problems)
+
+
+def readable_images(source: str | Path) -> Iterator[tuple[Path, np.ndarray]]:
+    """(path, u8[H,W,3]) of every image of a set that can be read.
+
+    The others are named in the log.
+
+    Raises:
+      DataError: the set is empty, or at its end none could be read.
+    """
+    found = False
+    for path in list_images(source):
+        try:
+            image = read_image(path)
+        except DataError as error:
+            _log.warning("skipped: %s", error)
+            continue
+        found = True
+        yield path, image
+    if not found:
+        raise DataError("an image set holds readable images", f"none in {source}")
 
 
 def _bundled_split(source: str | Path) -> str | None:

@@ -19,7 +19,7 @@ from flax import nnx
 
 from rdc.architectures import build
 from rdc.data.image_sets import list_images, usable_images
-from rdc.errors import ConfigError, DivergedError, PreemptedError
+from rdc.errors import DivergedError, PreemptedError
 from rdc.jobs import Request, TrainJob
 from rdc.model import CompressionModel
 from rdc.specs.training import TrainSpec
@@ -61,13 +61,11 @@ def train(job: TrainJob, request: Request, folder: Path) -> Trained:
     is then bit-equal to that of an undisturbed run on the same device.
 
     Raises:
-      ConfigError: the crop does not fit the architecture.
       DataError: no usable images.
       DivergedError: steps stay non-finite after one return to a checkpoint.
       PreemptedError: SIGTERM came; a checkpoint was written.
     """
     spec = job.train
-    check_crop(job)
     batch_size = max(spec.batch_size // request.batch_divisor, 1)
     assert request.images is not None
     paths, _ = usable_images(list_images(request.images), spec.crop_px)
@@ -115,17 +113,6 @@ def train(job: TrainJob, request: Request, folder: Path) -> Trained:
             "rollbacks": progress.rollbacks,
         },
     )
-
-
-def check_crop(job: TrainJob) -> None:
-    """Raises `ConfigError` unless crops fill whole latent positions."""
-    multiple = job.architecture.padding_multiple_px
-    if job.train.crop_px % multiple:
-        raise ConfigError(
-            f"train.crop_px is a multiple of the architecture's stride ({multiple})",
-            job.train.crop_px,
-            f"use {max(round(job.train.crop_px / multiple), 1) * multiple}",
-        )
 
 
 class _Run:

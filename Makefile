@@ -38,7 +38,7 @@ frontier: install ## Train, code, time and plot the small grid (ARGS="key=value 
 
 test: install tfc ## The whole test suite and the linters
 	$(MAKE) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 lint: install ## ruff and mypy
 	$(BIN)/ruff format --check .

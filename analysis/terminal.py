@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -46,23 +47,30 @@ def print_frontier(out: Path, console: Console) -> None:
 def _table(rows: pd.DataFrame, title: str, devices: dict[str, str]) -> Table:
     hardware_id = rows["decode_hardware_id"].iloc[0]
     caption = f"decode: {MAIN_STAGE} alone, {devices.get(hardware_id, _MISSING)}"
-    table = Table(title=title, caption=caption, caption_justify="left")
+    table = Table(  # fits 80 columns
+        title=title,
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     table.add_column("")
     for name in ("name", "family"):
         table.add_column(name, no_wrap=True)
-    for name in ("kFLOPs/px", "RD loss", "bpp", "PSNR dB", "decode ms"):
-        table.add_column(name, justify="right")
+    for name in ("kFLOPs\n/px", "RD\nloss", "bpp", "PSNR\ndB", "decode\nms"):
+        table.add_column(name, justify="right", no_wrap=True)
     differs = (rows["differs_in"] != "").any()
     if differs:
-        table.add_column("unlike most in")
+        table.add_column("differs\nin")
     for row in rows.sort_values("kflops_per_px", kind="stable").itertuples():
         table.add_row(
             "★" if row.on_frontier else "",
             row.name if isinstance(row.name, str) else row.run_id[:8],
             row.family,
             _number(row.kflops_per_px, 1),
-            _number(row.rd_loss, 4),
-            _number(row.bpp, 4),
+            _number(row.rd_loss, 3),
+            _number(row.bpp, 3),
             _number(row.psnr_db, 2),
             _number(row.decode_ms, 1),
             *([row.differs_in.replace("_", " ")] if differs else []),

@@ -17,11 +17,10 @@ import numpy as np
 from scipy.special import ndtr
 
 from rdc.codec.errors import BitstreamError
+from rdc.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
 PRECISION_BITS = 16
 TOTAL = 1 << PRECISION_BITS
-NUM_SCALES = 64
-MIN_SCALE, MAX_SCALE = 0.11, 256.0
 TAIL_MASS = 2.0**-12  # of both tails, left to the escape entry
 
 _MAX_OFFSET = 1 << 20

@@ -8,10 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from rdc.ops.bounds import lower_bound, upper_bound
+from rdc.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
-NUM_SCALES = 64
-MIN_SCALE = 0.11
-MAX_SCALE = 256.0
 LIKELIHOOD_BOUND = 1e-9
 
 _LOG_MIN = math.log(MIN_SCALE)

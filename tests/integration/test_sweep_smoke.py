@@ -35,6 +35,20 @@ def command(out: Path, train: Path, evaluation: Path, launcher: str) -> list[str
     ]
 
 
+def completed(arguments: list[str], folder: Path) -> str:
+    """Runs a sweep to its end in `folder`; what it printed."""
+    done = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def photographs(
     shared_data: Path, tmp_path_factory: pytest.TempPathFactory
@@ -55,15 +69,7 @@ def photographs(
 def undisturbed(photographs: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep that nobody disturbs, by subprocesses without Ray."""
     out = tmp_path_factory.mktemp("undisturbed")
-    done = subprocess.run(
-        command(out, *photographs, "local"),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-        cwd=out,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed(command(out, *photographs, "local"), out)
     return out
 
 
@@ -79,15 +85,7 @@ def resumed(photographs: tuple, tmp_path_factory: pytest.TempPathFactory) -> Pat
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert not list(out.glob("runs/*/*/record.json")), "killed too late to test"
-    done = subprocess.run(
-        arguments,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-        cwd=out,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed(arguments, out)
     return out
 
 
@@ -177,15 +175,7 @@ def test_no_step_is_lost_or_done_twice(resumed: Path) -> None:
 
 def test_running_again_starts_nothing(undisturbed: Path, photographs: tuple) -> None:
     before = {path: os.stat(path).st_mtime for path in undisturbed.glob("runs/**/*")}
-    done = subprocess.run(
-        command(undisturbed, *photographs, "local"),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-        cwd=undisturbed,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 jobs started" in done.stdout
+    printed = completed(command(undisturbed, *photographs, "local"), undisturbed)
+    assert "0 jobs started" in printed
     after = {path: os.stat(path).st_mtime for path in undisturbed.glob("runs/**/*")}
     assert before == after

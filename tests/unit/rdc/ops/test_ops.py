@@ -11,8 +11,6 @@ from scipy import stats
 from rdc.ops.bounds import lower_bound, upper_bound
 from rdc.ops.convolution import convolve, depth_to_space, space_to_depth, upsample
 from rdc.ops.gaussian import (
-    MAX_SCALE,
-    MIN_SCALE,
     UNIT_SCALE_INDEX,
     gaussian_bits,
     scale_from_index,
@@ -21,6 +19,7 @@ from rdc.ops.gaussian import (
 from rdc.ops.gdn import gdn, nonnegative, stored_nonnegative
 from rdc.ops.quantization import ste_round, ste_round_offset
 from rdc.ops.windows import merge, partition, region_ids
+from rdc.scales import MAX_SCALE, MIN_SCALE
 
 RANDOM = np.random.default_rng(0)
 

@@ -35,6 +35,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "kmacs_per_px": _FLOAT,
         "kflops_per_px": _FLOAT,
         "kmacs_per_px_encode": _FLOAT,
+        "decoder_peak_bytes_per_px": _FLOAT,
     },
     "complexity": {
         "arch_id": _STRING,

@@ -33,6 +33,7 @@ COST_COLUMNS = (
     "kmacs_per_px",
     "kflops_per_px",
     "kmacs_per_px_encode",
+    "decoder_peak_bytes_per_px",
 )
 
 

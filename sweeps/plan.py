@@ -51,6 +51,7 @@ SCHEMA = pa.schema(
         ("kmacs_per_px", pa.float64()),
         ("kflops_per_px", pa.float64()),
         ("kmacs_per_px_encode", pa.float64()),
+        ("decoder_peak_bytes_per_px", pa.float64()),
         ("components_json", pa.string()),
     ]
 )

@@ -291,6 +291,7 @@ class SweepOutput:
             "kmacs_per_px": macs / 1000,
             "kflops_per_px": macs / 500,
             "kmacs_per_px_encode": macs / 1000 * 1.3,
+            "decoder_peak_bytes_per_px": 4.0 * 64,
             "components_json": json.dumps(components),
         }
         hyper = spec.hyper_transform

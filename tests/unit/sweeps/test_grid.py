@@ -131,6 +131,7 @@ def cost_of(architecture) -> dict:
         "kflops_per_px": float(width),
         "kmacs_per_px": width / 2,
         "kmacs_per_px_encode": float(width),
+        "decoder_peak_bytes_per_px": float(width),
         "params_total": width,
         "params_decoder": width,
         "components_json": "[]",

@@ -28,6 +28,7 @@ COST = {
     "kmacs_per_px": 1.5,
     "kflops_per_px": 3.0,
     "kmacs_per_px_encode": 2.0,
+    "decoder_peak_bytes_per_px": 100.0,
     "components_json": components_json(
         [
             {"side": side, "component": name, "params": 1, "macs_per_px": macs}

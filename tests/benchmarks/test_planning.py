@@ -14,16 +14,20 @@ pytestmark = pytest.mark.benchmark
 
 # Each in a fresh process: nothing is cached, and the peak memory is its own.
 PLAN_FULL = """
-import time
-from launch.app import load_option, register_groups
+import dataclasses, time
+from launch.app import load_option, run_app
+from launch.sweeping import SWEEP_APP
 from sweeps.grid import Grid
 from sweeps.plan import make_plan
-register_groups()
-grid = Grid.from_dict(load_option("grid", "rdc_full"))
-started = time.perf_counter()
-plan = make_plan(grid, dict(load_option("train", "study")), "0" * 64,
-                 options=load_option)
-print(len(plan.runs), time.perf_counter() - started)
+
+def timed(config):
+    started = time.perf_counter()
+    grid = Grid.from_dict(config["grid"])
+    plan = make_plan(grid, config["train"], "0" * 64, options=load_option)
+    print(len(plan.runs), time.perf_counter() - started)
+    return 0
+
+run_app(dataclasses.replace(SWEEP_APP, function=timed), ["+grid=rdc_full"])
 """
 PLAN_10_000 = """
 import resource, time
@@ -43,22 +47,26 @@ print(len(plan.runs), time.perf_counter() - started,
       resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 COUNT_FULL = """
-import time
+import dataclasses, sys, time
 from pathlib import Path
-import sys
-from launch.app import load_option, register_groups
+from launch.app import load_option, run_app
 from launch.costs import cost_counter
+from launch.sweeping import SWEEP_APP
 from sweeps.grid import Grid
 from sweeps.plan import make_plan
-if __name__ == "__main__":
-    register_groups()
-    grid = Grid.from_dict(load_option("grid", "rdc_full"))
+
+def timed(config):
+    grid = Grid.from_dict(config["grid"])
     for _ in range(2):
         started = time.perf_counter()
         with cost_counter(Path(sys.argv[1])) as count:
-            plan = make_plan(grid, dict(load_option("train", "study")), "0" * 64,
-                             options=load_option, count_cost=count)
+            plan = make_plan(grid, config["train"], "0" * 64, options=load_option,
+                             count_cost=count)
         print(len(plan.runs), time.perf_counter() - started)
+    return 0
+
+if __name__ == "__main__":
+    run_app(dataclasses.replace(SWEEP_APP, function=timed), ["+grid=rdc_full"])
 """
 COUNT_ONE = """
 import sys, time

@@ -14,6 +14,7 @@ One attempt is one process: `python -m rdc.worker ATTEMPT_DIR` reads `spec.json`
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ from rdc.specs.training import BenchmarkSpec, TrainSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(abc.ABC):
     """What one process computes; equal jobs have equal ids."""
 
     stage: ClassVar[str]
@@ -38,12 +39,14 @@ class Job:
     def job_id(self) -> str:
         return content_id(self.stage, self.identity())
 
+    @abc.abstractmethod
     def identity(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """Plain data of all that makes this job what it is."""
 
     @classmethod
+    @abc.abstractmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        raise NotImplementedError
+        """The job that `to_dict` gave."""
 
     def to_dict(self) -> dict[str, Any]:
         """As in `spec.json`."""

@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import os
 import threading
 from pathlib import Path
 
@@ -10,9 +9,6 @@ import pytest
 
 from launch.fetching import fetch_kodak
 from rdc.errors import DataError
-
-ROOT = Path(__file__).resolve().parents[3]
-DATA = Path(os.environ.get("RDC_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -49,10 +45,7 @@ def test_another_file_is_refused(tmp_path, serve):
     assert not (tmp_path / "images" / "kodim01.png").exists()
 
 
-@pytest.mark.skipif(
-    not (DATA / "kodak").is_dir(), reason="no test data beside the repo"
-)
-def test_the_published_images_are_fetched_once(tmp_path, serve):
-    folder = fetch_kodak(tmp_path, serve(DATA / "kodak"))
+def test_the_published_images_are_fetched_once(tmp_path, serve, shared_data):
+    folder = fetch_kodak(tmp_path, serve(shared_data / "kodak"))
     assert len(list(folder.glob("kodim*.png"))) == 24
     assert fetch_kodak(tmp_path, "http://127.0.0.1:1/") == folder

@@ -171,9 +171,13 @@ def _explained(
     if found is None:
         return ConfigError("the options fit together", " ".join(text.split()))
     key = found[1]
-    if key == "grid" and key in app.groups:
-        written = next((o for o in overrides if o.startswith("grid=")), key)
-        return ConfigError("a grid is added with a plus", written, f"write +{written}")
+    if key.split(".")[0] == "grid" and "grid" in app.groups:
+        written = next((o for o in overrides if o.startswith(key)), key)
+        return ConfigError(
+            "a grid, and what its file leaves out, is added with a plus",
+            written,
+            f"write +{written}",
+        )
     parent, _, last = key.rpartition(".")
     node = compose(app.config_name)
     inner = OmegaConf.select(node, parent) if parent else None

@@ -98,6 +98,7 @@ def test_options_of_one_s_own_work_in_grids(tmp_path):
         ("sweep", [], "a sweep has a grid; got none. Add +grid=NAME"),
         ("sweep", ["+grid=rdc_minni"], "Did you mean rdc_mini"),
         ("sweep", ["grid=rdc_mini"], "Write +grid=rdc_mini"),
+        ("sweep", ["+grid=rdc_mini", "grid.constraints={}"], "Write +grid.constraints"),
         ("sweep", ["+grid=rdc_mini", "trian=mini"], "Did you mean train"),
         ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: mini, short, smoke"),
         ("sweep", ["+grid=rdc_mini", "train.stps=1"], "Did you mean steps"),

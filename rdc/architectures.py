@@ -111,7 +111,18 @@ _REFERENCES = {
     ),
 }
 
-NAMED: dict[str, ArchitectureSpec] = {**_STUDY, **_REFERENCES}
+# Of the model that comes with the package: small enough to train on two CPU cores.
+_OWN = {
+    "light": ArchitectureSpec(
+        transform=ConvTransform(channels=(48, 64, 96), latent_channels=128),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(
+            analysis_channels=(96, 96, 96), synthesis_channels=(128, 192)
+        ),
+    ),
+}
+
+NAMED: dict[str, ArchitectureSpec] = {**_STUDY, **_REFERENCES, **_OWN}
 
 
 def resolve(spec_or_name: ArchitectureSpec | str) -> ArchitectureSpec:

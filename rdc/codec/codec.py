@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +12,19 @@ from typing import Self
 import jax
 import numpy as np
 
+from rdc.codec.arithmetic import Arithmetic, arithmetic_by_id, arithmetic_by_name
 from rdc.codec.coders import Decoder, Encoder, coder_by_id, coder_by_name
 from rdc.codec.container import Header, pack, unpack
 from rdc.codec.errors import BitstreamError
 from rdc.codec.exported import ExportedModel, load_exported
-from rdc.codec.networks import CodecNetworks, estimated_bits
+from rdc.codec.networks import EntropyNetworks, TransformNetworks, estimated_bits
+from rdc.codec.shipped import model_folder
 from rdc.codec.tables import CdfTables
-from rdc.data.images import MAX_PIXELS
 from rdc.errors import ConfigError, DataError
 from rdc.model import CompressionModel
 
 PARITY_BYTES = 2  # per slice: a checksum of its entropy parameters
+DEFAULT_MAX_PIXELS = 2**26  # 8192 x 8192: some GiB of activations
 
 
 @dataclass(frozen=True)
@@ -53,28 +56,49 @@ class Codec:
       exported: the model.
       coder: name of the entropy coder that `compress` uses; `decompress` reads those
         of every coder.
+      arithmetic: how `compress` computes entropy parameters: `exact` makes streams
+        that every device decodes, `native` is faster and makes streams that a device
+        of other floating point refuses. `decompress` reads both.
+      max_pixels: of the largest image, padding included, that is coded at all: a
+        stream of a few bytes may state any size, and memory grows with it.
     """
 
-    def __init__(self, exported: ExportedModel, coder: str = "range"):
+    def __init__(
+        self,
+        exported: ExportedModel,
+        coder: str = "range",
+        arithmetic: str = "exact",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ):
+        if max_pixels < 1:
+            raise ConfigError("codec.max_pixels is positive", max_pixels)
         self._exported = exported
         self._coder = coder_by_name(coder)
-        self._networks = CodecNetworks(exported.model)
+        self._arithmetic = arithmetic_by_name(arithmetic)
+        self._max_pixels = max_pixels
+        self._transforms = TransformNetworks(exported.model)
+        self._num_slices = len(exported.model.slices)
+        self._entropy: dict[str, EntropyNetworks] = {}
 
     @classmethod
-    def load(cls, model: str | Path | None = None, coder: str = "range") -> Self:
-        """Loads an exported model folder.
+    def load(
+        cls,
+        model: str | Path | None = None,
+        coder: str = "range",
+        arithmetic: str = "exact",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> Self:
+        """Loads a model that comes with the package, by name, or an exported folder.
+
+        Args:
+          model: None for the default, `light`.
 
         Raises:
           ConfigError: not a model folder.
           StorageError: a file of the model is damaged.
         """
-        if model is None:
-            raise ConfigError(
-                "a codec needs a model",
-                "none",
-                "name a folder written by a training: OUT/runs/../attempts/1/model",
-            )
-        return cls(load_exported(Path(model)), coder)
+        exported = load_exported(model_folder(model))
+        return cls(exported, coder, arithmetic, max_pixels)
 
     @property
     def model(self) -> CompressionModel:
@@ -97,22 +121,28 @@ class Codec:
         """Compresses an image, u8[H,W,3] with H, W >= 1.
 
         Raises:
-          DataError: another shape or type, or over 2^28 pixels.
+          DataError: another shape or type, or over `max_pixels`.
         """
         check_image_array(x)
+        if (pixels := self._padded_pixels(*x.shape[:2])) > self._max_pixels:
+            raise DataError(
+                f"images to code have at most {self._max_pixels} pixels with padding",
+                pixels,
+                "allow more with --max-pixels, where memory does",
+            )
         encoder = self._coder.encoder()
-        y = self._networks.analyse(self._padded(x))
+        y = self._transforms.analyse(self._padded(x))
         if self.model.hyper_synthesis is None:
             symbols = _rounded(y)
             encoder.put(symbols.ravel(), _channels(symbols.shape), self._exported.prior)
-            bits = self._networks.prior_bits(symbols)
+            bits = self._transforms.prior_bits(symbols)
             return self._encoded(x, b"", encoder, bits, symbols.astype(np.float32))
 
-        z_symbols = _rounded(self._networks.hyperlatents(y))
+        z_symbols = _rounded(self._transforms.hyperlatents(y))
         encoder.put(z_symbols.ravel(), _channels(z_symbols.shape), self._exported.prior)
         slice_bits: list[float] = []
         parity: list[bytes] = []
-        y_slices = np.split(y, self._networks.num_slices, axis=-1)
+        y_slices = np.split(y, self._num_slices, axis=-1)
 
         def quantize(i: int, mean: jax.Array, scale_index: jax.Array) -> np.ndarray:
             offset, index = np.asarray(mean), _table_index(scale_index)
@@ -120,11 +150,12 @@ class Codec:
             parity.append(_parity(offset, index))
             encoder.put(symbols.ravel(), index.ravel(), self._exported.gaussian)
             centred = symbols.astype(np.float32)
+            scale_index = np.asarray(scale_index, np.float32)
             slice_bits.append(float(estimated_bits(centred, scale_index)))
             return centred + offset
 
-        y_hat = self._decode_y(z_symbols, quantize)
-        bits = self._networks.prior_bits(z_symbols) + sum(slice_bits)
+        y_hat = self._decode_y(z_symbols, quantize, self._arithmetic)
+        bits = self._transforms.prior_bits(z_symbols) + sum(slice_bits)
         return self._encoded(x, b"".join(parity), encoder, bits, y_hat)
 
     def decode(self, data: bytes) -> Decoded:
@@ -132,7 +163,7 @@ class Codec:
         header, stream, parity = self._opened(data)
         decoder = coder_by_id(header.coder_id).decoder(stream)
         y_hat = self._decode_latents(header, parity, decoder)
-        x_hat = self._networks.synthesise(y_hat)
+        x_hat = self._transforms.synthesise(y_hat)
         return Decoded(x_hat[: header.height_px, : header.width_px], y_hat)
 
     def symbol_decoding(self, data: bytes) -> Callable[[], None]:
@@ -153,6 +184,14 @@ class Codec:
     def _opened(self, data: bytes) -> tuple[Header, bytes, bytes]:
         """(header, entropy-coded stream, checksums of the slices) of a bitstream."""
         header, payload = unpack(data)
+        pixels = self._padded_pixels(header.height_px, header.width_px)
+        if pixels > self._max_pixels:
+            raise BitstreamError(
+                f"streams to decode hold at most {self._max_pixels} pixels with "
+                "padding",
+                f"{header.width_px} x {header.height_px} and padding: {pixels}",
+                "allow more with --max-pixels, if you trust the file",
+            )
         if header.model_id.hex() != self._exported.identity:
             raise BitstreamError(
                 "a bitstream is decoded with the model that wrote it",
@@ -160,7 +199,7 @@ class Codec:
                 f"{header.model_id.hex()}",
                 "name that model with --model",
             )
-        parity_size = PARITY_BYTES * self._networks.num_slices
+        parity_size = PARITY_BYTES * self._num_slices
         if len(payload) < parity_size:
             raise BitstreamError("the payload holds its checksums", f"{len(payload)} B")
         return header, payload[parity_size:], payload[:parity_size]
@@ -184,18 +223,24 @@ class Codec:
                     "this device computes the entropy parameters of the encoder",
                     f"others in slice {i}",
                     "decode where it was encoded: same device kind, JAX version and "
-                    "threads",
+                    "threads; streams coded with arithmetic `exact` need none of this",
                 )
             symbols = decoder.get(index.ravel(), self._exported.gaussian)
             return symbols.reshape(offset.shape).astype(np.float32) + offset
 
-        y_hat = self._decode_y(z_symbols, quantize)
+        arithmetic = arithmetic_by_id(header.arithmetic_id)
+        y_hat = self._decode_y(z_symbols, quantize, arithmetic)
         decoder.finish()
         return y_hat
 
-    def _decode_y(self, z_symbols: np.ndarray, quantize: Callable) -> np.ndarray:
-        features = self._networks.features(z_symbols.astype(np.float32))
-        return self._networks.decode_slices(features, quantize)
+    def _decode_y(
+        self, z_symbols: np.ndarray, quantize: Callable, arithmetic: Arithmetic
+    ) -> np.ndarray:
+        networks = self._entropy.get(arithmetic.name)
+        if networks is None:
+            networks = EntropyNetworks(self.model, arithmetic)
+            self._entropy[arithmetic.name] = networks
+        return networks.decode_slices(z_symbols.astype(np.float32), quantize)
 
     def _encoded(
         self,
@@ -210,20 +255,28 @@ class Codec:
             height_px=x.shape[0],
             width_px=x.shape[1],
             coder_id=self._coder.coder_id,
+            arithmetic_id=self._arithmetic.arithmetic_id,
         )
         return Encoded(pack(header, parity + encoder.finish()), bits, y_hat)
 
     def _padded(self, x: np.ndarray) -> np.ndarray:
-        multiple = self.model.spec.padding_multiple_px
-        pads = [(0, -side % multiple) for side in x.shape[:2]]
+        padded = self._padded_sides(*x.shape[:2])
+        pads = [(0, new - old) for new, old in zip(padded, x.shape, strict=False)]
         return np.pad(x, [*pads, (0, 0)], mode="edge")
+
+    def _padded_sides(self, height: int, width: int) -> tuple[int, int]:
+        multiple = self.model.spec.padding_multiple_px
+        return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+    def _padded_pixels(self, height: int, width: int) -> int:
+        return math.prod(self._padded_sides(height, width))
 
     def _latent_shapes(
         self, height: int, width: int
     ) -> tuple[tuple[int, int, int], tuple[int, int, int] | None]:
         spec = self.model.spec
-        multiple, stride = spec.padding_multiple_px, spec.transform.stride
-        h, w = (-(-side // multiple) * multiple // stride for side in (height, width))
+        stride = spec.transform.stride
+        h, w = (side // stride for side in self._padded_sides(height, width))
         y_shape = (h, w, spec.transform.latent_channels)
         hyper = spec.hyper_transform
         if hyper is None:
@@ -236,14 +289,10 @@ class Codec:
 
 
 def check_image_array(x: np.ndarray) -> None:
-    """Raises `DataError` unless `x` is u8[H,W,3] of a size that the format holds."""
+    """Raises `DataError` unless `x` is u8[H,W,3] with H, W >= 1."""
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[2] != 3 or not x.size:
         raise DataError(
             "images are uint8 arrays [H, W, 3]", f"{x.dtype}{list(x.shape)}"
-        )
-    if x.shape[0] * x.shape[1] > MAX_PIXELS:
-        raise DataError(
-            f"images have at most {MAX_PIXELS} pixels", f"{x.shape[1]} x {x.shape[0]}"
         )
 
 

@@ -1,7 +1,8 @@
 """The codec's networks, compiled for one image size, as arrays in and out.
 
-Encoder and decoder call the same compiled functions on the same shapes, so that the
-decoder reproduces the encoder's entropy parameters bit for bit on one device.
+`TransformNetworks` are the encoder's or the decoder's own business and run in the
+device's floating point. `EntropyNetworks` are what both must compute alike, in an
+arithmetic of `rdc.codec.arithmetic`.
 """
 
 from __future__ import annotations
@@ -14,84 +15,86 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rdc.codec.arithmetic import Arithmetic
 from rdc.entropy_models.slices import SliceModel
 from rdc.model import CompressionModel, SliceQuantizer, decode_slices
 from rdc.ops.gaussian import gaussian_bits
 
 
-class CodecNetworks:
-    """Compiled parts of a model with its weights on the device.
-
-    Slices of equal structure share one compiled function.
-    """
+class TransformNetworks:
+    """Analysis, synthesis and hyper-analysis, and the estimate of the prior's bits."""
 
     def __init__(self, model: CompressionModel):
         self.spec = model.spec
-        self._analysis = _Compiled(model.analysis_transform)
-        self._synthesis = _Compiled(model.synthesis_transform)
-        self._prior_bits = _Compiled(model.prior)
-        self._slices = tuple(CompiledSlice(s) for s in model.slices)
-        if model.hyper_analysis is not None and model.hyper_synthesis is not None:
-            self._hyper_analysis = _Compiled(model.hyper_analysis)
-            self._hyper_synthesis = _Compiled(model.hyper_synthesis)
-
-    @property
-    def num_slices(self) -> int:
-        return len(self._slices)
+        self._analysis = nnx.split(model.analysis_transform)
+        self._synthesis = nnx.split(model.synthesis_transform)
+        self._prior = nnx.split(model.prior)
+        if model.hyper_analysis is not None:
+            self._hyper_analysis = nnx.split(model.hyper_analysis)
 
     def analyse(self, x: np.ndarray) -> np.ndarray:
         """u8[H,W,3], padded -> y f32[h,w,C]."""
-        return np.asarray(_from_pixels(self._analysis.graph, self._analysis.state, x))
+        return np.asarray(_from_pixels(*self._analysis, x))
 
     def hyperlatents(self, y: np.ndarray) -> np.ndarray:
         """y -> z f32[h/4,w/4,C]."""
         if self.spec.entropy_model.hyper_input_is_magnitude:
             y = np.abs(y)
-        return np.asarray(self._hyper_analysis(y[None]))[0]
-
-    def features(self, z_hat: np.ndarray) -> jax.Array:
-        """z_hat -> hyper features f32[1,h,w,F], on the device."""
-        return self._hyper_synthesis(z_hat[None])
-
-    def decode_slices(
-        self, features: jax.Array, quantize: SliceQuantizer
-    ) -> np.ndarray:
-        """The slice loop with compiled networks -> y_hat f32[h,w,C]."""
-        return np.asarray(decode_slices(self._slices, features, quantize))[0]
+        return np.asarray(_apply(*self._hyper_analysis, y))
 
     def synthesise(self, y_hat: np.ndarray) -> np.ndarray:
         """y_hat -> u8[H,W,3], padded size."""
-        synthesis = self._synthesis
-        return np.asarray(_to_pixels(synthesis.graph, synthesis.state, y_hat))
+        return np.asarray(_to_pixels(*self._synthesis, y_hat))
 
     def prior_bits(self, symbols: np.ndarray) -> float:
         """Estimated bits of z (or of y without a hyper-transform)."""
-        prior = self._prior_bits
-        return float(_prior_bits(prior.graph, prior.state, symbols.astype(np.float32)))
+        return float(_prior_bits(*self._prior, symbols.astype(np.float32)))
+
+
+class EntropyNetworks:
+    """Hyper-synthesis and slice networks of a model with a hyper-transform.
+
+    Slices of equal structure share one compiled function.
+    """
+
+    def __init__(self, model: CompressionModel, arithmetic: Arithmetic):
+        self._arithmetic = arithmetic
+        self._hyper_synthesis = _split(model.hyper_synthesis, arithmetic)
+        self._slices = tuple(CompiledSlice(s, arithmetic) for s in model.slices)
+
+    def decode_slices(self, z_hat: np.ndarray, quantize: SliceQuantizer) -> np.ndarray:
+        """z_hat f32[h/4,w/4,C] -> y_hat f32[h,w,C] by the one slice loop."""
+        with self._arithmetic.scope():
+            features = _features(self._arithmetic, *self._hyper_synthesis, z_hat[None])
+            y_hat = decode_slices(self._slices, features, quantize)
+            return np.asarray(y_hat, np.float32)[0]
 
 
 class CompiledSlice:
     """The two methods of `SliceModel`, compiled."""
 
-    def __init__(self, model: SliceModel):
-        self._graph, self._state = nnx.split(model)
+    def __init__(self, model: SliceModel, arithmetic: Arithmetic):
+        self._arithmetic = arithmetic
+        self._graph, self._state = _split(model, arithmetic)
+        self._max_support = model.max_support_slices
         self._refines = model.lrp is not None
 
     def entropy_parameters(self, features: jax.Array, support: tuple) -> Any:
-        return _entropy_parameters(self._graph, self._state, features, support)
+        support = support[: self._max_support]
+        return _entropy_parameters(
+            self._arithmetic, self._graph, self._state, features, support
+        )
 
     def refine(self, mean_input: jax.Array, y_hat: Any) -> Any:
         if not self._refines:
             return y_hat
-        return _refine(self._graph, self._state, mean_input, y_hat)
+        return _refine(self._arithmetic, self._graph, self._state, mean_input, y_hat)
 
 
-class _Compiled:
-    def __init__(self, module: nnx.Module):
-        self.graph, self.state = nnx.split(module)
-
-    def __call__(self, x: Any) -> jax.Array:
-        return _apply(self.graph, self.state, x)
+def _split(module: Any, arithmetic: Arithmetic) -> tuple[nnx.GraphDef, Any]:
+    graph, state = nnx.split(module)
+    device = arithmetic.device()
+    return graph, state if device is None else jax.device_put(state, device)
 
 
 @jax.jit
@@ -102,7 +105,7 @@ def estimated_bits(symbols: jax.Array, scale_index: jax.Array) -> jax.Array:
 
 @partial(jax.jit, static_argnums=0)
 def _apply(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
-    return nnx.merge(graph, state)(x).astype(jnp.float32)
+    return nnx.merge(graph, state)(x[None]).astype(jnp.float32)[0]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -122,16 +125,39 @@ def _prior_bits(graph: nnx.GraphDef, state: Any, symbols: jax.Array) -> jax.Arra
     return jnp.sum(nnx.merge(graph, state).bits(symbols))
 
 
-@partial(jax.jit, static_argnums=0)
-def _entropy_parameters(
-    graph: nnx.GraphDef, state: Any, features: jax.Array, support: tuple
-) -> Any:
-    model = nnx.merge(graph, state)
-    return model.entropy_parameters(features, support[: model.max_support_slices])
-
-
-@partial(jax.jit, static_argnums=0)
-def _refine(
-    graph: nnx.GraphDef, state: Any, mean_input: jax.Array, y_hat: jax.Array
+@partial(jax.jit, static_argnums=(0, 1))
+def _features(
+    arithmetic: Arithmetic, graph: nnx.GraphDef, state: Any, z_hat: jax.Array
 ) -> jax.Array:
-    return nnx.merge(graph, state).refine(mean_input, y_hat)
+    def features(state: Any, z_hat: jax.Array) -> jax.Array:
+        return nnx.merge(graph, state)(z_hat).astype(jnp.float32)
+
+    return arithmetic.adapt(features)(state, z_hat)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _entropy_parameters(
+    arithmetic: Arithmetic,
+    graph: nnx.GraphDef,
+    state: Any,
+    features: jax.Array,
+    support: tuple,
+) -> Any:
+    def parameters(state: Any, features: jax.Array, *support: jax.Array) -> Any:
+        return nnx.merge(graph, state).entropy_parameters(features, support)
+
+    return arithmetic.adapt(parameters)(state, features, *support)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _refine(
+    arithmetic: Arithmetic,
+    graph: nnx.GraphDef,
+    state: Any,
+    mean_input: jax.Array,
+    y_hat: jax.Array,
+) -> jax.Array:
+    def refine(state: Any, mean_input: jax.Array, y_hat: jax.Array) -> jax.Array:
+        return nnx.merge(graph, state).refine(mean_input, y_hat)
+
+    return arithmetic.adapt(refine)(state, mean_input, y_hat)

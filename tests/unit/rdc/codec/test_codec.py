@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rdc.architectures import build
 from rdc.codec import BitstreamError, Codec
+from rdc.codec.container import unpack
 from rdc.codec.exported import export
+from rdc.codec.networks import CompiledSlice
 from rdc.data.images import read_image
 from rdc.errors import ConfigError, DataError, StorageError
 from tests.architectures import COVERING
@@ -42,9 +45,9 @@ def model_dir(
     return folder
 
 
-@pytest.fixture(scope="module")
-def codec(model_dir: Path) -> Codec:
-    return Codec.load(model_dir)
+@pytest.fixture(scope="module", params=["native", "exact"])
+def codec(request: pytest.FixtureRequest, model_dir: Path) -> Codec:
+    return Codec.load(model_dir, arithmetic=request.param)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -69,7 +72,7 @@ def test_coded_bits_meet_the_estimate(codec: Codec, photograph: np.ndarray) -> N
 
 
 def decoded_elsewhere(
-    model_dir: Path, stream: Path, cores: set[int]
+    model_dir: Path, stream: Path, cores: set[int], xla_flags: str = ""
 ) -> subprocess.CompletedProcess:
     """Decodes in a fresh process on some cores; prints a hash of y_hat."""
     code = (
@@ -85,15 +88,24 @@ def decoded_elsewhere(
         capture_output=True,
         text=True,
         cwd=REPOSITORY,
+        env={**os.environ, "XLA_FLAGS": xla_flags},
         check=False,
     )
 
 
-def test_a_fresh_process_decodes_the_same(
+# Stand-ins for another device: sums in any order, products contracted, division by
+# reciprocals; and code without vectors.
+OTHER_DEVICES = (
+    "--xla_cpu_enable_fast_math=true --xla_cpu_fast_math_honor_division=false",
+    "--xla_backend_optimization_level=0 --xla_cpu_max_isa=SSE4_2",
+)
+
+
+def test_other_processes_decode_the_same(
     codec: Codec, model_dir: Path, photograph: np.ndarray, tmp_path: Path
 ) -> None:
-    """Entropy parameters and latents are equal to the bit; on another number of
-    threads, where sums may run in another order, they are equal or refused."""
+    """To the bit, on other threads and other devices too where arithmetic is exact;
+    native streams are equal or refused there."""
     encoded = codec.encode(photograph)
     stream = tmp_path / "image.rdc"
     stream.write_bytes(encoded.data)
@@ -101,11 +113,16 @@ def test_a_fresh_process_decodes_the_same(
     cores = os.sched_getaffinity(0)
     same = decoded_elsewhere(model_dir, stream, cores)
     assert same.stdout.split()[-1:] == [expected], same.stderr
-    one = decoded_elsewhere(model_dir, stream, {min(cores)})
-    if one.returncode:
-        assert "computes the entropy parameters" in one.stderr
-    else:
-        assert one.stdout.split()[-1] == expected
+    exact = unpack(encoded.data)[0].arithmetic_id == 1
+    places = [({min(cores)}, "")]
+    if exact and codec.model.hyper_synthesis is not None:
+        places += [(cores, flags) for flags in OTHER_DEVICES]
+    for place in places:
+        other = decoded_elsewhere(model_dir, stream, *place)
+        if other.returncode and not exact:
+            assert "computes the entropy parameters" in other.stderr
+        else:
+            assert other.stdout.split()[-1:] == [expected], other.stderr
 
 
 def test_damaged_streams_are_refused(codec: Codec, photograph: np.ndarray) -> None:
@@ -122,22 +139,34 @@ def test_damaged_streams_are_refused(codec: Codec, photograph: np.ndarray) -> No
 
 
 def test_drifted_entropy_parameters_are_refused(
-    codec: Codec, photograph: np.ndarray
+    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if codec.model.hyper_synthesis is None:
         return  # nothing is computed that could drift
     data = codec.compress(photograph[:64, :64])
-    features = codec._networks.features
     # Without means, only a drift that reaches another table index matters.
     has_means = codec.model.slices[0].mean_features is not None
-    codec._networks.features = lambda z: (
-        features(z) * (1 + 1e-6) if has_means else features(z) + 1
-    )
-    try:
-        with pytest.raises(BitstreamError, match="computes the entropy parameters"):
-            codec.decompress(data)
-    finally:
-        codec._networks.features = features
+    parameters = CompiledSlice.entropy_parameters
+
+    def drifted(self: CompiledSlice, features: Any, support: tuple) -> Any:
+        mean, index, mean_input = parameters(self, features, support)
+        return mean + 2.0**-16, index if has_means else index + 1, mean_input
+
+    monkeypatch.setattr(CompiledSlice, "entropy_parameters", drifted)
+    with pytest.raises(BitstreamError, match="computes the entropy parameters"):
+        codec.decompress(data)
+
+
+def test_sizes_over_the_limit_are_refused(codec: Codec, model_dir: Path) -> None:
+    """Padding counts: a stream of one row would be padded to a whole block."""
+    multiple = codec.model.spec.padding_multiple_px
+    strict = Codec.load(model_dir, max_pixels=multiple**2)
+    x = np.zeros((1, multiple + 1, 3), np.uint8)
+    assert strict.decompress(strict.compress(x[:, :-1])).shape == (1, multiple, 3)
+    with pytest.raises(DataError, match="--max-pixels"):
+        strict.compress(x)
+    with pytest.raises(BitstreamError, match="--max-pixels"):
+        strict.decompress(codec.compress(x))
 
 
 def test_foreign_arrays_are_refused(codec: Codec) -> None:

@@ -42,6 +42,10 @@ class RdcError(Exception):
             message += f" {remedy[0].upper()}{remedy[1:]}."
         super().__init__(message)
 
+    def __reduce__(self) -> tuple:
+        """From its parts: the message alone would be composed twice."""
+        return type(self), (self.rule, self.value, self.remedy)
+
 
 class ConfigError(RdcError, ValueError):
     """A configuration that cannot work: unknown name or key, impossible value."""

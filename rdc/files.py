@@ -45,9 +45,10 @@ def write_bytes_atomically(path: Path, data: bytes, durable: bool = True) -> Non
         finally:
             os.close(folder)
     except OSError as error:
+        raise storage_error(error, path) from error
+    finally:  # nothing is left behind an interruption, either
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise storage_error(error, path) from error
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

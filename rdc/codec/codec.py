@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -104,6 +104,11 @@ class Codec:
     def model(self) -> CompressionModel:
         return self._exported.model
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How the model was trained, as its folder says."""
+        return self._exported.provenance
+
     def compress(self, x: np.ndarray) -> bytes:
         """u8[H,W,3] -> bytes of a `.rdc` file."""
         return self.encode(x).data
@@ -150,8 +155,8 @@ class Codec:
             parity.append(_parity(offset, index))
             encoder.put(symbols.ravel(), index.ravel(), self._exported.gaussian)
             centred = symbols.astype(np.float32)
-            scale_index = np.asarray(scale_index, np.float32)
-            slice_bits.append(float(estimated_bits(centred, scale_index)))
+            continuous_index = np.asarray(scale_index, np.float32)
+            slice_bits.append(float(estimated_bits(centred, continuous_index)))
             return centred + offset
 
         y_hat = self._decode_y(z_symbols, quantize, self._arithmetic)

@@ -245,7 +245,7 @@ def _dot(a: Value, b: Value, *, dimension_numbers: Any, **_: Any) -> jax.Array:
                 f"products of two values sum at most {MAX_PAIR_DEPTH} terms", depth
             )
         pair = [_saturated(v.steps, PAIR_LIMIT).astype(jnp.float64) for v in (a, b)]
-        product, fraction_bits = dot(*pair), FRACTION_BITS
+        product, fraction_bits = dot(*pair), jnp.int64(FRACTION_BITS)
     else:
         raise InexactPrimitiveError("weights are the second operand", "the first")
     return _saturated(round_shift(product.astype(jnp.int64), fraction_bits))

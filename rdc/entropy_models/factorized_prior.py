@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from scipy.special import expit
 
 from rdc.layers import ParameterFactory
 from rdc.ops.factorized_density import cumulative_logits, interval_bits
@@ -52,10 +53,8 @@ class FactorizedPrior(nnx.Module):
             np.float64,
         ).T
         sign = np.where(logits[:, :-1] + logits[:, 1:] > 0, -1.0, 1.0)
-        sigmoids = [
-            1 / (1 + np.exp(-sign * edge)) for edge in (logits[:, :-1], logits[:, 1:])
-        ]
-        return np.abs(sigmoids[1] - sigmoids[0])
+        lower, upper = (expit(sign * edge) for edge in (logits[:, :-1], logits[:, 1:]))
+        return np.abs(upper - lower)
 
     def _logits(self, x: jax.Array | np.ndarray) -> jax.Array:
         return cumulative_logits(

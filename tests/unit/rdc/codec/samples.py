@@ -1,4 +1,4 @@
-"""Random latents as a trained model makes them: many tables, mostly small symbols."""
+"""Random latents as a trained model makes them, and random damage."""
 
 from __future__ import annotations
 
@@ -16,6 +16,28 @@ def latents(seed: int, count: int, level: float = 10.0) -> tuple[np.ndarray, ...
     index = np.clip(random.normal(level, 12, count), 0, 63).astype(np.int32)
     symbols = np.rint(random.normal(0, 1, count) * SCALES[index]).astype(np.int32)
     return symbols, index
+
+
+def damage(data: bytes, other: bytes, random: np.random.Generator) -> bytes:
+    """Flips bits, cuts, inserts, rotates, or splices with another stream."""
+    kind = random.integers(6)
+    place = int(random.integers(len(data)))
+    if kind == 0:
+        changed = bytearray(data)
+        changed[place] ^= 1 << random.integers(8)
+        return bytes(changed)
+    if kind == 1:
+        return data[:place]
+    if kind == 2:
+        return data[:place] + random.bytes(int(random.integers(1, 9))) + data[place:]
+    if kind == 3:
+        return data[:place] + other[place:]
+    if kind == 4:
+        return data[place:] + data[:place]
+    changed = np.frombuffer(data, np.uint8).copy()
+    places = random.integers(0, changed.size, random.integers(1, 20))
+    changed[places] = random.integers(0, 256, places.size)
+    return changed.tobytes()
 
 
 def ideal_bits(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from rdc.codec.networks import CompiledSlice
 from rdc.data.images import read_image
 from rdc.errors import ConfigError, DataError, StorageError
 from tests.architectures import COVERING
-from tests.conftest import REPOSITORY
+from tests.elsewhere import OTHER_DEVICES, decode_elsewhere, hash_of
 
 SIZES = [(1, 1), (17, 33), (64, 64), (65, 130)]
 
@@ -71,36 +68,6 @@ def test_coded_bits_meet_the_estimate(codec: Codec, photograph: np.ndarray) -> N
     assert 8 * len(encoded.data) < 1.02 * encoded.bits_estimated + 8 * 64
 
 
-def decoded_elsewhere(
-    model_dir: Path, stream: Path, cores: set[int], xla_flags: str = ""
-) -> subprocess.CompletedProcess:
-    """Decodes in a fresh process on some cores; prints a hash of y_hat."""
-    code = (
-        "import sys, hashlib; from pathlib import Path; from rdc.codec import Codec\n"
-        "codec = Codec.load(sys.argv[1])\n"
-        "decoded = codec.decode(Path(sys.argv[2]).read_bytes())\n"
-        "print(hashlib.sha256(decoded.y_hat.tobytes()).hexdigest())\n"
-    )
-    listed = ",".join(map(str, sorted(cores)))
-    arguments = [sys.executable, "-c", code, str(model_dir), str(stream)]
-    return subprocess.run(
-        ["taskset", "--cpu-list", listed, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "XLA_FLAGS": xla_flags},
-        check=False,
-    )
-
-
-# Stand-ins for another device: sums in any order, products contracted, division by
-# reciprocals; and code without vectors.
-OTHER_DEVICES = (
-    "--xla_cpu_enable_fast_math=true --xla_cpu_fast_math_honor_division=false",
-    "--xla_backend_optimization_level=0 --xla_cpu_max_isa=SSE4_2",
-)
-
-
 def test_other_processes_decode_the_same(
     codec: Codec, model_dir: Path, photograph: np.ndarray, tmp_path: Path
 ) -> None:
@@ -109,20 +76,19 @@ def test_other_processes_decode_the_same(
     encoded = codec.encode(photograph)
     stream = tmp_path / "image.rdc"
     stream.write_bytes(encoded.data)
-    expected = hashlib.sha256(encoded.y_hat.tobytes()).hexdigest()
+    expected = hash_of(encoded.y_hat)
     cores = os.sched_getaffinity(0)
-    same = decoded_elsewhere(model_dir, stream, cores)
-    assert same.stdout.split()[-1:] == [expected], same.stderr
     exact = unpack(encoded.data)[0].arithmetic_id == 1
-    places = [({min(cores)}, "")]
-    if exact and codec.model.hyper_synthesis is not None:
-        places += [(cores, flags) for flags in OTHER_DEVICES]
+    same = decode_elsewhere(model_dir, [stream], cores)
+    assert same.stdout.split() == [expected], same.stderr
+    other_devices = OTHER_DEVICES if exact and codec.model.hyper_synthesis else ()
+    places = [({min(cores)}, ""), *((cores, flags) for flags in other_devices)]
     for place in places:
-        other = decoded_elsewhere(model_dir, stream, *place)
+        other = decode_elsewhere(model_dir, [stream], *place)
         if other.returncode and not exact:
             assert "computes the entropy parameters" in other.stderr
         else:
-            assert other.stdout.split()[-1:] == [expected], other.stderr
+            assert other.stdout.split() == [expected], other.stderr
 
 
 def test_damaged_streams_are_refused(codec: Codec, photograph: np.ndarray) -> None:

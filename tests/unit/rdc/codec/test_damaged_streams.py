@@ -1,4 +1,4 @@
-"""Thousands of damaged streams: an error or, without the checksum, other symbols."""
+"""Thousands of damaged containers and coded symbols; files: `test_damaged_files.py`."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from rdc.codec.container import Header, pack, unpack
 from rdc.codec.errors import BitstreamError
 from rdc.codec.range_coder import RangeCoder
-from tests.unit.rdc.codec.samples import GAUSSIAN, latents
+from tests.unit.rdc.codec.samples import GAUSSIAN, damage, latents
 
 CODER = RangeCoder()
 COUNT = 400
@@ -24,28 +24,6 @@ def decode(data: bytes, index: np.ndarray) -> np.ndarray:
     symbols = decoder.get(index, GAUSSIAN)
     decoder.finish()
     return symbols
-
-
-def damage(data: bytes, other: bytes, random: np.random.Generator) -> bytes:
-    """Flips bits, cuts, inserts, or splices with another stream."""
-    kind = random.integers(6)
-    place = int(random.integers(len(data)))
-    if kind == 0:
-        changed = bytearray(data)
-        changed[place] ^= 1 << random.integers(8)
-        return bytes(changed)
-    if kind == 1:
-        return data[:place]
-    if kind == 2:
-        return data[:place] + random.bytes(int(random.integers(1, 9))) + data[place:]
-    if kind == 3:
-        return data[:place] + other[place:]
-    if kind == 4:
-        return data[place:] + data[:place]
-    changed = np.frombuffer(data, np.uint8).copy()
-    places = random.integers(0, changed.size, random.integers(1, 20))
-    changed[places] = random.integers(0, 256, places.size)
-    return changed.tobytes()
 
 
 def test_containers_refuse_every_damage():

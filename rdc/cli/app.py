@@ -1,0 +1,39 @@
+"""The commands together, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rdc.cli import coding, complexity, export, info
+from rdc.errors import ExitCode, RdcError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; expected errors become one line and exit code 2."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except RdcError as error:
+        print(f"rdc: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        print("rdc: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; `run` of its result is the function to call."""
+    whole = argparse.ArgumentParser(
+        prog="rdc",
+        description="Neural image codec: images to .rdc bitstreams and back.",
+        epilog="Exit codes: 0 done, 2 bad input or configuration, 12 disk full, "
+        "130 interrupted. `rdc COMMAND --help` says more of each.",
+    )
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    for group in (coding, info, export, complexity):
+        group.add_commands(commands)
+    return whole

@@ -1,0 +1,61 @@
+"""The picture of docs/results/light_model.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tests.benchmarks.light_model.classical import JPEG, JPEG_444, WEBP, Curve
+
+# Okabe & Ito's colours and shapes, so that nobody needs the colours.
+STYLES = {
+    JPEG: ("#E69F00", "-"),
+    JPEG_444: ("#56B4E9", "--"),
+    WEBP: ("#009E73", "-."),
+}
+OURS = "#D55E00"
+
+
+def draw(
+    path: Path,
+    bpp: np.ndarray,
+    psnr_db: np.ndarray,
+    curves: Mapping[str, list[Curve]],
+    differences: Mapping[str, np.ndarray],
+) -> None:
+    """Rate and PSNR, means over images, and the difference in rate of each image."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for codec, (colour, line) in STYLES.items():
+        mean_bpp = np.mean([c.bpp for c in curves[codec]], axis=0)
+        mean_psnr_db = np.mean([c.psnr_db for c in curves[codec]], axis=0)
+        left.plot(mean_bpp, mean_psnr_db, line, color=colour, label=codec)
+    left.plot(bpp.mean(), psnr_db.mean(), "*", color=OURS, ms=14, label="rdc, light")
+    left.set(
+        xlim=(0, 3 * bpp.mean()),
+        ylim=(psnr_db.mean() - 6, psnr_db.mean() + 5),
+        xlabel="bits per pixel",
+        ylabel="PSNR in dB (RGB)",
+        title="Kodak, means over 24 images",
+    )
+    left.legend(loc="lower right")
+    left.grid(alpha=0.3)
+
+    order = np.argsort(differences[JPEG])
+    for codec, marker in ((JPEG, "o"), (WEBP, "s")):
+        colour, _ = STYLES[codec]
+        right.plot(differences[codec][order], marker, color=colour, label=codec)
+    right.axhline(0, color="black", linewidth=0.8)
+    right.set_xticks(range(len(order)), [f"{i + 1}" for i in order], fontsize=7)
+    right.set(
+        xlabel="number of the Kodak image",
+        ylabel="per cent; negative: ours is smaller",
+        title="Our rate against the codec's at equal PSNR",
+    )
+    right.legend()
+    right.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

@@ -1,0 +1,83 @@
+"""The model that comes with the package: there, small, portable, better than JPEG."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rdc import metrics
+from rdc.codec import Codec
+from rdc.codec.shipped import DEFAULT_MODEL, model_folder, shipped_models
+from rdc.data.images import read_image
+from rdc.errors import ConfigError
+from tests.elsewhere import decode_elsewhere, hash_of
+
+SIZES = [(1, 1), (17, 33), (767, 513)]
+# A stream of an earlier version of the program, and what it must decode to.
+RECORDED = Path(__file__).parents[3] / "golden"
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec.load()
+
+
+def test_it_is_small_and_says_where_it_comes_from(codec: Codec) -> None:
+    files = list(model_folder(None).iterdir())
+    assert sum(path.stat().st_size for path in files) < 8e6
+    provenance = codec.provenance
+    assert provenance["record"]["status"] == "ok"
+    assert (
+        provenance["job"]["train"]["steps"] == provenance["record"]["result"]["steps"]
+    )
+
+
+def test_unknown_models_are_named() -> None:
+    with pytest.raises(ConfigError, match="light"):
+        model_folder("lite")
+    assert DEFAULT_MODEL in shipped_models()
+
+
+def test_odd_sizes_and_kodak_decode_in_other_processes(
+    codec: Codec, shared_data: Path, tmp_path: Path
+) -> None:
+    """Bit for bit, with all threads and with one."""
+    photograph = read_image(shared_data / "kodak/kodim19.png")  # upright
+    tall = np.tile(photograph, (1, 2, 1))[:767, :513]
+    images = [tall[:height, :width] for height, width in SIZES] + [photograph]
+    streams, expected = [], []
+    for i, x in enumerate(images):
+        encoded = codec.encode(x)
+        streams.append(tmp_path / f"{i}.rdc")
+        streams[-1].write_bytes(encoded.data)
+        expected.append(hash_of(encoded.y_hat))
+    cores = os.sched_getaffinity(0)
+    for some in (cores, {min(cores)}):
+        other = decode_elsewhere(DEFAULT_MODEL, streams, some)
+        assert other.stdout.split() == expected, other.stderr
+
+
+def test_it_beats_jpeg_on_a_photograph(codec: Codec, shared_data: Path) -> None:
+    """`make bench` measures by how much, on all of Kodak."""
+    x = read_image(shared_data / "kodak/kodim23.png")
+    data = codec.compress(x)
+    x_hat = codec.decompress(data)
+    buffer = io.BytesIO()
+    for quality in range(95, 0, -1):
+        buffer = io.BytesIO()
+        Image.fromarray(x).save(buffer, "jpeg", quality=quality, optimize=True)
+        if len(buffer.getvalue()) <= 1.1 * len(data):
+            break
+    jpeg = np.asarray(Image.open(buffer))
+    assert metrics.psnr_db(x, x_hat) > metrics.psnr_db(x, jpeg)
+
+
+def test_streams_of_earlier_versions_decode(codec: Codec) -> None:
+    """To the same latents, whatever device and version decodes now."""
+    decoded = codec.decode((RECORDED / "light.rdc").read_bytes())
+    assert hash_of(decoded.y_hat) == (RECORDED / "light.sha256").read_text().strip()

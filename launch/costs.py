@@ -12,13 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
-import pooch
-
 import rdc
 from rdc.errors import StorageError
 from rdc.files import read_json, write_json_atomically
 from rdc.registry import arch_id
 from rdc.specs.components import ArchitectureSpec
+from rdc.user_cache import user_cache_folder
 from sweeps.grid import COST_COLUMNS
 from sweeps.plan import Cost, CountCost, components_json
 
@@ -36,7 +35,7 @@ def cost_counter(folder: Path | None = None) -> Iterator[CountCost]:
     Args:
       folder: of the cache; None: the user's.
     """
-    path = (folder or Path(pooch.os_cache("rdc-frontier"))) / f"costs-{_version()}.json"
+    path = (folder or user_cache_folder()) / f"costs-{_version()}.json"
     known = _read(path)
     before = len(known)
     spawn = multiprocessing.get_context("spawn")

@@ -12,13 +12,14 @@ from launch.app import App, Config
 from launch.kodak import KODAK_SHA256, KODAK_URL
 from rdc.errors import DataError, ExitCode
 from rdc.specs.base import require
+from rdc.user_cache import user_cache_folder
 
 
 def run_fetch(config: Config) -> int:
     """Downloads a set and prints its folder."""
     require(config["fetch"] == "kodak", "fetch is kodak", repr(config["fetch"]))
     chosen = config["data"]["dir"]
-    folder = Path(chosen or Path(pooch.os_cache("rdc-frontier")) / "kodak")
+    folder = Path(chosen or user_cache_folder() / "kodak")
     folder = fetch_kodak(folder.expanduser().absolute(), KODAK_URL)
     Console().print(f"24 images; use them as data.eval={folder}", soft_wrap=True)
     return ExitCode.OK

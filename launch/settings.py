@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pooch
-
 from launch.executors.child import ChildSettings
 from rdc.data.image_sets import data_sha256, dataset_name
 from rdc.specs.base import Spec, require
+from rdc.user_cache import compilation_cache
 from sweeps.executor import Resources
 from sweeps.tasks import ImageSet, StageSettings
 
@@ -67,12 +65,7 @@ class HardwareSettings(Spec):
 
     def child_settings(self) -> ChildSettings:
         """Environment of every process: platform and shared compilation cache."""
-        cache = Path(pooch.os_cache("rdc-frontier")) / "jax"
-        environment = {
-            "JAX_COMPILATION_CACHE_DIR": os.environ.get(
-                "JAX_COMPILATION_CACHE_DIR", str(cache)
-            )
-        }
+        environment = compilation_cache()
         platforms = _JAX_PLATFORMS[self.platform]
         if platforms is not None:
             environment["JAX_PLATFORMS"] = platforms

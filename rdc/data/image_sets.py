@@ -62,8 +62,14 @@ def data_sha256(source: str | Path) -> str:
     Only the bytes of the files count: neither their names nor their folders nor
     their order, so a moved or renamed copy is the same data.
     """
-    digests = sorted(_file_sha256(path) for path in list_images(source))
+    digests = sorted(file_sha256(path) for path in list_images(source))
     return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def file_sha256(path: Path) -> bytes:
+    """Content hash of one file, 32 bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def usable_images(
@@ -90,8 +96,8 @@ def usable_images(
         else:
             usable.append(path)
     if problems:
-        listing = _first_few(problems.values())
-        if not usable or len(problems) > max(1, MAX_SKIPPED_SHARE * len(paths)):
+        listing = first_few(problems.values())
+        if not usable or too_many_skipped(len(problems), len(paths)):
             raise DataError(
                 f"training images can be read and are at least {min_side_px} pixels "
                 "high and wide (one, or 5 % of them, may fail)",
@@ -102,6 +108,11 @@ def usable_images(
             "skipped %d of %d training images: %s", len(problems), len(paths), listing
         )
     return usable, list(problems)
+
+
+def too_many_skipped(skipped: int, images: int) -> bool:
+    """One image may always fail, and 5 % of a larger set."""
+    return skipped > max(1, MAX_SKIPPED_SHARE * images)
 
 
 def readable_images(source: str | Path) -> Iterator[tuple[Path, np.ndarray]]:
@@ -123,6 +134,13 @@ def readable_images(source: str | Path) -> Iterator[tuple[Path, np.ndarray]]:
         yield path, image
     if not found:
         raise DataError("an image set holds readable images", f"none in {source}")
+
+
+def first_few(items: Iterable[str], count: int = 5) -> str:
+    """For messages: the first `count` items, and how many more there are."""
+    items = list(items)
+    more = f"; and {len(items) - count} more" if len(items) > count else ""
+    return "; ".join(items[:count]) + more
 
 
 def _bundled_split(source: str | Path) -> str | None:
@@ -166,18 +184,7 @@ def _list_file(path: Path) -> list[Path]:
     if missing:
         raise DataError(
             f"the files that {path} names exist",
-            f"{len(missing)} of {len(files)} missing: {_first_few(missing)}",
+            f"{len(missing)} of {len(files)} missing: {first_few(missing)}",
             "paths in a list are relative to the folder of the list",
         )
     return files
-
-
-def _first_few(items: Iterable[str], count: int = 5) -> str:
-    items = list(items)
-    more = f"; and {len(items) - count} more" if len(items) > count else ""
-    return "; ".join(items[:count]) + more
-
-
-def _file_sha256(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

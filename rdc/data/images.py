@@ -58,6 +58,16 @@ def png_bytes(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def decoded_bytes(path: Path) -> int:
+    """Size of what `read_image` returns, from the header alone.
+
+    Raises:
+      DataError: as `read_image`, but for damage behind the header.
+    """
+    with _opened(path) as image:
+        return image.width * image.height * 3
+
+
 def checked_side_px(path: Path) -> int:
     """The shorter side, in pixels, of a file that is complete, at the least cost.
 

@@ -1,97 +1,82 @@
-"""Random crops of photographs, in an order that a seed fixes."""
+"""Batches of random crops: order from a seed, decoding ahead of the training."""
 
 from __future__ import annotations
 
-import functools
-import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import grain
-import numpy as np
 
-from rdc.data.images import read_image
-from rdc.errors import DataError
+from rdc.data.crops import CropBatches, CropSource, ImageSource
+from rdc.data.decode_workers import DecodeWorkers
+from rdc.data.image_cache import CACHE_BYTES, cached_images
 
-CACHE_BYTES = 1 << 30  # of decoded images per process
-_log = logging.getLogger(__name__)
+_THREADS = 2  # without workers
+_BATCHES_AHEAD = 4
 
 
-class ImageSource:
-    """Random access to decoded images, u8[H,W,3]; small sets stay in memory.
+def training_images(
+    paths: Sequence[Path],
+    *,
+    cache_folder: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> ImageSource:
+    """The images of a training; decoded into the cache where they fit.
 
-    An image that is damaged inside, which only decoding shows, is named once in the
-    log; the next one stands in for it.
+    Args:
+      cache_folder: None: the user's.
+      cache_bytes: of all cached sets together; 0: nothing is cached.
+
+    Raises:
+      DataError: over 5 % of the images (and more than one) are damaged.
     """
-
-    def __init__(self, paths: Sequence[Path]):
-        self._paths = list(paths)
-        self._cache: dict[int, np.ndarray] = {}
-        self._cached_bytes = 0
-        self._damaged: set[Path] = set()
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        if index in self._cache:
-            return self._cache[index]
-        image = self._read(index)
-        if self._cached_bytes + image.nbytes <= CACHE_BYTES:
-            self._cache[index] = image
-            self._cached_bytes += image.nbytes
-        return image
-
-    def _read(self, index: int) -> np.ndarray:
-        for offset in range(len(self)):
-            path = self._paths[(index + offset) % len(self)]
-            try:
-                return read_image(path)
-            except DataError as error:
-                if path not in self._damaged:
-                    self._damaged.add(path)
-                    _log.warning("skipped a damaged training image: %s", error)
-        raise DataError("training images can be decoded", "none of them can")
-
-
-class CropSource:
-    """Sample n of a training, u8[crop_px,crop_px,3], for n in 0..samples-1.
-
-    Every image once per epoch, in an order drawn anew for each; crops are uniform.
-    Sample n is a function of `seed` and n alone. (Grain's own shuffle takes
-    milliseconds per sample on sets of a few images.)
-    """
-
-    def __init__(self, images: ImageSource, crop_px: int, seed: int, samples: int):
-        self._images, self._crop_px, self._seed = images, crop_px, seed
-        self._samples = samples
-        self._order = functools.lru_cache(maxsize=2)(self._shuffled)
-
-    def __len__(self) -> int:
-        return self._samples
-
-    def __getitem__(self, sample: int) -> np.ndarray:
-        epoch, position = divmod(sample, len(self._images))
-        image = self._images[self._order(epoch)[position]]
-        random = np.random.default_rng((self._seed, 1, sample))
-        height, width = image.shape[:2]
-        top = random.integers(0, height - self._crop_px + 1)
-        left = random.integers(0, width - self._crop_px + 1)
-        return image[top : top + self._crop_px, left : left + self._crop_px]
-
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        random = np.random.default_rng((self._seed, 0, epoch))
-        return random.permutation(len(self._images))
+    return ImageSource(paths, cached_images(paths, cache_folder, cache_bytes))
 
 
 def training_batches(
-    paths: Sequence[Path], *, crop_px: int, batch_size: int, seed: int, steps: int
+    images: Sequence[Path] | ImageSource,
+    *,
+    crop_px: int,
+    batch_size: int,
+    seed: int,
+    steps: int,
+    workers: int | None = None,
 ) -> grain.DatasetIterator:
     """Endless batches u8[batch_size, crop_px, crop_px, 3], repeating after `steps`.
 
-    The iterator's `get_state` and `set_state` resume to the exact sample.
+    The iterator's `get_state` and `set_state` resume to the exact sample, also with
+    another number of workers.
+
+    Args:
+      images: paths mean `training_images(paths)`.
+      workers: processes that decode; None: `default_workers`.
     """
-    samples = CropSource(ImageSource(paths), crop_px, seed, steps * batch_size)
-    dataset = grain.MapDataset.source(samples).repeat().batch(batch_size)
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    if not isinstance(images, ImageSource):
+        images = training_images(images)
+    crops = CropSource(images, crop_px, seed, steps * batch_size)
+    batches = CropBatches(crops, batch_size)
+    if workers is None:
+        workers = default_workers(images)
+    source = DecodeWorkers(batches, workers) if workers else batches
+    # Each thread waits for one worker.
+    threads = workers or _THREADS
+    options = grain.ReadOptions(
+        num_threads=threads, prefetch_buffer_size=max(2 * threads, _BATCHES_AHEAD)
+    )
+    dataset = grain.MapDataset.source(source).repeat()
     return iter(dataset.to_iter_dataset(options))
+
+
+def default_workers(images: ImageSource) -> int:
+    """Processes that decode `images`: none for cached ones, else all cores but one.
+
+    Measured in docs/decisions/010-input-cache-and-processes.md.
+    """
+    if images.cached is not None:
+        return 0
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return cores - 1 if cores > 2 else 0

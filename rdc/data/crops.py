@@ -1,0 +1,123 @@
+"""Random crops of photographs; the seed and a sample's number fix its pixels."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rdc.data.image_cache import CachedImages
+from rdc.data.image_sets import first_few, too_many_skipped
+from rdc.data.images import read_image
+from rdc.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+
+class ImageSource:
+    """Random access to images, u8[H,W,3], out of a cache or decoded at each use.
+
+    An image that is damaged inside, which only decoding shows, is named once in the
+    log and counted in `damaged`; the next one stands in for it.
+    """
+
+    def __init__(self, paths: Sequence[Path], cached: CachedImages | None = None):
+        self._paths, self.cached = list(paths), cached
+        self.damaged: dict[Path, str] = {}
+        if cached is not None:
+            missing = [i for i in range(len(self)) if cached[i] is None]
+            self.note_damaged(
+                {self._paths[i]: f"{self._paths[i]} cannot be decoded" for i in missing}
+            )
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        for offset in range(len(self)):
+            image = self._image((index + offset) % len(self))
+            if image is not None:
+                return image
+        raise DataError("training images can be decoded", "none of them can")
+
+    def note_damaged(self, damaged: Mapping[Path, str]) -> None:
+        """Counts images, path -> message, and names those that are new in the log.
+
+        Raises:
+          DataError: they are now over 5 % of all (and more than one).
+        """
+        new = {p: text for p, text in damaged.items() if p not in self.damaged}
+        if not new:
+            return
+        self.damaged |= new
+        listing = first_few(new.values())
+        if too_many_skipped(len(self.damaged), len(self)):
+            raise DataError(
+                "training images can be decoded (one, or 5 % of them, may fail)",
+                f"{len(self.damaged)} of {len(self)} that cannot: {listing}",
+                "remove them, or replace them with whole copies",
+            )
+        _log.warning("skipped %d damaged training images: %s", len(new), listing)
+
+    def _image(self, index: int) -> np.ndarray | None:
+        if self.cached is not None:
+            return self.cached[index]
+        path = self._paths[index]
+        if path in self.damaged:
+            return None
+        try:
+            return read_image(path)
+        except DataError as error:
+            self.note_damaged({path: str(error)})
+            return None
+
+
+class CropSource:
+    """Sample n of a training, u8[crop_px,crop_px,3], for n in 0..samples-1.
+
+    Every image once per epoch, in an order drawn anew for each; crops are uniform.
+    Sample n is a function of `seed` and n alone. (Grain's own shuffle takes
+    milliseconds per sample on sets of a few images.)
+    """
+
+    def __init__(self, images: ImageSource, crop_px: int, seed: int, samples: int):
+        self.images, self._crop_px, self._seed = images, crop_px, seed
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __getitem__(self, sample: int) -> np.ndarray:
+        epoch, position = divmod(sample, len(self.images))
+        image = self.images[self._order(epoch)[position]]
+        random = np.random.default_rng((self._seed, 1, sample))
+        height, width = image.shape[:2]
+        top = random.integers(0, height - self._crop_px + 1)
+        left = random.integers(0, width - self._crop_px + 1)
+        return image[top : top + self._crop_px, left : left + self._crop_px]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return _shuffled(self._seed, epoch, len(self.images))
+
+
+@functools.lru_cache(maxsize=2)
+def _shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, 0, epoch)).permutation(count)
+
+
+class CropBatches:
+    """Batch n, u8[batch_size,crop_px,crop_px,3], of the samples from n * batch_size."""
+
+    def __init__(self, crops: CropSource, batch_size: int):
+        self.images = crops.images
+        self._crops, self._batch_size = crops, batch_size
+
+    def __len__(self) -> int:
+        return len(self._crops) // self._batch_size
+
+    def __getitem__(self, batch: int) -> np.ndarray:
+        first = batch * self._batch_size
+        return np.stack([self._crops[first + i] for i in range(self._batch_size)])

@@ -52,7 +52,8 @@ class Display:
     def started(self, running: Running) -> None:
         task = running.task
         again = f", attempt {running.attempt.number}" * (running.attempt.number > 1)
-        description = f"{task.job.stage} {task.label}{again}"
+        beside = f" and {len(running.others)} other rates" * bool(running.others)
+        description = f"{task.job.stage} {task.label}{beside}{again}"
         self._bars[task.job_id] = self._progress.add_task(
             description, total=None, note=""
         )
@@ -60,13 +61,14 @@ class Display:
             self._print(f"started {description}")
 
     def ended(self, task: Task, ended: Ended, action: Action) -> None:
-        self._progress.remove_task(self._bars.pop(task.job_id))
+        if task.job_id in self._bars:  # rates together share the bar of the first
+            self._progress.remove_task(self._bars.pop(task.job_id))
         name = f"{task.job.stage} {task.label}"
         error = f": {escape(ended.error)}" if ended.error else ""
         if ended.outcome == "ok":
             self._print(f"[green]done[/] {name}")
         elif isinstance(action, Start):
-            how = "at half batch" if ended.outcome == "oom" else "again"
+            how = "in twice the micro-batches" if ended.outcome == "oom" else "again"
             self._print(f"[yellow]{ended.outcome}[/] {name}, starts {how}{error}")
         elif isinstance(action, GiveUp):
             self._print(f"[red]{action.status}[/] {name}{error}")

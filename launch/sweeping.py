@@ -28,6 +28,7 @@ from launch.settings import (
 from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, ExitCode
 from rdc.specs.base import require
+from rdc.specs.coding import CodecSpec
 from rdc.specs.training import BenchmarkSpec
 from sweeps.executor import Executor
 from sweeps.grid import Grid
@@ -77,7 +78,9 @@ class Sweep:
             eval_set=self.eval_set,
             hardware_id=described["hardware_id"],
             benchmark=BenchmarkSpec.from_dict(benchmark, "benchmark"),
+            codec=CodecSpec.from_dict(self.config["codec"], "codec"),
             weights=weights,
+            rates_together=_whole(self.config["rates_together"], "rates_together"),
             checkpoint_every_seconds=positive(seconds, "checkpoint_every_seconds"),
             per_stage=self.hardware.stages(described),
         )
@@ -131,6 +134,12 @@ def prepare(config: Config) -> Sweep:
     sweep = Sweep(config, out, plan, stages, train_set, eval_set, hardware, limits)
     sweep.task_settings(_UNKNOWN_HARDWARE)
     return sweep
+
+
+def _whole(value: Any, name: str) -> int:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    require(number, f"{name} is a whole number", repr(value))
+    return value
 
 
 def _refuse_swept_overrides(grid: Grid, overrides: list[str]) -> None:

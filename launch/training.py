@@ -1,4 +1,4 @@
-"""`launch/train.py`: one training and its evaluation, without Ray.
+"""`launch/train.py`: one architecture at one or several rates, without Ray.
 
 All trainings share one OUT, which grows with each, so that `launch/report.py` can
 compare them.
@@ -7,7 +7,9 @@ compare them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,6 +25,7 @@ from rdc.errors import ExitCode
 from rdc.jobs import TrainJob
 from rdc.registry import REGISTRY, arch_id
 from rdc.specs.base import require
+from rdc.specs.coding import CodecSpec
 from rdc.specs.training import BenchmarkSpec, TrainSpec
 from sweeps.lease import Lease
 from sweeps.plan import Cost, Plan, Run, read_plan, runs_of, write_plan
@@ -41,17 +44,20 @@ def run_train(config: Config) -> int:
         require(isinstance(config[key], bool), f"{key} is true or false", config[key])
     data = DataSettings.from_dict(config["data"], "data")
     train_set, eval_set = data.image_set("train"), data.image_set("eval")
-    job = TrainJob(
-        architecture=architecture,
-        train=TrainSpec.from_dict(config["train"], "train"),
-        data_sha256=train_set.data_sha256,
-    )
+    jobs = [
+        TrainJob(
+            architecture=architecture, train=train, data_sha256=train_set.data_sha256
+        )
+        for train in recipes(config["train"])
+    ]
     out = Path(config["out"]).expanduser().absolute()
     with cost_counter() as count:
         cost = count(architecture)
-    run = Run(job, job.job_id, arch_id(architecture), name, cost)
-    earlier = [r for r in runs_of(read_plan(out)) if r.run_id != run.run_id]
-    plan = Plan(PLAN_NAME, (*earlier, run))
+    identity = arch_id(architecture)
+    runs = tuple(Run(job, job.job_id, identity, name, cost) for job in jobs)
+    asked = {run.run_id for run in runs}
+    earlier = [r for r in runs_of(read_plan(out)) if r.run_id not in asked]
+    plan = Plan(PLAN_NAME, (*earlier, *runs))
     check_out(out, plan)
     hardware = HardwareSettings.parse(config["hardware"])
     limits = Limits.from_dict(config["limits"], "limits")
@@ -67,12 +73,14 @@ def run_train(config: Config) -> int:
         eval_set=eval_set,
         hardware_id=described["hardware_id"],
         benchmark=BenchmarkSpec(),
+        codec=CodecSpec.from_dict(config["codec"], "codec"),
         checkpoint_every_seconds=positive(
             config["checkpoint_every_seconds"], "checkpoint_every_seconds"
         ),
+        rates_together=len(runs),
         per_stage=hardware.stages(described),
     )
-    tasks = make_tasks(dataclasses.replace(plan, runs=(run,)), settings)
+    tasks = make_tasks(dataclasses.replace(plan, runs=runs), settings)
     gpus = described["device_count"] if described["platform"] == "gpu" else 0
     with Lease(out) as lease:
         write_plan(out, plan)
@@ -97,8 +105,25 @@ def run_train(config: Config) -> int:
         )
     console.print(end.message, soft_wrap=True)
     if end.exit_code == ExitCode.OK:
-        _print_result(console, out, run, cost)
+        for run in runs:
+            _print_result(console, out, run, cost)
     return end.exit_code
+
+
+def recipes(train: Mapping[str, Any]) -> list[TrainSpec]:
+    """One recipe per value of `lmbda`, which is a number or a list of numbers.
+
+    Raises:
+      ConfigError: an impossible recipe, or equal ones.
+    """
+    rates = train["lmbda"]
+    rates = rates if isinstance(rates, list) else [rates]
+    require(
+        len(rates) > 0 and len(set(map(str, rates))) == len(rates),
+        "train.lmbda is a number, or a list of different ones",
+        rates,
+    )
+    return [TrainSpec.from_dict({**train, "lmbda": rate}, "train") for rate in rates]
 
 
 def _print_result(console: Console, out: Path, run: Run, cost: Cost) -> None:
@@ -109,7 +134,7 @@ def _print_result(console: Console, out: Path, run: Run, cost: Cost) -> None:
     result = record.result
     model = folder / "attempts" / str(record.attempt) / result["model_dir"]
     console.print(
-        f"{run.name or run.job.architecture.family}: "
+        f"{run.name or run.job.architecture.family}, lmbda {run.job.train.lmbda:g}: "
         f"{cost['kflops_per_px']:.1f} kFLOPs/px to decode, "
         f"loss {result['loss_first']:.3f} -> {result['loss_last']:.3f} "
         f"in {result['train_seconds']:.0f} s",
@@ -123,10 +148,12 @@ TRAIN_APP = App(
     run_train,
     """
 Trains one architecture on this machine, without Ray, and measures its rate and
-distortion. The same command again goes on where it stopped.""",
+distortion. Several values of train.lmbda are trained together, each a run of its own.
+The same command again goes on where it stopped.""",
     (
         "python launch/train.py architecture=rdc_g train=short",
         "python launch/train.py architecture=rdc_g train.steps=1000 train.lmbda=0.05",
+        "python launch/train.py architecture=rdc_g 'train.lmbda=[0.005,0.0125,0.03]'",
         "python launch/train.py transform=elic 'transform.channels=[64,64,64]' "
         "entropy_model=charm hyper_transform=conv data.train=DIR data.eval=DIR",
     ),

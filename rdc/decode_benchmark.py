@@ -35,7 +35,7 @@ def benchmark(job: BenchmarkJob, request: Request) -> dict[str, Any]:
         dataset = None
         times = {"network": _network_times(model, spec)}
     else:
-        codec = Codec.load(request.model_dir)
+        codec = Codec.load(request.model_dir, job.codec.coder, job.codec.arithmetic)
         assert request.images is not None
         dataset = dataset_name(request.images)
         data = codec.compress(_photograph(request.images, spec))

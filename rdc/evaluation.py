@@ -9,6 +9,7 @@ from rdc import metrics
 from rdc.codec import Codec
 from rdc.data.image_sets import list_images, readable_images
 from rdc.jobs import EvaluateJob, Request
+from rdc.training.distortions import DISTORTIONS
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +32,11 @@ def evaluate(job: EvaluateJob, request: Request) -> dict[str, Any]:
     """
     assert request.images is not None
     assert request.model_dir is not None
-    codec = Codec.load(request.model_dir)
+    codec = Codec.load(request.model_dir, job.codec.coder, job.codec.arithmetic)
     rows, read = [], set()
     for path, x in readable_images(request.images):
-        row = {"image": path.name, **evaluate_image(codec, x, job.lmbda)}
+        values = evaluate_image(codec, x, job.lmbda, job.distortion)
+        row = {"image": path.name, **values}
         _log.info("%s %.4f bpp", path.name, row["bpp_coded"])
         rows.append(row)
         read.add(path)
@@ -47,8 +49,14 @@ def evaluate(job: EvaluateJob, request: Request) -> dict[str, Any]:
     }
 
 
-def evaluate_image(codec: Codec, x: Any, lmbda: float) -> dict[str, Any]:
-    """One row of the table `rate_distortion`, u8[H,W,3] -> columns."""
+def evaluate_image(
+    codec: Codec, x: Any, lmbda: float, distortion: str = "mse"
+) -> dict[str, Any]:
+    """One row of the table `rate_distortion`, u8[H,W,3] -> columns.
+
+    Args:
+      lmbda: weight of `distortion`, a name in `rdc.training.distortions`.
+    """
     encoded = codec.encode(x)
     decoded = codec.decode(encoded.data)
     if (decoded.y_hat != encoded.y_hat).any():
@@ -56,7 +64,7 @@ def evaluate_image(codec: Codec, x: Any, lmbda: float) -> dict[str, Any]:
     pixels = x.shape[0] * x.shape[1]
     bpp_coded = 8 * len(encoded.data) / pixels
     mse_255 = metrics.mse_255(x, decoded.x_hat)
-    return {
+    row = {
         "height_px": x.shape[0],
         "width_px": x.shape[1],
         "bytes": len(encoded.data),
@@ -66,5 +74,9 @@ def evaluate_image(codec: Codec, x: Any, lmbda: float) -> dict[str, Any]:
         "psnr_db": metrics.psnr_db(x, decoded.x_hat) if mse_255 else None,
         "ms_ssim": metrics.ms_ssim(x, decoded.x_hat),
         "mse_255": mse_255,
-        "rd_loss": metrics.rd_loss(bpp_coded, mse_255, lmbda),
     }
+    distorted = DISTORTIONS[distortion].measured(row)
+    rd_loss = (
+        None if distorted is None else metrics.rd_loss(bpp_coded, distorted, lmbda)
+    )
+    return {**row, "rd_loss": rd_loss}

@@ -18,14 +18,16 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from rdc.errors import ConfigError
 from rdc.identity import content_id
 from rdc.registry import arch_id, parse_architecture
 from rdc.specs.base import Spec, require
+from rdc.specs.coding import CodecSpec
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.transforms.conv import ConvTransform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,13 @@ class TrainJob(Job):
             crop_px,
             f"use {max(round(crop_px / multiple), 1) * multiple}",
         )
+        require(
+            self.train.start == "random"
+            or isinstance(self.architecture.transform, ConvTransform),
+            "train.start=principal_components needs the conv transform",
+            self.architecture.transform.name,
+            "use train.start=random",
+        )
 
     @property
     def arch_id(self) -> str:
@@ -84,7 +93,7 @@ class TrainJob(Job):
     def identity(self) -> dict[str, Any]:
         return {
             "architecture": self.architecture.to_dict(),
-            "train": self.train.to_dict(),
+            "train": self.train.identity(),
             "data_sha256": self.data_sha256,
         }
 
@@ -108,18 +117,24 @@ class EvaluateJob(Job):
     dataset: str  # its name in tables
     data_sha256: str  # of the images
     lmbda: float
+    distortion: str = "mse"  # that lmbda weighs; left out of the identity where it is
+    codec: CodecSpec = field(default_factory=CodecSpec)  # likewise
 
     def identity(self) -> dict[str, Any]:
-        return {
+        identity = {
             "run_id": self.run_id,
             "dataset": self.dataset,
             "data_sha256": self.data_sha256,
             "lmbda": self.lmbda,
         }
+        if self.distortion != "mse":
+            identity["distortion"] = self.distortion
+        return identity | _codec_identity(self.codec)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        return cls(**{k: v for k, v in values.items() if k != "stage"})
+        fields = {k: v for k, v in values.items() if k not in ("stage", "codec")}
+        return cls(**fields, codec=_parse_codec(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +152,7 @@ class BenchmarkJob(Job):
     hardware_id: str
     benchmark: BenchmarkSpec
     run_id: str | None = None
+    codec: CodecSpec = field(default_factory=CodecSpec)
 
     @property
     def arch_id(self) -> str:
@@ -148,7 +164,7 @@ class BenchmarkJob(Job):
             "hardware_id": self.hardware_id,
             "benchmark": self.benchmark.to_dict(),
             "run_id": self.run_id,
-        }
+        } | _codec_identity(self.codec)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -157,7 +173,17 @@ class BenchmarkJob(Job):
             hardware_id=values["hardware_id"],
             benchmark=BenchmarkSpec.from_dict(values["benchmark"]),
             run_id=values["run_id"],
+            codec=_parse_codec(values),
         )
+
+
+def _codec_identity(codec: CodecSpec) -> dict[str, Any]:
+    """Nothing at its defaults: jobs of before keep their ids."""
+    return {"codec": values} if (values := codec.identity()) else {}
+
+
+def _parse_codec(values: Mapping[str, Any]) -> CodecSpec:
+    return CodecSpec.from_dict(values.get("codec", {}), "codec")
 
 
 JOB_KINDS: dict[str, type[Job]] = {
@@ -182,8 +208,11 @@ class Request(Spec):
         `bundled:train` / `bundled:eval`.
       model_dir: exported model to evaluate or to time.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
-      checkpoint_every_seconds: at most this much training is lost with the process.
-      batch_divisor: 2 after the device ran out of memory; recorded.
+      checkpoint_every_seconds: at most this much training is lost with the process,
+        or more where writing would take over 2 % of the time; 0: as often as possible.
+      accumulate: multiplies `train.accumulate` after the device ran out of memory; the
+        result is the same up to rounding. Recorded.
+      together: attempt folders of the other rates that the same process trains.
       cpu_threads: CPU cores that this process may use (None: all).
     """
 
@@ -191,8 +220,21 @@ class Request(Spec):
     model_dir: str | None = None
     resume_from: tuple[str, ...] = ()
     checkpoint_every_seconds: float = 60.0
-    batch_divisor: int = 1
+    accumulate: int = 1
+    together: tuple[str, ...] = ()
     cpu_threads: int | None = None
+
+
+J = TypeVar("J", bound=Job)
+
+
+@dataclass(frozen=True)
+class Assignment(Generic[J]):
+    """What a process is given in one attempt folder."""
+
+    job: J
+    request: Request
+    folder: Path
 
 
 STATUSES = (

@@ -9,11 +9,11 @@ from scipy import ndimage
 
 MS_SSIM_MIN_SIDE_PX = 161  # five scales of an 11-tap window: 10 * 2^4 + 1
 
-_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-_WINDOW_TAPS = 11
-_WINDOW_SIGMA = 1.5
-_LUMINANCE_CONSTANT = (0.01 * 255) ** 2
-_CONTRAST_CONSTANT = (0.03 * 255) ** 2
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+WINDOW_TAPS = 11
+WINDOW_SIGMA = 1.5
+LUMINANCE_CONSTANT = (0.01 * 255) ** 2
+CONTRAST_CONSTANT = (0.03 * 255) ** 2
 
 
 def mse_255(x: np.ndarray, x_hat: np.ndarray) -> float:
@@ -49,11 +49,11 @@ def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float | None:
         return None
     x, x_hat = x.astype(np.float64), x_hat.astype(np.float64)
     similarity = np.ones(x.shape[-1])
-    for scale, weight in enumerate(_MS_SSIM_WEIGHTS):
+    for scale, weight in enumerate(MS_SSIM_WEIGHTS):
         if scale > 0:
             x, x_hat = _halve(x), _halve(x_hat)
         luminance, contrast = _ssim_maps(x, x_hat)
-        last = scale == len(_MS_SSIM_WEIGHTS) - 1
+        last = scale == len(MS_SSIM_WEIGHTS) - 1
         term = luminance * contrast if last else contrast
         mean = term.mean(axis=(0, 1), dtype=np.float64)
         similarity *= np.maximum(mean, 0) ** weight
@@ -65,9 +65,9 @@ def ms_ssim_db(value: float) -> float:
     return -10 * math.log10(1 - value) if value < 1 else math.inf
 
 
-def rd_loss(bpp: float, mse_255: float, lmbda: float) -> float:
-    """bpp + lmbda * mse_255; lmbda refers to errors on the 0-255 scale."""
-    return bpp + lmbda * mse_255
+def rd_loss(bpp: float, distortion: float, lmbda: float) -> float:
+    """bpp + lmbda * distortion; for mse_255, lmbda refers to the 0-255 scale."""
+    return bpp + lmbda * distortion
 
 
 def _ssim_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,15 +77,15 @@ def _ssim_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     squares = mean_x**2 + mean_y**2
     covariance = _window_mean(x * y) - product
     variances = _window_mean(x * x + y * y) - squares
-    luminance = (2 * product + _LUMINANCE_CONSTANT) / (squares + _LUMINANCE_CONSTANT)
-    contrast = (2 * covariance + _CONTRAST_CONSTANT) / (variances + _CONTRAST_CONSTANT)
+    luminance = (2 * product + LUMINANCE_CONSTANT) / (squares + LUMINANCE_CONSTANT)
+    contrast = (2 * covariance + CONTRAST_CONSTANT) / (variances + CONTRAST_CONSTANT)
     return luminance, contrast
 
 
 def _window_mean(image: np.ndarray) -> np.ndarray:
-    margin = _WINDOW_TAPS // 2
-    positions = np.arange(_WINDOW_TAPS) - margin
-    window = np.exp(-0.5 * (positions / _WINDOW_SIGMA) ** 2)
+    margin = WINDOW_TAPS // 2
+    positions = np.arange(WINDOW_TAPS) - margin
+    window = np.exp(-0.5 * (positions / WINDOW_SIGMA) ** 2)
     window /= window.sum()
     rows = ndimage.correlate1d(image, window, axis=0)[margin:-margin]
     return ndimage.correlate1d(rows, window, axis=1)[:, margin:-margin]

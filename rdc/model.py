@@ -93,12 +93,15 @@ class CompressionModel(nnx.Module):
 
         Args:
           x: f32[B,H,W,3] in [0,1]; H and W multiples of the padding multiple.
-          key: for the noise.
+          key: for the noise: one per image, key[B], or one for all. The noise of an
+            image depends on its key alone, not on how a batch is divided.
         """
-        y_key, z_key = jax.random.split(key)
+        keys = key if key.ndim else jax.random.split(key, x.shape[0])
+        y_keys, z_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        noisy = jax.vmap(additive_noise)
         y = self.analysis_transform(x).astype(jnp.float32)
         if self.hyper_synthesis is None:
-            bits_y = _per_image(self.prior.bits(additive_noise(y_key, y)))
+            bits_y = _per_image(self.prior.bits(noisy(y_keys, y)))
             return TrainingOutput(
                 x_hat=self.synthesis_transform(ste_round(y)),
                 bits_y=bits_y,
@@ -106,10 +109,10 @@ class CompressionModel(nnx.Module):
             )
 
         z = self.hyperlatents(y)
-        bits_z = _per_image(self.prior.bits(additive_noise(z_key, z)))
+        bits_z = _per_image(self.prior.bits(noisy(z_keys, z)))
         features = self.hyper_synthesis(ste_round(z))
         y_slices = self.split(y)
-        noisy_slices = self.split(additive_noise(y_key, y))
+        noisy_slices = self.split(noisy(y_keys, y))
         bits: list[jax.Array] = []
 
         def quantize(i: int, mean: jax.Array, scale_index: jax.Array) -> jax.Array:

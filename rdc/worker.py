@@ -12,6 +12,7 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from rdc.errors import (
 )
 from rdc.files import read_json, write_json_atomically
 from rdc.hardware import describe
+from rdc.host_memory import keep_freed_memory
 from rdc.jobs import (
+    Assignment,
     BenchmarkJob,
     EvaluateJob,
     Job,
@@ -48,45 +51,74 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitCode.BAD_INPUT
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("rdc").setLevel(logging.INFO)
+    keep_freed_memory()
     folder = Path(arguments[0])
     try:
-        job = parse_job(read_json(folder.parent.parent / "spec.json"))
-        request = Request.from_dict(read_json(folder / "request.json"), "request")
+        attempts = [_read_attempt(folder)]
+        beside = attempts[0].request.together
+        attempts += [_read_attempt(Path(other)) for other in beside]
     except (RdcError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    return run_attempt(job, request, folder)
+    return run_attempts(attempts)
 
 
-def run_attempt(job: Job, request: Request, folder: Path) -> ExitCode:
-    """Runs `job`, writes `folder/record.json`, and says how it ended."""
+def _read_attempt(folder: Path) -> Assignment:
+    job = parse_job(read_json(folder.parent.parent / "spec.json"))
+    request = Request.from_dict(read_json(folder / "request.json"), "request")
+    return Assignment(job, request, folder)
+
+
+def run_attempts(attempts: Sequence[Assignment]) -> ExitCode:
+    """Runs one attempt, or trainings together, and writes `record.json` of each.
+
+    Returns:
+      The code that all share; where they differ, `OK`, and the records tell.
+    """
     started = time.monotonic()
-    code, error, result = ExitCode.OK, None, {}
+    ends = _ends(attempts)
+    seconds = time.monotonic() - started
+    for attempt, (code, error, result) in zip(attempts, ends, strict=True):
+        record = Record(
+            stage=attempt.job.stage,
+            job_id=attempt.job.job_id,
+            status="ok" if code == ExitCode.OK else _STATUS.get(code, "failed"),
+            attempt=int(attempt.folder.name),
+            error=error,
+            seconds=seconds,
+            result=result,
+            environment=environment(describe()),
+        )
+        try:
+            write_json_atomically(attempt.folder / "record.json", record.to_dict())
+        except DiskFullError as full:
+            print(f"error: {full}", file=sys.stderr)
+            return ExitCode.DISK_FULL
+    codes = {code for code, _, _ in ends}
+    return codes.pop() if len(codes) == 1 else ExitCode.OK
+
+
+End = tuple[ExitCode, str | None, dict[str, Any]]
+
+
+def _ends(attempts: Sequence[Assignment]) -> list[End]:
+    """How each attempt ended; what ends the process ends all of them."""
     try:
-        result = _STAGES[type(job)](job, request, folder)
+        results = _STAGES[type(attempts[0].job)](attempts)
     except RdcError as expected:
-        code, error = expected.exit_code, str(expected)
-        print(f"error: {expected}", file=sys.stderr)
+        results = [expected] * len(attempts)
     except Exception as unexpected:  # the boundary of the process: all becomes a record
-        code, error = _crash(unexpected)
         traceback.print_exc()
-    status = "ok" if code == ExitCode.OK else _STATUS.get(code, "failed")
-    record = Record(
-        stage=job.stage,
-        job_id=job.job_id,
-        status=status,
-        attempt=int(folder.name),
-        error=error,
-        seconds=time.monotonic() - started,
-        result=result,
-        environment=environment(describe()),
-    )
-    try:
-        write_json_atomically(folder / "record.json", record.to_dict())
-    except DiskFullError as full:
-        print(f"error: {full}", file=sys.stderr)
-        return ExitCode.DISK_FULL
-    return code
+        code, error = _crash(unexpected)
+        return [(code, error, {})] * len(attempts)
+    ends: list[End] = []
+    for result in results:
+        if isinstance(result, RdcError):
+            print(f"error: {result}", file=sys.stderr)
+            ends.append((result.exit_code, str(result), {}))
+        else:
+            ends.append((ExitCode.OK, None, result))
+    return ends
 
 
 def _crash(error: Exception) -> tuple[ExitCode, str]:
@@ -107,28 +139,36 @@ def _crash(error: Exception) -> tuple[ExitCode, str]:
     return ExitCode.CRASHED, f"{text} [{fingerprint}]"
 
 
-def _train(job: TrainJob, request: Request, folder: Path) -> dict[str, Any]:
+Result = dict[str, Any] | RdcError
+
+
+def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
     from rdc.codec.exported import export
-    from rdc.training.loop import train
+    from rdc.training.loop import train_together
 
-    trained = train(job, request, folder)
-    export(trained.model, folder / "model", provenance=job.to_dict())
-    return {**trained.result, "model_dir": "model"}
+    results: list[Result] = []
+    for attempt, outcome in zip(attempts, train_together(attempts), strict=True):
+        if isinstance(outcome, RdcError):
+            results.append(outcome)
+            continue
+        export(outcome.model, attempt.folder / "model", attempt.job.to_dict())
+        results.append({**outcome.result, "model_dir": "model"})
+    return results
 
 
-def _evaluate(job: EvaluateJob, request: Request, folder: Path) -> dict[str, Any]:
+def _evaluate(attempts: Sequence[Assignment[EvaluateJob]]) -> list[Result]:
     from rdc.evaluation import evaluate
 
-    return evaluate(job, request)
+    return [evaluate(attempt.job, attempt.request) for attempt in attempts]
 
 
-def _benchmark(job: BenchmarkJob, request: Request, folder: Path) -> dict[str, Any]:
+def _benchmark(attempts: Sequence[Assignment[BenchmarkJob]]) -> list[Result]:
     from rdc.decode_benchmark import benchmark
 
-    return benchmark(job, request)
+    return [benchmark(attempt.job, attempt.request) for attempt in attempts]
 
 
-_STAGES: dict[type[Job], Any] = {
+_STAGES: dict[type[Job], Callable[[Sequence[Any]], list[Result]]] = {
     TrainJob: _train,
     EvaluateJob: _evaluate,
     BenchmarkJob: _benchmark,

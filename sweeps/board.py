@@ -26,9 +26,14 @@ class Board:
         self.status: dict[str, str] = {}
         self._models: dict[str, Path | None] = {}
         self._children: dict[str, list[Task]] = defaultdict(list)
-        self._ready: list[tuple[int, int, str, Start]] = []
+        self._ready: dict[str, Start] = {}
+        self._queue: list[tuple[int, int, str]] = []  # of the ready ones, and of former
         self._delayed: list[tuple[float, str, Start]] = []
         self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
+        self._together: dict[str, list[str]] = defaultdict(list)
+        for task in self.tasks.values():
+            if task.together is not None:
+                self._together[task.together].append(task.job_id)
 
     def folder(self, job_id: str) -> JobFolder:
         """The folder of a task, or of the training that a task depends on."""
@@ -85,24 +90,40 @@ class Board:
             due = now + start.delay_seconds
             heapq.heappush(self._delayed, (due, task.job_id, start))
         else:
+            self._ready[task.job_id] = start
             key = (task.priority, self._order[task.job_id])
-            heapq.heappush(self._ready, (*key, task.job_id, start))
+            heapq.heappush(self._queue, (*key, task.job_id))
 
     def next(self, now: float) -> tuple[Task, Start] | None:
         """The first task that may start now; it stays until `take`."""
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id, start = heapq.heappop(self._delayed)
             self.enqueue(
-                self.tasks[job_id], Start(0.0, start.resume, start.batch_divisor), now
+                self.tasks[job_id], Start(0.0, start.resume, start.accumulate), now
             )
-        if not self._ready:
+        while self._queue and self._queue[0][2] not in self._ready:
+            heapq.heappop(self._queue)
+        if not self._queue:
             return None
-        _, _, job_id, start = self._ready[0]
-        return self.tasks[job_id], start
+        job_id = self._queue[0][2]
+        return self.tasks[job_id], self._ready[job_id]
 
-    def take(self) -> None:
-        """Removes what `next` showed."""
-        heapq.heappop(self._ready)
+    def take(self) -> list[Task]:
+        """Removes what `next` showed, and the tasks that start with it.
+
+        These are the trainings of the same group that are ready for the same start.
+        After an out-of-memory, each runs alone.
+        """
+        _, _, job_id = heapq.heappop(self._queue)
+        start = self._ready.pop(job_id)
+        taken = [self.tasks[job_id]]
+        group = taken[0].together
+        if group is not None and start.accumulate == 1:
+            for other in self._together[group]:
+                if self._ready.get(other) == start:
+                    del self._ready[other]
+                    taken.append(self.tasks[other])
+        return taken
 
     @property
     def idle(self) -> bool:

@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,11 +33,17 @@ WAIT_SECONDS = 0.2
 
 @dataclass
 class Running:
-    """An attempt at work."""
+    """A process at work: one attempt, or those of several trainings together.
+
+    Attributes:
+      task, attempt: the first of them, whose folder the process is given.
+      others: the tasks and attempts beside it.
+    """
 
     task: Task
     attempt: Attempt
-    batch_divisor: int
+    start: Start
+    others: list[tuple[Task, Attempt]] = field(default_factory=list)
 
 
 class Observer(Protocol):
@@ -104,7 +110,7 @@ class Driver:
         self._successes.update(self.board.successes())
         try:
             for task in self.board.startable():
-                self._consider(task, at_once=True)
+                self._consider(task)
             while self._stop is None:
                 self._start_all_that_fit()
                 if not self.running and self.board.idle:
@@ -153,52 +159,64 @@ class Driver:
             # A job that is larger than the machine runs alone.
             if self.running and (cpus > free_cpus or wanted.gpus > free_gpus):
                 return
-            self.board.take()
-            self._start(task, start)
+            first, *others = self.board.take()
+            self._start(first, others, start)
 
-    def _start(self, task: Task, start: Start) -> None:
-        folder = self.board.folder(task.job_id)
-        history = self._history(task)
-        request = replace(task.request, batch_divisor=start.batch_divisor)
-        if start.resume and isinstance(task.job, TrainJob):
-            earlier = [
-                e.number for e in history if e.batch_divisor == start.batch_divisor
-            ]
-            paths = tuple(str(folder.attempt(number)) for number in earlier)
-            request = replace(request, resume_from=paths)
-        if task.parent is not None:
-            model = self.board.model(task.parent)
-            request = replace(request, model_dir=None if model is None else str(model))
-        number, path = folder.begin(task.job, request)
-        attempt = Attempt(
-            task.job_id, number, path, task.resources, task.timeout_seconds
-        )
+    def _start(self, task: Task, others: Sequence[Task], start: Start) -> None:
+        """Starts a process for `task` and what shares it."""
+        beside = [(other, self._begin(other, start)) for other in others]
+        folders = tuple(str(attempt.folder) for _, attempt in beside)
+        attempt = self._begin(task, start, folders)
         self._executor.start(attempt)
-        running = Running(task, attempt, start.batch_divisor)
+        running = Running(task, attempt, start, beside)
         self.running[task.job_id] = running
         self.started += 1
         self._observer.started(running)
 
+    def _begin(
+        self, task: Task, start: Start, together: tuple[str, ...] = ()
+    ) -> Attempt:
+        folder = self.board.folder(task.job_id)
+        request = replace(task.request, accumulate=start.accumulate, together=together)
+        if start.resume and isinstance(task.job, TrainJob):
+            earlier = (folder.attempt(e.number) for e in self._history(task))
+            request = replace(request, resume_from=tuple(map(str, earlier)))
+        if task.parent is not None:
+            model = self.board.model(task.parent)
+            request = replace(request, model_dir=None if model is None else str(model))
+        number, path = folder.begin(task.job, request)
+        timeout = task.timeout_seconds
+        if timeout is not None:
+            timeout *= 1 + len(together)
+        return Attempt(task.job_id, number, path, task.resources, timeout)
+
     def _ended(self, end: AttemptEnd) -> None:
         running = self.running.pop(end.attempt.job_id)
         self._lease.check()
-        folder = self.board.folder(running.task.job_id)
-        ended = classify(folder, end, running.batch_divisor)
-        if ended.outcome != "ok":
-            folder.end(ended)
-        self._history(running.task).append(ended)
-        if ended.outcome == "disk_full":
-            raise DiskFullError(
-                "outputs need free disk space",
-                f"no space left at {end.attempt.folder}",
-                "free some space and run the same command again; finished work is kept",
-            )
-        if self._stop is not None and ended.outcome != "ok":
-            return
-        action = self._consider(running.task)
-        self._observer.ended(running.task, ended, action)
-        if ended.outcome == "crashed":
-            self._stop_if_all_fail_alike(running.task, ended)
+        # One moment and one jitter, so that what ran together starts again together.
+        now, jitter = time.monotonic(), self._random.random()
+        for task, attempt in [(running.task, running.attempt), *running.others]:
+            folder = self.board.folder(task.job_id)
+            own_end = replace(end, attempt=attempt)
+            ended = classify(folder, own_end, running.start.accumulate)
+            if ended.outcome != "ok":
+                folder.end(ended)
+            self._history(task).append(ended)
+            if ended.outcome == "disk_full":
+                self._pause(
+                    DiskFullError(
+                        "outputs need free disk space",
+                        f"no space left at {attempt.folder}",
+                        "free some space and run the same command again; finished "
+                        "work is kept",
+                    )
+                )
+            if self._stop is not None and ended.outcome != "ok":
+                continue
+            action = self._consider(task, now=now, jitter=jitter)
+            self._observer.ended(task, ended, action)
+            if ended.outcome == "crashed" and task is running.task:
+                self._stop_if_all_fail_alike(task, ended)
 
     def _stop_if_all_fail_alike(self, task: Task, ended: Ended) -> None:
         stage = task.job.stage
@@ -211,15 +229,22 @@ class Driver:
                 f"{stage}, so it is the code or the set-up: {ended.error}",
             )
 
-    def _consider(self, task: Task, at_once: bool = False) -> Action:
-        """Applies the policy to a task that is not running."""
+    def _consider(
+        self, task: Task, *, now: float = 0.0, jitter: float | None = None
+    ) -> Action:
+        """Applies the policy to a task that is not running.
+
+        Args:
+          now: the moment that a delay counts from.
+          jitter: of the delay; None: it starts at once.
+        """
         history = self._history(task)
-        action = next_action(history, self._limits, self._random.random())
+        action = next_action(history, self._limits, jitter or 0.0)
         folder = self.board.folder(task.job_id)
         if isinstance(action, Start):
-            if at_once:
+            if jitter is None:
                 action = replace(action, delay_seconds=0.0)
-            self.board.enqueue(task, action, time.monotonic())
+            self.board.enqueue(task, action, now)
             return action
         last = folder.attempt_record(history[-1].number)
         if isinstance(action, Promote):

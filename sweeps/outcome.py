@@ -26,14 +26,20 @@ _OUTCOMES: dict[int, Outcome] = {
 }
 
 
-def classify(folder: JobFolder, end: AttemptEnd, batch_divisor: int) -> Ended:
-    """How an attempt ended, from its exit code, its record and its log."""
+def classify(folder: JobFolder, end: AttemptEnd, accumulate: int) -> Ended:
+    """How an attempt ended, from its exit code, its record and its log.
+
+    A process of several attempts that ended as it should leaves the rest to their
+    records: one training of several may have diverged.
+    """
     number, code = end.attempt.number, end.exit_code
     record = folder.attempt_record(number)
     error = record.error if record is not None else None
     outcome: Outcome
     if code == ExitCode.OK and record is not None and record.status == "ok":
         outcome, error = "ok", None
+    elif code == ExitCode.OK and record is not None and record.status == "diverged":
+        outcome = "diverged"
     elif end.timed_out:
         limit = end.attempt.timeout_seconds
         outcome, error = "timeout", f"ran for more than {limit:g} s"
@@ -51,7 +57,7 @@ def classify(folder: JobFolder, end: AttemptEnd, batch_divisor: int) -> Ended:
         outcome=outcome,
         error=error,
         fingerprint=_fingerprint(error, log, code) if outcome == "crashed" else "",
-        batch_divisor=batch_divisor,
+        accumulate=accumulate,
         step=folder.step(number),
         exit_code=code,
         seconds=round(end.seconds, 3),

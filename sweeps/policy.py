@@ -3,7 +3,7 @@
 | failure | action |
 |---|---|
 | worker or node lost, preemption | resume from checkpoint; budget, backoff, jitter |
-| device out of memory | once more at half batch, recorded as such; then `oom` |
+| device out of memory | once more, resumed, in twice the micro-batches; then `oom` |
 | NaN, divergence | once from the last good checkpoint; then `diverged` |
 | timeout | once more from the checkpoint; then `timeout` |
 | same traceback twice | `failed` |
@@ -39,6 +39,7 @@ class Ended(Spec):
 
     Attributes:
       fingerprint: equal for failures of one cause; empty where there is none.
+      accumulate: `Request.accumulate` of the attempt.
       step: training steps that were done, from `progress.json`.
     """
 
@@ -46,7 +47,7 @@ class Ended(Spec):
     outcome: Outcome
     error: str | None = None
     fingerprint: str = ""
-    batch_divisor: int = 1
+    accumulate: int = 1
     step: int = 0
     exit_code: int | None = None
     seconds: float | None = None
@@ -90,7 +91,7 @@ class Start:
 
     delay_seconds: float = 0.0
     resume: bool = False
-    batch_divisor: int = 1
+    accumulate: int = 1
 
 
 @dataclass(frozen=True)
@@ -122,16 +123,16 @@ def next_action(
         return Start()
     last = counted[-1]
     again = [ended for ended in counted if ended.outcome == last.outcome]
-    resume = Start(resume=True, batch_divisor=last.batch_divisor)
+    resume = Start(resume=True, accumulate=last.accumulate)
     match last.outcome:
         case "ok":
             return Promote()
         case "lost" | "preempted":
             return _after_loss(counted, limits, jitter)
         case "oom":
-            if last.batch_divisor == 1:
-                return Start(batch_divisor=2)
-            return GiveUp("oom", _error(last, "out of memory at half batch, too"))
+            if last.accumulate == 1:
+                return Start(resume=True, accumulate=2)
+            return GiveUp("oom", _error(last, "out of memory again"))
         case "diverged":
             return resume if len(again) == 1 else _given_up("diverged", last)
         case "timeout":
@@ -162,7 +163,7 @@ def _after_loss(counted: list[Ended], limits: Limits, jitter: float) -> Action:
     return Start(
         delay_seconds=min(delay, limits.backoff_max_seconds) * (0.5 + jitter),
         resume=True,
-        batch_divisor=last.batch_divisor,
+        accumulate=last.accumulate,
     )
 
 

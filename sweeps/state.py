@@ -79,15 +79,14 @@ class JobFolder:
         return Ended(
             number=number,
             outcome="lost",
-            batch_divisor=self._batch_divisor(number),
+            accumulate=self._accumulate(number),
             step=self.step(number),
         )
 
-    def _batch_divisor(self, number: int) -> int:
+    def _accumulate(self, number: int) -> int:
         with contextlib.suppress(FileNotFoundError, StorageError):
-            return int(
-                read_json(self.attempt(number) / "request.json")["batch_divisor"]
-            )
+            request = read_json(self.attempt(number) / "request.json")
+            return int(request.get("accumulate", 1))
         return 1
 
     def step(self, number: int) -> int:

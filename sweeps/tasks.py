@@ -6,12 +6,15 @@ benchmark, train -> evaluate        weights: random (the architecture is enough)
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rdc.jobs import BenchmarkJob, EvaluateJob, Job, Request
 from rdc.specs.base import Spec, require
+from rdc.specs.coding import CodecSpec
 from rdc.specs.training import BenchmarkSpec
 from sweeps.executor import Resources
 from sweeps.plan import Plan, Run
@@ -46,16 +49,27 @@ class StageSettings(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings(Spec):
-    """What turns a plan into tasks."""
+    """What turns a plan into tasks.
+
+    Attributes:
+      rates_together: trainings that differ in `lmbda` alone, at most so many, share a
+        process and its hardware.
+    """
 
     stages: tuple[str, ...]
     train_set: ImageSet
     eval_set: ImageSet
     hardware_id: str
     benchmark: BenchmarkSpec
+    codec: CodecSpec = field(default_factory=CodecSpec)
     weights: Literal["trained", "random"] = "trained"
     checkpoint_every_seconds: float = 60.0
+    rates_together: int = 1
     per_stage: Mapping[str, StageSettings] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        number = self.rates_together
+        require(number >= 1, "rates_together is at least 1", number)
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,7 @@ class Task:
       priority: smaller starts first.
       request: the part that no state changes.
       label: for people.
+      together: trainings with the same text here may share a process; None: never.
     """
 
     job: Job
@@ -77,6 +92,7 @@ class Task:
     request: Request
     resources: Resources
     timeout_seconds: float | None
+    together: str | None = None
 
 
 def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
@@ -84,6 +100,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
     jobs = _jobs(plan.runs, settings)
     order = ["train", "evaluate"]
     order.insert(2 if settings.weights == "trained" else 0, "benchmark")
+    groups = _rate_groups(plan.runs, settings.rates_together)
     tasks: dict[str, Task] = {}
     for job, job_id, parent, label, images in jobs:
         stage = settings.per_stage.get(job.stage, StageSettings())
@@ -103,9 +120,24 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                 ),
                 resources=stage.resources,
                 timeout_seconds=None if hours is None else hours * 3600,
+                together=groups.get(job_id),
             ),
         )
     return list(tasks.values())
+
+
+def _rate_groups(runs: Iterable[Run], most: int) -> dict[str, str]:
+    """run_id to the group of runs that differ in `lmbda` alone, at most `most` each."""
+    if most == 1:
+        return {}
+    groups: dict[str, str] = {}
+    sizes: Counter[str] = Counter()
+    for run in runs:
+        train = dataclasses.replace(run.job.train, lmbda=1.0)
+        alike = dataclasses.replace(run.job, train=train).job_id
+        groups[run.run_id] = f"{alike} {sizes[alike] // most}"
+        sizes[alike] += 1
+    return groups
 
 
 def _jobs(
@@ -122,6 +154,8 @@ def _jobs(
                 dataset=settings.eval_set.name,
                 data_sha256=settings.eval_set.data_sha256,
                 lmbda=run.job.train.lmbda,
+                distortion=run.job.train.distortion,
+                codec=settings.codec,
             )
             source = settings.eval_set.source
             yield evaluate, evaluate.job_id, run.run_id, label, source
@@ -131,6 +165,7 @@ def _jobs(
                 hardware_id=settings.hardware_id,
                 benchmark=settings.benchmark,
                 run_id=run.run_id if trained else None,
+                codec=settings.codec if trained else CodecSpec(),
             )
             images = settings.eval_set.source if trained else None
             parent = run.run_id if trained else None

@@ -10,6 +10,7 @@ from rdc.layers.network import Network
 from rdc.layers.parameters import ParameterFactory
 from rdc.ops import windows
 from rdc.ops.convolution import depth_to_space, space_to_depth
+from rdc.ops.products import channel_product
 
 
 class Dense(nnx.Module):
@@ -20,7 +21,7 @@ class Dense(nnx.Module):
         self.bias = parameters.bias(out, in_channels)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return x @ self.kernel[...] + self.bias[...]
+        return channel_product(x, self.kernel[...]) + self.bias[...]
 
 
 class LayerNorm(nnx.Module):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rdc.ops.bounds import lower_bound
+from rdc.ops.products import channel_product
 
 GdnForm = Literal["simplified", "original"]
 
@@ -43,7 +44,7 @@ def gdn(
         epsilon = 1); `original`: sqrt(beta + gamma x^2) (Balle et al. 2016).
     """
     if form == "simplified":
-        norm = jnp.abs(x) @ gamma + beta
+        norm = channel_product(jnp.abs(x), gamma) + beta
         return x * norm if inverse else x / norm
-    squared = jnp.square(x) @ gamma + beta
+    squared = channel_product(jnp.square(x), gamma) + beta
     return x * jnp.sqrt(squared) if inverse else x * jax.lax.rsqrt(squared)

@@ -25,6 +25,14 @@ class Spec:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return {f.name: _plain(getattr(self, f.name)) for f in fields}
 
+    def identity(self) -> dict[str, Any]:
+        """What identities are made of: `to_dict` without `added` fields at rest."""
+        values = self.to_dict()
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            if f.metadata.get("added") and getattr(self, f.name) == f.default:
+                del values[f.name]
+        return values
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
         """Builds the spec from plain data.
@@ -57,6 +65,14 @@ class Spec:
             return cls(**fields)
         except TypeError as error:  # a required field is missing
             raise ConfigError(f"{where} is complete", error) from None
+
+
+def added(default: Any) -> Any:
+    """A field that came after identities of its spec were in use.
+
+    At its default it is no part of them, so that earlier results keep their place.
+    """
+    return dataclasses.field(default=default, metadata={"added": True})
 
 
 def require(condition: bool, rule: str, value: object, remedy: str = "") -> None:

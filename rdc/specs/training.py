@@ -5,15 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rdc.specs.base import Spec, require
+from rdc.specs.base import Spec, added, require, unknown_name
+from rdc.training.distortions import DISTORTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec(Spec):
     """The training recipe: everything about it that `run_id` identifies.
 
-    loss = bpp + lmbda * mse_255, the mean squared error on the 0-255 scale averaged
-    over pixels and channels.
+    loss = bpp + lmbda * distortion; see `rdc.training.distortions` for the scale of
+    each, and so of `lmbda`.
+
+    Attributes:
+      warmup_steps: linear, from 0.
+      decay_start: share of the steps at the full learning rate.
+      clip_norm: of the global gradient norm.
+      distortion: a name in `rdc.training.distortions`.
+      precision: in which the networks compute; weights, optimizer, likelihoods and
+        loss are float32 always.
+      accumulate: micro-batches per step; divides `batch_size`.
+      remat: recompute the insides of blocks in the backward pass: less memory, more
+        time.
+      ema: decay of the moving average of the weights that becomes the model; 0: off.
+      start: of the weights; `principal_components` makes a conv transform a transform
+        codec from the first step on (`rdc.training.start`).
     """
 
     lmbda: float = 0.0125
@@ -21,18 +36,24 @@ class TrainSpec(Spec):
     batch_size: int = 32
     crop_px: int = 256
     learning_rate: float = 1e-4
-    warmup_steps: int = 0  # linear, from 0
+    warmup_steps: int = 0
     decay: Literal["constant", "cosine"] = "cosine"
-    decay_start: float = 0.8  # share of the steps at the full learning rate
+    decay_start: float = 0.8
     final_learning_rate_ratio: float = 0.01
-    clip_norm: float = 1.0  # of the global gradient norm
+    clip_norm: float = 1.0
     seed: int = 0
+    distortion: str = added("mse")
+    precision: Literal["float32", "bfloat16"] = added("float32")
+    accumulate: int = added(1)
+    remat: bool = added(False)
+    ema: float = added(0.0)
+    start: Literal["random", "principal_components"] = added("random")
 
     def __post_init__(self) -> None:
         for name in ("lmbda", "learning_rate", "clip_norm"):
             value = getattr(self, name)
             require(value > 0, f"train.{name} is positive", value)
-        for name in ("steps", "batch_size", "crop_px"):
+        for name in ("steps", "batch_size", "crop_px", "accumulate"):
             value = getattr(self, name)
             require(value >= 1, f"train.{name} is at least 1", value)
         require(self.seed >= 0, "train.seed is not negative", self.seed)
@@ -44,6 +65,20 @@ class TrainSpec(Spec):
         for name in ("decay_start", "final_learning_rate_ratio"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"train.{name} lies between 0 and 1", value)
+        require(0 <= self.ema < 1, "train.ema is at least 0 and less than 1", self.ema)
+        require(
+            self.batch_size % self.accumulate == 0,
+            f"train.accumulate divides train.batch_size ({self.batch_size})",
+            self.accumulate,
+        )
+        if self.distortion not in DISTORTIONS:
+            raise unknown_name("train.distortion", self.distortion, list(DISTORTIONS))
+        least_px = DISTORTIONS[self.distortion].least_px
+        require(
+            self.crop_px >= least_px,
+            f"train.crop_px is at least {least_px} for distortion {self.distortion}",
+            self.crop_px,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,26 @@ class Checkpoints:
                 raise storage_error(full, self._folder / str(step)) from error
             raise
 
-    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore(
+        self, like: TrainState, at_most: int | None = None
+    ) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest readable checkpoint of this run, or None.
 
         One that cannot be read (cut, of another run) is named in the log, and the one
         before it is tried.
+
+        Args:
+          at_most: newer steps than this are left out.
         """
         found = []
         for folder in [*self._earlier, self._folder]:
             if folder.is_dir():
                 manager = _manager(folder, create=False)
-                found += [(step, folder, manager) for step in manager.all_steps()]
+                found += [
+                    (step, folder, manager)
+                    for step in manager.all_steps()
+                    if at_most is None or step <= at_most
+                ]
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, _as_dict(like))
         for step, folder, manager in sorted(found, key=lambda f: f[0], reverse=True):
             try:
@@ -102,4 +112,5 @@ def _manager(folder: Path, create: bool) -> ocp.CheckpointManager:
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:
-    return {"params": state.params, "optimizer": state.optimizer, "step": state.step}
+    values = {field.name: getattr(state, field.name) for field in fields(state)}
+    return {name: value for name, value in values.items() if value is not None}

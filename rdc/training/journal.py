@@ -28,9 +28,10 @@ class Journal:
 
     Args:
       total_steps: of the whole training, for the progress bar.
+      bar: show it; a terminal has room for one.
     """
 
-    def __init__(self, folder: Path, total_steps: int):
+    def __init__(self, folder: Path, total_steps: int, bar: bool = True):
         self._folder, self._total = folder, total_steps
         self._jsonl = open(folder / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"))
@@ -42,7 +43,7 @@ class Journal:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (bar and console.is_terminal),
         )
         self._task = self._bar.add_task("training", total=total_steps)
         self._bar.start()

@@ -1,4 +1,8 @@
-"""The training of one architecture, from the first step or a checkpoint to the last."""
+"""The training of one architecture, from the first step or a checkpoint to the last.
+
+A process trains one rate, or several: runs that differ in `lmbda` alone. Each has its
+own folder, checkpoints, journal and record, and can go on alone or with the others.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +10,34 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import jax
-import numpy as np
-from flax import nnx
+import jax.numpy as jnp
 
 from rdc.architectures import build
 from rdc.data.image_sets import list_images, usable_images
-from rdc.errors import DivergedError, PreemptedError
-from rdc.jobs import Request, TrainJob
+from rdc.errors import ConfigError, DivergedError, PreemptedError
+from rdc.jobs import Assignment, Request, TrainJob
 from rdc.model import CompressionModel
 from rdc.specs.training import TrainSpec
 from rdc.training.checkpoints import Checkpoints
-from rdc.training.input import training_batches
+from rdc.training.devices import DataParallel
+from rdc.training.input import training_batches, training_images
 from rdc.training.journal import Journal
+from rdc.training.run import Progress, Run, Trained
+from rdc.training.stacking import InTurn, Mapped, Program, form_of
+from rdc.training.start import START_CROPS, start_from_principal_components
 from rdc.training.step import TrainState, initial_state, make_step
 
 LOG_EVERY_STEPS = 20
-SKIPPED_IN_A_ROW = 10  # then back to the last checkpoint, once; then diverged
+CHECKPOINT_SHARE = 0.02  # of the time that a training may wait for its checkpoints
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class Progress:
-    """What a checkpoint keeps beside the weights."""
-
-    train_seconds: float = 0.0
-    input_seconds: float = 0.0  # of these, spent waiting for images
-    loss_first: float | None = None
-    loss_last: float | None = None
-    skipped_steps: int = 0
-    rollbacks: int = 0
-    data_state: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The trained model and what its record says."""
-
-    model: CompressionModel
-    result: dict[str, Any]
 
 
 def train(job: TrainJob, request: Request, folder: Path) -> Trained:
@@ -65,154 +51,223 @@ def train(job: TrainJob, request: Request, folder: Path) -> Trained:
       DivergedError: steps stay non-finite after one return to a checkpoint.
       PreemptedError: SIGTERM came; a checkpoint was written.
     """
-    spec = job.train
-    batch_size = max(spec.batch_size // request.batch_divisor, 1)
-    assert request.images is not None
-    paths, _ = usable_images(list_images(request.images), spec.crop_px)
+    (outcome,) = train_together([Assignment(job, request, folder)])
+    if isinstance(outcome, DivergedError):
+        raise outcome
+    return outcome
 
-    def batches() -> Any:
+
+def train_together(
+    members: Sequence[Assignment[TrainJob]],
+) -> list[Trained | DivergedError]:
+    """Trains runs that differ in `lmbda` alone; one outcome per member.
+
+    They resume from the newest step of which all have a readable checkpoint. One of
+    several that diverges leaves, and the others go on.
+
+    Raises:
+      ConfigError: the runs differ in more than `lmbda`.
+      DataError, PreemptedError: as `train`.
+    """
+    job, request = members[0].job, members[0].request
+    _check_alike([member.job for member in members])
+    spec = replace(job.train, accumulate=micro_batches(job.train, request.accumulate))
+    assert request.images is not None
+    paths, skipped = usable_images(list_images(request.images), spec.crop_px)
+    images = training_images(paths)
+
+    def batches(batch_size: int = spec.batch_size) -> Any:
         return training_batches(
-            paths,
+            images,
             crop_px=spec.crop_px,
             batch_size=batch_size,
             seed=spec.seed,
             steps=spec.steps,
         )
 
-    checkpoints = Checkpoints(
-        folder / "checkpoint",
-        [Path(p) / "checkpoint" for p in request.resume_from],
-        job.job_id,
-    )
     model = build(job.architecture, seed=spec.seed)
-    fresh = initial_state(model, spec)
-    restored = checkpoints.restore(fresh)
-    state, progress = fresh, Progress()
-    if restored is not None:
-        state, progress = restored[0], Progress(**restored[1])
-    resumed_from = int(state.step)
-    _log.info("step %d of %d", resumed_from, spec.steps)
-    with Journal(folder, spec.steps) as journal, _stop_request() as stop:
-        run = _Run(model, spec, checkpoints, journal, request, batches, stop)
-        state = run.to_the_end(state, progress)
+    if spec.start == "principal_components":
+        start_from_principal_components(model, next(batches(START_CROPS)))
+    devices = DataParallel(spec.batch_size // spec.accumulate)
+    with ExitStack() as stack:
+        runs = [
+            Run(
+                member.job,
+                replace(spec, lmbda=member.job.train.lmbda),
+                Checkpoints(
+                    member.folder / "checkpoint",
+                    [Path(p) / "checkpoint" for p in member.request.resume_from],
+                    member.job.job_id,
+                ),
+                stack.enter_context(
+                    Journal(member.folder, spec.steps, bar=member is members[0])
+                ),
+            )
+            for member in members
+        ]
+        states = restore_together(runs, initial_state(model, spec))
+        _log.info("step %d of %d", runs[0].resumed_from, spec.steps)
+        stop = stack.enter_context(_stop_request())
+        loop = _Loop(model, runs, devices, batches, stop)
+        loop.to_the_end(states, request.checkpoint_every_seconds)
 
-    nnx.update(model, state.params)
-    return Trained(
-        model,
-        {
-            "arch_id": job.arch_id,
-            "steps": int(state.step),
-            "batch_size": batch_size,
-            "train_seconds": progress.train_seconds,
-            "input_seconds": progress.input_seconds,
-            "steps_per_second": spec.steps / progress.train_seconds,
-            "loss_first": progress.loss_first,
-            "loss_last": progress.loss_last,
-            "resumed_from_step": resumed_from,
-            "skipped_steps": progress.skipped_steps,
-            "rollbacks": progress.rollbacks,
-        },
-    )
+    environment = {
+        "devices": devices.count,
+        "rates_together": len(runs),
+        "skipped_images": len(skipped) + len(images.damaged),
+    }
+    return [run.diverged or run.trained(model, environment) for run in runs]
 
 
-class _Run:
-    """The loop's fixed parts."""
+def _check_alike(jobs: Sequence[TrainJob]) -> None:
+    alike = {replace(job, train=replace(job.train, lmbda=1.0)) for job in jobs}
+    if len(alike) > 1:
+        raise ConfigError(
+            "runs that are trained together differ in train.lmbda alone",
+            ", ".join(job.job_id for job in jobs),
+        )
+
+
+def micro_batches(spec: TrainSpec, factor: int) -> int:
+    """The first divisor of the batch from `factor` times the recipe's number on."""
+    least = min(spec.accumulate * factor, spec.batch_size)
+    divisors = range(least, spec.batch_size + 1)
+    return next(n for n in divisors if spec.batch_size % n == 0)
+
+
+def restore_together(runs: Sequence[Run], fresh: TrainState) -> list[TrainState]:
+    """A state per run, all of the newest step that every run can read."""
+    at_most = None
+    while True:
+        found = [run.checkpoints.restore(fresh, at_most) for run in runs]
+        readable = [checkpoint for checkpoint in found if checkpoint is not None]
+        if len(readable) < len(runs):
+            if readable:
+                _log.warning("no step has checkpoints of all rates: from the start")
+            # A step gives its state away, so that each needs its own.
+            return [jax.tree.map(jnp.copy, fresh) for _ in runs]
+        steps = {int(state.step) for state, _ in readable}
+        if len(steps) == 1:
+            for run, (_, progress) in zip(runs, readable, strict=True):
+                run.progress, run.resumed_from = Progress(**progress), min(steps)
+            return [state for state, _ in readable]
+        at_most = min(steps)
+
+
+class _Loop:
+    """Steps, windows of metrics, checkpoints, and the end of runs that diverge."""
 
     def __init__(
         self,
         model: CompressionModel,
-        spec: TrainSpec,
-        checkpoints: Checkpoints,
-        journal: Journal,
-        request: Request,
-        batches: Any,
+        runs: Sequence[Run],
+        devices: DataParallel,
+        batches: Callable[[], Any],
         stop: threading.Event,
     ):
-        self._spec, self._checkpoints, self._journal = spec, checkpoints, journal
-        self._step = make_step(model, spec)
-        self._batches = batches
+        self._model, self._runs, self._devices = model, list(runs), devices
         self._stop = stop
-        self._every = request.checkpoint_every_seconds
+        self._steps = runs[0].spec.steps
+        self._iterator = batches()
+        # Rates that go on together have all come to the same sample.
+        if runs[0].progress.data_state:
+            self._iterator.set_state(runs[0].progress.data_state)
+        self._counted = time.monotonic()
+        self._save_seconds = 0.0  # that the last checkpoint took
 
-    def to_the_end(self, state: TrainState, progress: Progress) -> TrainState:
-        iterator = self._iterator(progress)
-        pending: list[dict[str, jax.Array]] = []
-        skipped_in_a_row = 0
-        started = last_saved = time.monotonic()
-        before = progress.train_seconds
-
-        def save() -> None:
-            nonlocal last_saved
-            progress.train_seconds = before + time.monotonic() - started
-            progress.data_state = iterator.get_state()
-            self._checkpoints.save(state, asdict(progress))
-            last_saved = time.monotonic()
-
-        step = int(state.step)
+    def to_the_end(self, states: list[TrainState], checkpoint_every: float) -> None:
+        """Trains all runs; each gets its final state or its error."""
+        step = int(states[0].step)
+        joined = self._join(states)
         if step == 0:
-            save()  # what a rollback returns to, should the first steps diverge
-        while step < self._spec.steps:
-            waiting = time.monotonic()
-            batch = next(iterator)
-            progress.input_seconds += time.monotonic() - waiting
-            state, metrics = self._step(state, batch)
+            self._save(joined)  # what a rollback returns to
+        last_saved = time.monotonic()
+        pending: list[Any] = []
+        while step < self._steps and self._runs:
+            batch = self._next_batch()
+            joined, metrics = self._program(joined, batch)
             pending.append(metrics)
             step += 1
             # A fixed window, so that a resumed run logs the same means.
-            if step % LOG_EVERY_STEPS == 0 or step == self._spec.steps:
-                means, skipped = _means(pending)
-                pending.clear()
-                progress.skipped_steps += skipped
-                skipped_in_a_row = skipped_in_a_row + skipped if skipped else 0
-                if skipped_in_a_row >= SKIPPED_IN_A_ROW:
-                    state = self._roll_back(state, progress)
-                    step, skipped_in_a_row = int(state.step), 0
-                    continue
-                if means:
-                    if progress.loss_first is None:
-                        progress.loss_first = means["loss"]
-                    progress.loss_last = means["loss"]
-                    self._journal.log(step, means)
-                stopping = self._stop.is_set()
-                if stopping or time.monotonic() - last_saved >= self._every:
-                    save()
-                if stopping:
-                    raise PreemptedError(
-                        "training runs to its last step", f"SIGTERM at step {step}"
-                    )
-        save()
-        return state
+            if step % LOG_EVERY_STEPS and step < self._steps:
+                continue
+            self._log(step, pending)
+            pending.clear()
+            if any(run.stuck for run in self._runs):
+                step, joined = self._without_stuck(step, joined)
+                continue
+            stopping = self._stop.is_set()
+            pause = max(checkpoint_every, self._save_seconds / CHECKPOINT_SHARE)
+            due = not checkpoint_every or time.monotonic() - last_saved >= pause
+            if stopping or due:
+                self._save(joined)
+                last_saved = time.monotonic()
+            if stopping:
+                raise PreemptedError(
+                    "training runs to its last step", f"SIGTERM at step {step}"
+                )
+        self._save(joined)
+        for run, state in zip(self._runs, self._program.split(joined), strict=True):
+            run.final = state
 
-    def _iterator(self, progress: Progress) -> Any:
-        iterator = self._batches()
-        if progress.data_state:
-            iterator.set_state(progress.data_state)
-        return iterator
+    def _join(self, states: Sequence[TrainState]) -> Any:
+        """The states of all runs for a program of these runs."""
+        specs = [run.spec for run in self._runs]
+        self._program: Program = (
+            Mapped(self._model, specs)
+            if form_of(len(specs)) == "mapped"
+            else InTurn([make_step(self._model, spec) for spec in specs])
+        )
+        return self._devices.replicate(self._program.join(states))
 
-    def _roll_back(self, state: TrainState, progress: Progress) -> TrainState:
-        """Back to the last checkpoint, once, and on with the samples that follow."""
-        restored = self._checkpoints.restore(state) if not progress.rollbacks else None
-        if restored is None:
-            raise DivergedError(
-                "loss and gradients stay finite",
-                f"{SKIPPED_IN_A_ROW} non-finite steps in a row at step "
-                f"{int(state.step)}, after {progress.rollbacks} rollback",
-                "lower train.learning_rate or train.clip_norm",
-            )
-        _log.warning("non-finite steps: back to step %d", int(restored[0].step))
-        progress.rollbacks += 1
-        return restored[0]
+    def _next_batch(self) -> Any:
+        began = time.monotonic()
+        batch = self._devices.divide(next(self._iterator))
+        for run in self._runs:
+            run.progress.input_seconds += time.monotonic() - began
+        return batch
 
+    def _log(self, step: int, pending: list[Any]) -> None:
+        rows = [self._program.by_rate(metrics) for metrics in jax.device_get(pending)]
+        for run, own in zip(self._runs, zip(*rows, strict=True), strict=True):
+            run.log(step, own)
 
-def _means(pending: list[dict[str, jax.Array]]) -> tuple[dict[str, float], int]:
-    """Means over the finite steps, and the number of others."""
-    rows = jax.device_get(pending)
-    finite = [row for row in rows if not row["skipped"]]
-    if not finite:
-        return {}, len(rows)
-    names = [name for name in rows[0] if name != "skipped"]
-    means = {name: float(np.mean([row[name] for row in finite])) for name in names}
-    return means, len(rows) - len(finite)
+    def _save(self, joined: Any) -> None:
+        began = time.monotonic()
+        for run, state in zip(self._runs, self._program.split(joined), strict=True):
+            run.progress.train_seconds += began - self._counted
+            run.progress.data_state = self._iterator.get_state()
+            run.checkpoints.save(state, asdict(run.progress))
+        self._counted = began
+        self._save_seconds = time.monotonic() - began
+        for run in self._runs:
+            run.progress.checkpoint_seconds += self._save_seconds
+
+    def _without_stuck(self, step: int, joined: Any) -> tuple[int, Any]:
+        """A run alone returns to its last checkpoint, once, and goes on with the
+        samples that follow; one beside others leaves them."""
+        states = self._program.split(joined)
+        if len(states) == 1:
+            (run,), (state,) = self._runs, states
+            checkpoint = None
+            if not run.progress.rollbacks:
+                checkpoint = run.checkpoints.restore(state)
+            if checkpoint is None:
+                raise run.divergence(step)
+            restored, _ = checkpoint
+            _log.warning("non-finite steps: back to step %d", int(restored.step))
+            run.progress.rollbacks += 1
+            run.skipped_in_a_row = 0
+            return int(restored.step), self._join([restored])
+        kept = []
+        for run, state in zip(list(self._runs), states, strict=True):
+            if run.stuck:
+                run.diverged = run.divergence(step)
+                self._runs.remove(run)
+                _log.warning("lmbda %g leaves: %s", run.spec.lmbda, run.diverged)
+            else:
+                kept.append(state)
+        return step, self._join(kept)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -13,8 +14,10 @@ from flax import nnx
 
 from rdc.model import CompressionModel
 from rdc.specs.training import TrainSpec
+from rdc.training.distortions import DISTORTIONS, mse_255
+from rdc.training.networks import prepare
 
-METRICS = ("loss", "bpp", "bpp_z", "mse_255", "gradient_norm", "skipped")
+Metrics = dict[str, jax.Array]
 
 
 @jax.tree_util.register_dataclass
@@ -25,6 +28,7 @@ class TrainState:
     params: Any
     optimizer: Any
     step: jax.Array  # int32[], steps done, skipped ones included
+    average: Any = None  # of the weights; None where the recipe has no `ema`
 
 
 def schedule(spec: TrainSpec) -> optax.Schedule:
@@ -50,20 +54,32 @@ def optimizer(spec: TrainSpec) -> optax.GradientTransformation:
 
 
 def rd_loss(
-    model: CompressionModel, x: jax.Array, key: jax.Array, lmbda: float
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """bpp + lmbda * mse_255, with its parts.
+    model: CompressionModel,
+    x: jax.Array,
+    key: jax.Array,
+    lmbda: float | jax.Array,
+    distortion: str = "mse",
+) -> tuple[jax.Array, Metrics]:
+    """bpp + lmbda * distortion, with its parts.
 
     Args:
       x: f32[B,H,W,3] in [0,1].
+      key: of the noise, key[] or one per image, key[B].
     """
     output = model(x, key)
+    x_hat = output.x_hat.astype(jnp.float32)
     pixels = x.shape[1] * x.shape[2]
     bpp_z = jnp.mean(output.bits_z) / pixels
     bpp = jnp.mean(output.bits_y) / pixels + bpp_z
-    mse_255 = jnp.mean(jnp.square(output.x_hat.astype(jnp.float32) - x)) * 255.0**2
-    loss = bpp + lmbda * mse_255
-    return loss, {"loss": loss, "bpp": bpp, "bpp_z": bpp_z, "mse_255": mse_255}
+    distorted = DISTORTIONS[distortion].function(x, x_hat)
+    loss = bpp + lmbda * distorted
+    return loss, {
+        "loss": loss,
+        "bpp": bpp,
+        "bpp_z": bpp_z,
+        "mse_255": mse_255(x, x_hat),
+        "distortion": distorted,
+    }
 
 
 def initial_state(model: CompressionModel, spec: TrainSpec) -> TrainState:
@@ -72,48 +88,110 @@ def initial_state(model: CompressionModel, spec: TrainSpec) -> TrainState:
         params=params,
         optimizer=optimizer(spec).init(params),
         step=jnp.zeros((), jnp.int32),
+        average=jax.tree.map(jnp.copy, params) if spec.ema else None,
     )
 
 
-def make_step(
-    model: CompressionModel, spec: TrainSpec
-) -> Callable[[TrainState, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
-    """The jitted step (state, u8[B,H,W,3]) -> (state, metrics); `state` is donated.
+StepFunction = Callable[
+    [TrainState, jax.Array, jax.Array | float, jax.Array], tuple[TrainState, Metrics]
+]
 
-    Its noise depends on the seed and the step number alone. A step whose loss or
-    gradient is not finite changes no weight and reports `skipped` = 1.
+
+def step_function(graph: nnx.GraphDef, spec: TrainSpec) -> StepFunction:
+    """The step as a pure function (state, u8[B,H,W,3], lmbda, key) -> (state, metrics).
+
+    `lmbda` and `seed` of `spec` are not used: they are arguments, so that trainings
+    that differ in them alone share one compiled program.
     """
-    graph = nnx.graphdef(model)
     transformation = optimizer(spec)
 
-    def step(
-        state: TrainState, batch: jax.Array
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
-        key = jax.random.fold_in(jax.random.key(spec.seed), state.step)
+    def loss(
+        params: Any, batch: jax.Array, keys: jax.Array, lmbda: jax.Array | float
+    ) -> tuple[jax.Array, Metrics]:
+        model = nnx.merge(graph, params)
+        prepare(model, spec.precision, spec.remat)
         x = batch.astype(jnp.float32) / 255.0
+        return rd_loss(model, x, keys, lmbda, spec.distortion)
 
-        def loss(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-            return rd_loss(nnx.merge(graph, params), x, key, spec.lmbda)
+    def step(
+        state: TrainState, batch: jax.Array, lmbda: jax.Array | float, key: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        keys = jax.random.split(jax.random.fold_in(key, state.step), batch.shape[0])
 
-        (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.params
-        )
+        def gradients(batch: jax.Array, keys: jax.Array) -> tuple[Any, Metrics]:
+            return jax.grad(loss, has_aux=True)(state.params, batch, keys, lmbda)
+
+        gradient, metrics = accumulated(gradients, spec.accumulate, batch, keys)
         norm = optax.tree.norm(gradient)
-        finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
         updates, new_optimizer = transformation.update(
             gradient, state.optimizer, state.params
         )
         new_params = optax.apply_updates(state.params, updates)
-
-        def keep(new: Any, old: Any) -> Any:
-            return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
-
         new_state = TrainState(
-            params=keep(new_params, state.params),
-            optimizer=keep(new_optimizer, state.optimizer),
-            step=state.step + 1,
+            params=new_params,
+            optimizer=new_optimizer,
+            step=state.step,
+            average=_averaged(state, new_params, spec.ema),
         )
+        kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new_state, state)
         skipped = 1.0 - finite.astype(jnp.float32)
-        return new_state, {**metrics, "gradient_norm": norm, "skipped": skipped}
+        return (
+            replace(kept, step=state.step + 1),
+            {**metrics, "gradient_norm": norm, "skipped": skipped},
+        )
 
-    return jax.jit(step, donate_argnums=0)
+    return step
+
+
+def accumulated(function: Callable[..., Any], count: int, *batch: jax.Array) -> Any:
+    """Mean of `function` over `count` micro-batches, in float32.
+
+    Sample i goes to micro-batch i mod `count`: each device then has its share of every
+    micro-batch of a batch that is split over devices.
+    """
+    if count == 1:
+        return function(*batch)
+    micro = jax.tree.map(
+        lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch
+    )
+    shapes = jax.eval_shape(function, *jax.tree.map(lambda a: a[0], micro))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float32), shapes)
+
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(*part)), None
+
+    # In the body of a loop, XLA's convolutions on CPU are 30 x slower.
+    total, _ = jax.lax.scan(add, zeros, micro, unroll=jax.default_backend() == "cpu")
+    return jax.tree.map(lambda t: t / count, total)
+
+
+def _averaged(state: TrainState, params: Any, ema: float) -> Any:
+    """The moving average of the weights, over fewer steps at the start."""
+    if state.average is None:
+        return None
+    step = state.step.astype(jnp.float32)
+    decay = jnp.minimum(ema, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda a, p: p + decay * (a - p), state.average, params)
+
+
+def make_step(
+    model: CompressionModel, spec: TrainSpec
+) -> Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]:
+    """The compiled step (state, u8[B,H,W,3]) -> (state, metrics); `state` is donated.
+
+    Its noise depends on the seed and the step number alone. A step whose loss or
+    gradient is not finite changes no weight and reports `skipped` = 1.
+    """
+    compiled = _compiled(nnx.graphdef(model), replace(spec, lmbda=1.0, seed=0))
+    key = jax.random.key(spec.seed)
+
+    def step(state: TrainState, batch: jax.Array) -> tuple[TrainState, Metrics]:
+        return compiled(state, batch, spec.lmbda, key)
+
+    return step
+
+
+@lru_cache(maxsize=4)
+def _compiled(graph: nnx.GraphDef, spec: TrainSpec) -> Any:
+    return jax.jit(step_function(graph, spec), donate_argnums=0)

@@ -71,7 +71,7 @@ def main() -> None:
     faults = json.loads((LAB / "faults.json").read_text())
     planned = faults.get(f"{STAGE}:{KEY}", faults.get(STAGE, []))
     fault = planned[NUMBER - 1] if len(planned) >= NUMBER else "ok"
-    note(f"begin {fault} divisor={REQUEST['batch_divisor']}")
+    note(f"begin {fault} micro={REQUEST['accumulate']}")
     if fault == "ok":
         if STAGE == "train":
             train()

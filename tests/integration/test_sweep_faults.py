@@ -87,11 +87,11 @@ def test_each_failure_ends_as_the_table_says(lab, faults, status, attempts):
     assert len(begun) == attempts
 
 
-def test_out_of_memory_runs_again_at_half_batch_and_says_so(lab):
+def test_out_of_memory_runs_again_in_micro_batches_and_says_so(lab):
     lab.faults({"train:0": ["oom"]})
     run(lab)
-    assert lab.journal("train 0 1 begin") == ["train 0 1 begin oom divisor=1"]
-    assert lab.journal("train 0 2 begin") == ["train 0 2 begin ok divisor=2"]
+    assert lab.journal("train 0 1 begin") == ["train 0 1 begin oom micro=1"]
+    assert lab.journal("train 0 2 begin") == ["train 0 2 begin ok micro=2"]
 
 
 def test_a_process_that_hangs_is_ended_and_tried_once_more(lab):

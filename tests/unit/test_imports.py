@@ -31,6 +31,7 @@ WITHOUT_JAX = (
     "rdc.metrics",
     "rdc.registry",
     "rdc.specs.base",
+    "rdc.specs.coding",
     "rdc.specs.components",
     "rdc.specs.training",
 )

@@ -100,7 +100,7 @@ def test_options_of_one_s_own_work_in_grids(tmp_path):
         ("sweep", ["grid=rdc_mini"], "Write +grid=rdc_mini"),
         ("sweep", ["+grid=rdc_mini", "grid.constraints={}"], "Write +grid.constraints"),
         ("sweep", ["+grid=rdc_mini", "trian=mini"], "Did you mean train"),
-        ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: mini, short, smoke"),
+        ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: light, mini, short, smoke"),
         ("sweep", ["+grid=rdc_mini", "train.stps=1"], "Did you mean steps"),
         ("sweep", ["+grid=rdc_mini", "+train.stps=1"], "Did you mean steps"),
         ("sweep", ["+grid=rdc_mini", "train.steps=0"], "train.steps is at least 1"),

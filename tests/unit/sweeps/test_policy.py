@@ -55,16 +55,16 @@ def test_a_job_that_dies_again_and_again_at_one_step_is_given_up():
     assert action == GiveUp("failed", "killed 10 times in a row at step 7")
 
 
-def test_out_of_memory_runs_once_more_at_half_batch_from_the_start():
-    assert next_action(history("oom"), LIMITS) == Start(batch_divisor=2)
-    twice = [*history("oom"), Ended(number=2, outcome="oom", batch_divisor=2)]
+def test_out_of_memory_resumes_once_more_in_twice_the_micro_batches():
+    assert next_action(history("oom"), LIMITS) == Start(resume=True, accumulate=2)
+    twice = [*history("oom"), Ended(number=2, outcome="oom", accumulate=2)]
     assert next_action(twice, LIMITS).status == "oom"
 
 
-def test_half_batch_stays_after_a_later_loss():
-    then_lost = [*history("oom"), Ended(number=2, outcome="lost", batch_divisor=2)]
+def test_micro_batches_stay_after_a_later_loss():
+    then_lost = [*history("oom"), Ended(number=2, outcome="lost", accumulate=2)]
     action = next_action(then_lost, LIMITS)
-    assert (action.batch_divisor, action.resume) == (2, True)
+    assert (action.accumulate, action.resume) == (2, True)
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "timeout"])
@@ -116,7 +116,7 @@ def test_every_job_ends_after_a_bounded_number_of_attempts(data):
             Ended(
                 number=len(ends) + 1,
                 outcome=outcome,
-                batch_divisor=action.batch_divisor,
+                accumulate=action.accumulate,
                 fingerprint=data.draw(st.sampled_from("abc")),
             )
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
+from rdc.ops import convolution
 from rdc.ops.bounds import lower_bound, upper_bound
 from rdc.ops.convolution import convolve, depth_to_space, space_to_depth, upsample
 from rdc.ops.gaussian import (
@@ -17,6 +20,7 @@ from rdc.ops.gaussian import (
     scale_index_from_output,
 )
 from rdc.ops.gdn import gdn, nonnegative, stored_nonnegative
+from rdc.ops.products import channel_product
 from rdc.ops.quantization import ste_round, ste_round_offset
 from rdc.ops.windows import merge, partition, region_ids
 from rdc.scales import MAX_SCALE, MIN_SCALE
@@ -118,6 +122,79 @@ def test_strided_convolution_is_centred_on_even_positions() -> None:
     assert out.shape == (4, 4)
     assert out[2, 1] == 1
     assert out.sum() == 1
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("size", [(1, 1), (7, 4), (6, 9)])
+def test_gradients_of_convolution(
+    size: tuple[int, int], k: int, stride: int, per_image: bool, monkeypatch
+) -> None:
+    """Equal to those that XLA derives, whichever way they are computed."""
+    if per_image:
+        monkeypatch.setattr(convolution, "PER_IMAGE_POSITIONS", 1)
+    x = RANDOM.normal(size=(3, *size, 2)).astype(np.float32)
+    kernel = RANDOM.normal(size=(k, k, 2, 4)).astype(np.float32)
+
+    def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, stride),
+            [(k // 2, k // 2)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    assert_same_with_gradients(
+        lambda x, kernel: convolve(x, kernel, stride), plain, x, kernel
+    )
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("form", ["phases", "dilated"])
+@pytest.mark.parametrize("k", [3, 5])
+def test_gradients_of_upsampling(
+    k: int, form: str, per_image: bool, monkeypatch
+) -> None:
+    if per_image:
+        monkeypatch.setattr(convolution, "PER_IMAGE_POSITIONS", 1)
+    x = RANDOM.normal(size=(3, 4, 5, 2)).astype(np.float32)
+    kernel = RANDOM.normal(size=(k, k, 2, 4)).astype(np.float32)
+
+    def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        pad = k // 2
+        return jax.lax.conv_general_dilated(
+            x,
+            jnp.flip(kernel, (0, 1)),
+            (1, 1),
+            [(k - 1 - pad, k - pad)] * 2,
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    assert_same_with_gradients(
+        lambda x, kernel: upsample(x, kernel, form), plain, x, kernel
+    )
+
+
+def test_product_over_channels() -> None:
+    x = RANDOM.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    matrix = RANDOM.normal(size=(5, 6)).astype(np.float32)
+    assert_same_with_gradients(channel_product, jnp.matmul, x, matrix)
+
+
+def assert_same_with_gradients(
+    function: Callable, reference: Callable, *inputs: np.ndarray
+) -> None:
+    value, pull_back = jax.vjp(function, *inputs)
+    expected, reference_pull_back = jax.vjp(reference, *inputs)
+    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
+    gradient = RANDOM.normal(size=value.shape).astype(np.float32)
+    for ours, theirs in zip(
+        pull_back(gradient), reference_pull_back(gradient), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_space_to_depth_and_back() -> None:

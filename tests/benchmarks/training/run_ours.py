@@ -1,0 +1,75 @@
+"""Our side: `rdc.training.step` and the codec's own evaluation; see protocol.py."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import jax
+from flax import nnx
+from protocol import CLIP_NORM, LMBDA, seed_and_rate, serve_speed, size, train
+
+from rdc.architectures import build
+from rdc.codec import Codec
+from rdc.codec.exported import export
+from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
+from rdc.evaluation import evaluate_image
+from rdc.host_memory import keep_freed_memory
+from rdc.hyper_transforms.conv import ConvHyperTransform
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.training import TrainSpec
+from rdc.training.step import initial_state, make_step
+from rdc.transforms.conv import ConvTransform
+
+keep_freed_memory()
+n, m, batch_size, crop_px = size()
+seed, learning_rate = seed_and_rate() if sys.argv[1] == "train" else (0, 1e-4)
+architecture = ArchitectureSpec(
+    transform=ConvTransform(channels=(n, n, n), latent_channels=m, gdn_form="original"),
+    entropy_model=MeanScaleHyperprior(),
+    hyper_transform=ConvHyperTransform(
+        analysis_channels=(n, n, n), synthesis_channels=(m, m * 3 // 2)
+    ),
+)
+recipe = TrainSpec(
+    lmbda=LMBDA,
+    batch_size=batch_size,
+    crop_px=crop_px,
+    learning_rate=learning_rate,
+    decay="constant",
+    clip_norm=CLIP_NORM,
+    seed=seed,
+)
+model = build(architecture, seed=seed)
+state = initial_state(model, recipe)
+jitted_step = make_step(model, recipe)
+
+
+def step(batch):
+    global state
+    state, _ = jitted_step(state, batch)
+
+
+def trained_codec():
+    nnx.update(model, state.params)
+    with tempfile.TemporaryDirectory() as folder:
+        export(model, Path(folder), provenance={})
+        return Codec.load(folder)
+
+
+def evaluate(x):
+    global codec
+    codec = codec or trained_codec()
+    row = evaluate_image(codec, x, LMBDA)
+    return {
+        "bpp": row["bpp_estimated"],
+        "bpp_coded": row["bpp_coded"],
+        "mse_255": row["mse_255"],
+        "psnr_db": row["psnr_db"],
+    }
+
+
+codec = None
+if sys.argv[1] == "speed":
+    serve_speed(step, lambda: jax.block_until_ready(state))
+else:
+    train(step, evaluate)

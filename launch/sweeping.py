@@ -23,6 +23,7 @@ from launch.settings import (
     HardwareSettings,
     Rates,
     checked_stages,
+    not_negative,
     positive,
 )
 from rdc.data.image_sets import list_images, usable_images
@@ -81,7 +82,7 @@ class Sweep:
             codec=CodecSpec.from_dict(self.config["codec"], "codec"),
             weights=weights,
             rates_together=_whole(self.config["rates_together"], "rates_together"),
-            checkpoint_every_seconds=positive(seconds, "checkpoint_every_seconds"),
+            checkpoint_every_seconds=not_negative(seconds, "checkpoint_every_seconds"),
             per_stage=self.hardware.stages(described),
         )
 

@@ -20,7 +20,7 @@ from launch.executors.local import LocalExecutor
 from launch.groups import chosen_architecture
 from launch.hardware import describe_hardware
 from launch.outputs import check_out, write_sweep
-from launch.settings import DataSettings, HardwareSettings, positive
+from launch.settings import DataSettings, HardwareSettings, not_negative, positive
 from rdc.errors import ExitCode
 from rdc.jobs import TrainJob
 from rdc.registry import REGISTRY, arch_id
@@ -74,7 +74,7 @@ def run_train(config: Config) -> int:
         hardware_id=described["hardware_id"],
         benchmark=BenchmarkSpec(),
         codec=CodecSpec.from_dict(config["codec"], "codec"),
-        checkpoint_every_seconds=positive(
+        checkpoint_every_seconds=not_negative(
             config["checkpoint_every_seconds"], "checkpoint_every_seconds"
         ),
         rates_together=len(runs),

@@ -119,7 +119,7 @@ def test_options_of_one_s_own_work_in_grids(tmp_path):
         ("sweep", ["+grid=rdc_mini", "hardware.train.cpus=0"], "cpus is at least 1"),
         ("sweep", ["+grid=rdc_mini", "hardware.train.cpu=1"], "Did you mean cpus"),
         ("sweep", ["+grid=rdc_mini", "benchmark.weights=x"], "trained or random"),
-        ("sweep", ["+grid=rdc_mini", "checkpoint_every_seconds=0"], "is positive"),
+        ("sweep", ["+grid=rdc_mini", "checkpoint_every_seconds=-1"], "is positive"),
         ("sweep", ["--config-dir", "/no/such", "+grid=x"], "--config-dir"),
         ("train", [], "add architecture=NAME"),
         ("train", ["architecture=rdc_z"], "rdc_z"),

@@ -3,7 +3,7 @@
 Runs in an environment of its own, without the project's packages:
 
     python3.11 -m venv .venv-compressai
-    .venv-compressai/bin/pip install torch numpy setuptools
+    .venv-compressai/bin/pip install torch numpy scipy setuptools
     .venv-compressai/bin/pip install --no-deps compressai==1.2.8
     .venv-compressai/bin/python tests/golden/write_peer_costs.py
 
@@ -14,15 +14,11 @@ Writes, beside itself, `peer_costs.json` (integer MACs and parameters) and
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 import torch
@@ -33,43 +29,10 @@ COSTS = Path(__file__).with_name("peer_costs.json")
 OUTPUTS = Path(__file__).with_name("peer_outputs.npz")
 HEIGHT_PX, WIDTH_PX = 512, 768
 
-# CompressAI imports them for its data sets and metrics; no layer needs them.
-UNUSED = {
-    "PIL",
-    "einops",
-    "matplotlib",
-    "pandas",
-    "pytorch_msssim",
-    "requests",
-    "scipy",
-    "torch_geometric",
-    "torchvision",
-    "tqdm",
-}
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks/training"))
+import unused_packages  # noqa: E402, F401, before CompressAI
 
-
-class _UnusedPackages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for the packages of `UNUSED` that are not installed."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.split(".")[0] not in UNUSED:
-            return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> Any:
-        return MagicMock(name=spec.name, __path__=[], __spec__=spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run."""
-
-
-sys.meta_path.append(_UnusedPackages())
-
+# isort: split
 import compressai  # noqa: E402
 from compressai.layers import GDN, AttentionBlock  # noqa: E402
 from compressai.models import (  # noqa: E402

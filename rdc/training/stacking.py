@@ -22,7 +22,7 @@ from rdc.training.step import Metrics, TrainState, step_function
 
 Form = Literal["in_turn", "mapped"]
 
-# Per backend; see docs/decisions/010-rates-in-one-program.md. A vmapped convolution is
+# Per backend; see docs/decisions/011-rates-in-one-program.md. A vmapped convolution is
 # a grouped one, which XLA's CPU backend runs without its fast path.
 FORM: dict[str, Form] = {"cpu": "in_turn", "default": "mapped"}
 

@@ -130,15 +130,6 @@ def checked_stages(stages: Any) -> tuple[str, ...]:
     return tuple(stage for stage in STAGES if stage in stages)
 
 
-def not_negative(value: Any, name: str) -> float:
-    """`value` if it is a number of at least 0.
-
-    Raises:
-      ConfigError: otherwise.
-    """
-    return 0.0 if value == 0 and value is not False else positive(value, name)
-
-
 def positive(value: Any, name: str) -> float:
     """`value` if it is a positive number.
 

@@ -23,14 +23,13 @@ from launch.settings import (
     HardwareSettings,
     Rates,
     checked_stages,
-    not_negative,
     positive,
 )
 from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, ExitCode
 from rdc.specs.base import require
 from rdc.specs.coding import CodecSpec
-from rdc.specs.training import BenchmarkSpec
+from rdc.specs.training import BenchmarkSpec, CheckpointSpec
 from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.lease import Lease
@@ -72,7 +71,6 @@ class Sweep:
             "benchmark.weights is trained or random",
             repr(weights),
         )
-        seconds = self.config["checkpoint_every_seconds"]
         return TaskSettings(
             stages=self.stages,
             train_set=self.train_set,
@@ -82,7 +80,9 @@ class Sweep:
             codec=CodecSpec.from_dict(self.config["codec"], "codec"),
             weights=weights,
             rates_together=_whole(self.config["rates_together"], "rates_together"),
-            checkpoint_every_seconds=not_negative(seconds, "checkpoint_every_seconds"),
+            checkpoint=CheckpointSpec.from_dict(
+                self.config["checkpoint"], "checkpoint"
+            ),
             per_stage=self.hardware.stages(described),
         )
 

@@ -20,13 +20,13 @@ from launch.executors.local import LocalExecutor
 from launch.groups import chosen_architecture
 from launch.hardware import describe_hardware
 from launch.outputs import check_out, write_sweep
-from launch.settings import DataSettings, HardwareSettings, not_negative, positive
+from launch.settings import DataSettings, HardwareSettings, positive
 from rdc.errors import ExitCode
 from rdc.jobs import TrainJob
 from rdc.registry import REGISTRY, arch_id
 from rdc.specs.base import require
 from rdc.specs.coding import CodecSpec
-from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.specs.training import BenchmarkSpec, CheckpointSpec, TrainSpec
 from sweeps.lease import Lease
 from sweeps.plan import Cost, Plan, Run, read_plan, runs_of, write_plan
 from sweeps.policy import Limits
@@ -74,9 +74,7 @@ def run_train(config: Config) -> int:
         hardware_id=described["hardware_id"],
         benchmark=BenchmarkSpec(),
         codec=CodecSpec.from_dict(config["codec"], "codec"),
-        checkpoint_every_seconds=not_negative(
-            config["checkpoint_every_seconds"], "checkpoint_every_seconds"
-        ),
+        checkpoint=CheckpointSpec.from_dict(config["checkpoint"], "checkpoint"),
         rates_together=len(runs),
         per_stage=hardware.stages(described),
     )

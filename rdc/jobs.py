@@ -26,7 +26,7 @@ from rdc.registry import arch_id, parse_architecture
 from rdc.specs.base import Spec, require
 from rdc.specs.coding import CodecSpec
 from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.specs.training import BenchmarkSpec, CheckpointSpec, TrainSpec
 from rdc.transforms.conv import ConvTransform
 
 
@@ -208,8 +208,6 @@ class Request(Spec):
         `bundled:train` / `bundled:eval`.
       model_dir: exported model to evaluate or to time.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
-      checkpoint_every_seconds: at most this much training is lost with the process,
-        or more where writing would take over 2 % of the time; 0: as often as possible.
       accumulate: multiplies `train.accumulate` after the device ran out of memory; the
         result is the same up to rounding. Recorded.
       together: attempt folders of the other rates that the same process trains.
@@ -219,7 +217,7 @@ class Request(Spec):
     images: str | None = None
     model_dir: str | None = None
     resume_from: tuple[str, ...] = ()
-    checkpoint_every_seconds: float = 60.0
+    checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     accumulate: int = 1
     together: tuple[str, ...] = ()
     cpu_threads: int | None = None

@@ -15,7 +15,7 @@ from typing import Literal
 from rdc.jobs import BenchmarkJob, EvaluateJob, Job, Request
 from rdc.specs.base import Spec, require
 from rdc.specs.coding import CodecSpec
-from rdc.specs.training import BenchmarkSpec
+from rdc.specs.training import BenchmarkSpec, CheckpointSpec
 from sweeps.executor import Resources
 from sweeps.plan import Plan, Run
 
@@ -63,7 +63,7 @@ class TaskSettings(Spec):
     benchmark: BenchmarkSpec
     codec: CodecSpec = field(default_factory=CodecSpec)
     weights: Literal["trained", "random"] = "trained"
-    checkpoint_every_seconds: float = 60.0
+    checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     rates_together: int = 1
     per_stage: Mapping[str, StageSettings] = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                 priority=order.index(job.stage),
                 request=Request(
                     images=images,
-                    checkpoint_every_seconds=settings.checkpoint_every_seconds,
+                    checkpoint=settings.checkpoint,
                     cpu_threads=stage.resources.cpus,
                 ),
                 resources=stage.resources,

@@ -38,7 +38,7 @@ class Spec:
         """Builds the spec from plain data.
 
         Args:
-          values: field names to values; lists stand for tuples.
+          values: field names to values; lists stand for tuples, mappings for specs.
           where: how the user calls this place ("transform"), for messages.
 
         Raises:
@@ -51,8 +51,12 @@ class Spec:
                 raise unknown_name(f"key of {where}", key, known)
         kind: Any = cls
         adapters = _adapters(kind)
+        inner = _inner_specs(kind)
         fields = {}
         for key, value in values.items():
+            if key in inner and isinstance(value, Mapping):
+                fields[key] = inner[key].from_dict(value, f"{where}.{key}")
+                continue
             try:
                 fields[key] = adapters[key].validate_python(_tuples(value), strict=True)
             except pydantic.ValidationError as error:
@@ -97,6 +101,12 @@ def _adapters(cls: Any) -> dict[str, pydantic.TypeAdapter]:
         f.name: pydantic.TypeAdapter(hints[f.name])
         for f in dataclasses.fields(cls)  # type: ignore[arg-type]
     }
+
+
+@cache
+def _inner_specs(cls: Any) -> dict[str, type[Spec]]:
+    hints = get_type_hints(cls).items()
+    return {k: v for k, v in hints if isinstance(v, type) and issubclass(v, Spec)}
 
 
 def _tuples(value: Any) -> Any:

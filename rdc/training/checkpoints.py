@@ -1,9 +1,10 @@
-"""Checkpoints of a training: atomic, the last ones kept, newest readable wins."""
+"""Checkpoints of a training: atomic, the last ones kept, newest readable wins; when."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import jax
 import orbax.checkpoint as ocp
 
 from rdc.files import storage_error
+from rdc.specs.training import CheckpointSpec
 from rdc.training.step import TrainState
 
-KEPT = 2
+STALL_SHARE = 0.02  # of the time that a training may wait for its checkpoints
 _log = logging.getLogger(__name__)
 
 
@@ -25,10 +27,14 @@ class Checkpoints:
       folder: this attempt's; created when the first checkpoint is written.
       earlier: checkpoint folders of earlier attempts, newest last.
       run_id: written into every checkpoint; another run's is never restored.
+      keep: so many of the newest stay in `folder`.
     """
 
-    def __init__(self, folder: Path, earlier: Sequence[Path], run_id: str):
+    def __init__(
+        self, folder: Path, earlier: Sequence[Path], run_id: str, keep: int = 2
+    ):
         self._folder, self._earlier, self._run_id = folder, list(earlier), run_id
+        self._keep = keep
         self._writer: ocp.CheckpointManager | None = None
 
     def save(self, state: TrainState, progress: dict[str, Any]) -> None:
@@ -38,7 +44,7 @@ class Checkpoints:
           DiskFullError: no space left; earlier checkpoints are intact.
         """
         if self._writer is None:
-            self._writer = _manager(self._folder, create=True)
+            self._writer = _manager(self._folder, create=True, keep=self._keep)
         step = int(state.step)
         if step in self._writer.all_steps():
             return
@@ -74,7 +80,7 @@ class Checkpoints:
         found = []
         for folder in [*self._earlier, self._folder]:
             if folder.is_dir():
-                manager = _manager(folder, create=False)
+                manager = _manager(folder)
                 found += [
                     (step, folder, manager)
                     for step in manager.all_steps()
@@ -102,11 +108,42 @@ class Checkpoints:
         return None
 
 
-def _manager(folder: Path, create: bool) -> ocp.CheckpointManager:
+class CheckpointTimer:
+    """Tells when a checkpoint is due.
+
+    Args:
+      clock: seconds that went by.
+    """
+
+    def __init__(
+        self, spec: CheckpointSpec, clock: Callable[[], float] = time.monotonic
+    ):
+        self._spec, self._clock = spec, clock
+        self._last_end = clock()
+        self._last_took = 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether to write one after this step."""
+        if self._spec.every_steps and step % self._spec.every_steps == 0:
+            return True
+        wanted = self._spec.every_seconds
+        if not wanted:
+            return wanted == 0
+        pause = max(wanted, self._last_took / STALL_SHARE)
+        return self._clock() - self._last_end >= pause
+
+    def saved(self, seconds: float) -> None:
+        """One was written, which took so long."""
+        self._last_end, self._last_took = self._clock(), seconds
+
+
+def _manager(
+    folder: Path, create: bool = False, keep: int | None = None
+) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(
         folder.absolute(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT, create=create, enable_async_checkpointing=False
+            max_to_keep=keep, create=create, enable_async_checkpointing=False
         ),
     )
 

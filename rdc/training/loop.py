@@ -25,8 +25,8 @@ from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, DivergedError, PreemptedError
 from rdc.jobs import Assignment, Request, TrainJob
 from rdc.model import CompressionModel
-from rdc.specs.training import TrainSpec
-from rdc.training.checkpoints import Checkpoints
+from rdc.specs.training import WINDOW_STEPS, TrainSpec
+from rdc.training.checkpoints import Checkpoints, CheckpointTimer
 from rdc.training.devices import DataParallel
 from rdc.training.input import training_batches, training_images
 from rdc.training.journal import Journal
@@ -35,8 +35,6 @@ from rdc.training.stacking import InTurn, Mapped, Program, form_of
 from rdc.training.start import START_CROPS, start_from_principal_components
 from rdc.training.step import TrainState, initial_state, make_step
 
-LOG_EVERY_STEPS = 20
-CHECKPOINT_SHARE = 0.02  # of the time that a training may wait for its checkpoints
 _log = logging.getLogger(__name__)
 
 
@@ -98,6 +96,7 @@ def train_together(
                     member.folder / "checkpoint",
                     [Path(p) / "checkpoint" for p in member.request.resume_from],
                     member.job.job_id,
+                    request.checkpoint.keep,
                 ),
                 stack.enter_context(
                     Journal(member.folder, spec.steps, bar=member is members[0])
@@ -108,8 +107,8 @@ def train_together(
         states = restore_together(runs, initial_state(model, spec))
         _log.info("step %d of %d", runs[0].resumed_from, spec.steps)
         stop = stack.enter_context(_stop_request())
-        loop = _Loop(model, runs, devices, batches, stop)
-        loop.to_the_end(states, request.checkpoint_every_seconds)
+        timer = CheckpointTimer(request.checkpoint)
+        _Loop(model, runs, devices, batches, timer, stop).to_the_end(states)
 
     environment = {
         "devices": devices.count,
@@ -163,25 +162,25 @@ class _Loop:
         runs: Sequence[Run],
         devices: DataParallel,
         batches: Callable[[], Any],
+        timer: CheckpointTimer,
         stop: threading.Event,
     ):
         self._model, self._runs, self._devices = model, list(runs), devices
-        self._stop = stop
+        self._timer, self._stop = timer, stop
         self._steps = runs[0].spec.steps
         self._iterator = batches()
         # Rates that go on together have all come to the same sample.
         if runs[0].progress.data_state:
             self._iterator.set_state(runs[0].progress.data_state)
-        self._counted = time.monotonic()
-        self._save_seconds = 0.0  # that the last checkpoint took
+        self._counted = self._window_began = time.monotonic()
+        self._input_seconds = 0.0  # of the window, spent waiting for images
 
-    def to_the_end(self, states: list[TrainState], checkpoint_every: float) -> None:
+    def to_the_end(self, states: list[TrainState]) -> None:
         """Trains all runs; each gets its final state or its error."""
         step = int(states[0].step)
         joined = self._join(states)
         if step == 0:
             self._save(joined)  # what a rollback returns to
-        last_saved = time.monotonic()
         pending: list[Any] = []
         while step < self._steps and self._runs:
             batch = self._next_batch()
@@ -189,7 +188,7 @@ class _Loop:
             pending.append(metrics)
             step += 1
             # A fixed window, so that a resumed run logs the same means.
-            if step % LOG_EVERY_STEPS and step < self._steps:
+            if step % WINDOW_STEPS and step < self._steps:
                 continue
             self._log(step, pending)
             pending.clear()
@@ -197,11 +196,8 @@ class _Loop:
                 step, joined = self._without_stuck(step, joined)
                 continue
             stopping = self._stop.is_set()
-            pause = max(checkpoint_every, self._save_seconds / CHECKPOINT_SHARE)
-            due = not checkpoint_every or time.monotonic() - last_saved >= pause
-            if stopping or due:
+            if stopping or self._timer.due(step):
                 self._save(joined)
-                last_saved = time.monotonic()
             if stopping:
                 raise PreemptedError(
                     "training runs to its last step", f"SIGTERM at step {step}"
@@ -223,14 +219,20 @@ class _Loop:
     def _next_batch(self) -> Any:
         began = time.monotonic()
         batch = self._devices.divide(next(self._iterator))
-        for run in self._runs:
-            run.progress.input_seconds += time.monotonic() - began
+        self._input_seconds += time.monotonic() - began
         return batch
 
     def _log(self, step: int, pending: list[Any]) -> None:
         rows = [self._program.by_rate(metrics) for metrics in jax.device_get(pending)]
+        seconds = time.monotonic() - self._window_began
+        speed = {
+            "steps_per_second": len(pending) / seconds,
+            "input_share": self._input_seconds / seconds,
+        }
         for run, own in zip(self._runs, zip(*rows, strict=True), strict=True):
-            run.log(step, own)
+            run.progress.input_seconds += self._input_seconds
+            run.log(step, own, speed)
+        self._window_began, self._input_seconds = time.monotonic(), 0.0
 
     def _save(self, joined: Any) -> None:
         began = time.monotonic()
@@ -239,9 +241,10 @@ class _Loop:
             run.progress.data_state = self._iterator.get_state()
             run.checkpoints.save(state, asdict(run.progress))
         self._counted = began
-        self._save_seconds = time.monotonic() - began
+        seconds = time.monotonic() - began
+        self._timer.saved(seconds)
         for run in self._runs:
-            run.progress.checkpoint_seconds += self._save_seconds
+            run.progress.checkpoint_seconds += seconds
 
     def _without_stuck(self, step: int, joined: Any) -> tuple[int, Any]:
         """A run alone returns to its last checkpoint, once, and goes on with the

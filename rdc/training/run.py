@@ -62,8 +62,10 @@ class Run:
     final: TrainState | None = None
     diverged: DivergedError | None = None
 
-    def log(self, step: int, rows: Sequence[dict[str, float]]) -> None:
-        """Notes the steps of a window that ended at `step`."""
+    def log(
+        self, step: int, rows: Sequence[dict[str, float]], speed: dict[str, float]
+    ) -> None:
+        """Notes the steps of a window that ended at `step`, and how fast they went."""
         means, skipped = _means(rows)
         self.progress.skipped_steps += skipped
         self.skipped_in_a_row = self.skipped_in_a_row + skipped if skipped else 0
@@ -71,7 +73,7 @@ class Run:
             if self.progress.loss_first is None:
                 self.progress.loss_first = means["loss"]
             self.progress.loss_last = means["loss"]
-            self.journal.log(step, means)
+            self.journal.log(step, means | speed)
 
     @property
     def stuck(self) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from rdc.data.crops import ImageSource
 from rdc.data.image_sets import list_images, usable_images
 from rdc.jobs import Request, TrainJob
-from rdc.specs.training import TrainSpec
+from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training import loop
 from rdc.training.input import training_batches, training_images
 from tests.architectures import ALL
@@ -102,7 +102,9 @@ def test_training_does_not_wait_for_input(
         train=TrainSpec(steps=20, batch_size=batch_size, crop_px=CROP_PX),
         data_sha256="photographs",
     )
-    request = Request(images=str(shared_data / "train"), checkpoint_every_seconds=1e9)
+    request = Request(
+        images=str(shared_data / "train"), checkpoint=CheckpointSpec(every_seconds=None)
+    )
     result = loop.train(job, request, tmp_path).result
     share = result["input_seconds"] / result["train_seconds"]
     print(

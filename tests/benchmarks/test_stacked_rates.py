@@ -22,7 +22,7 @@ from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
 from rdc.hyper_transforms.conv import ConvHyperTransform
 from rdc.jobs import Assignment, Request, TrainJob
 from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import TrainSpec
+from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training.loop import train, train_together
 from rdc.training.stacking import InTurn, Mapped, Program
 from rdc.training.step import initial_state, make_step
@@ -41,7 +41,7 @@ ARCHITECTURE = ArchitectureSpec(
     ),
 )
 RECIPE = TrainSpec(steps=STEPS, batch_size=4, crop_px=64, learning_rate=1e-3)
-REQUEST = Request(images="bundled:train", checkpoint_every_seconds=1e9)
+REQUEST = Request(images="bundled:train", checkpoint=CheckpointSpec(every_seconds=None))
 
 
 def interleaved(sides: dict[str, Callable[[], Any]]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rdc.jobs import Request, TrainJob
-from rdc.specs.training import TrainSpec
+from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training.loop import train
 from tests.architectures import ALL
 
@@ -36,7 +36,8 @@ def test_loss_falls_within_120_steps(
         data_sha256="photographs of train_small.txt",
     )
     request = Request(
-        images=str(shared_data / "train_small.txt"), checkpoint_every_seconds=1e9
+        images=str(shared_data / "train_small.txt"),
+        checkpoint=CheckpointSpec(every_seconds=None),
     )
     result = train(job, request, tmp_path).result
     assert result["steps"] == 120

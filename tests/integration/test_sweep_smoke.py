@@ -31,7 +31,7 @@ def command(out: Path, train: Path, evaluation: Path, launcher: str) -> list[str
         f"data.train={train}",
         f"data.eval={evaluation}",
         f"train.steps={STEPS}",
-        "checkpoint_every_seconds=0",
+        "checkpoint.every_seconds=0",
     ]
 
 

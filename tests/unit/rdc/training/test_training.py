@@ -18,8 +18,9 @@ from rdc.architectures import build
 from rdc.data.image_sets import list_images
 from rdc.errors import ConfigError, DataError, DivergedError, PreemptedError
 from rdc.jobs import Request, TrainJob
-from rdc.specs.training import TrainSpec
+from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training import loop
+from rdc.training.checkpoints import CheckpointTimer
 from rdc.training.input import CropSource, ImageSource, training_batches
 from rdc.training.step import initial_state, make_step, schedule
 from tests.architectures import ALL
@@ -31,7 +32,9 @@ JOB = TrainJob(
     ),
     data_sha256="bundled",
 )
-EVERY_WINDOW = Request(images="bundled:train", checkpoint_every_seconds=0)
+EVERY_WINDOW = Request(
+    images="bundled:train", checkpoint=CheckpointSpec(every_seconds=0)
+)
 
 
 def weights(model) -> list[np.ndarray]:
@@ -76,6 +79,24 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     assert "60 skipped" in caplog.text
 
 
+def test_checkpoints_by_step(undisturbed: tuple, tmp_path: Path) -> None:
+    """At the multiples asked for and at the end, and only the newest stay."""
+    for keep, left in ((3, ["0", "40", "60"]), (2, ["40", "60"])):
+        folder = tmp_path / str(keep)
+        folder.mkdir()
+        spec = CheckpointSpec(every_seconds=None, every_steps=40, keep=keep)
+        loop.train(JOB, replace(EVERY_WINDOW, checkpoint=spec), folder)
+        assert sorted(p.name for p in (folder / "checkpoint").iterdir()) == left
+
+
+def test_checkpoints_by_time_take_two_per_cent_of_it() -> None:
+    times = iter([0, 59, 60, 70, 70 + 60, 70 + 499, 70 + 500])
+    timer = CheckpointTimer(CheckpointSpec(every_seconds=60), lambda: next(times))
+    assert [timer.due(20), timer.due(40)] == [False, True]
+    timer.saved(10)  # slow: 10 s of 500
+    assert [timer.due(60), timer.due(80), timer.due(100)] == [False, False, True]
+
+
 def test_checkpoints_of_another_run_are_not_taken(
     undisturbed: tuple, tmp_path: Path
 ) -> None:
@@ -93,6 +114,8 @@ def test_metrics_are_written(undisturbed: tuple) -> None:
     assert rows[0]["loss"] == pytest.approx(
         rows[0]["bpp"] + 0.0125 * rows[0]["mse_255"], rel=1e-4
     )
+    assert all(0 <= row["input_share"] < 1 for row in rows)
+    assert all(row["steps_per_second"] > 0 for row in rows)
     assert list((folder / "tensorboard").iterdir())
     assert json.loads((folder / "progress.json").read_text())["step"] == 60
 
@@ -151,7 +174,7 @@ def test_sigterm_leaves_a_checkpoint(
         return run
 
     monkeypatch.setattr(loop, "make_step", killed)
-    request = replace(EVERY_WINDOW, checkpoint_every_seconds=1e9)
+    request = replace(EVERY_WINDOW, checkpoint=CheckpointSpec(every_seconds=None))
     with pytest.raises(PreemptedError, match="step 40"):
         loop.train(JOB, request, tmp_path)
     assert (tmp_path / "checkpoint/40").is_dir()

@@ -10,17 +10,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.comparability import differs_in
 from analysis.frontier import pareto_mask
+from analysis.tables import COLUMNS
 from rdc.jobs import EvaluateJob
 
 OBJECTIVES = ("kflops_per_px", "rd_loss")
-OBJECTIVES_NOTE = "kflops_per_px, rd_loss; both minimised, per dataset and lmbda"
+OBJECTIVES_NOTE = (
+    "kflops_per_px, rd_loss; both minimised, per dataset, lmbda and distortion"
+)
 STAGES = ("network", "entropy_coding", "end_to_end")
 STATISTICS = ("decode_ms", "decode_ms_q25", "decode_ms_q75", "mpx_per_s")
 # The stage that needs no trained weights: every architecture has it.
 MAIN_STAGE = "network"
-# Points that differ in these stand in one plot only with a mark.
-COMPARABILITY = ("steps", "batch_size", "crop_px", "data_sha256", "git_sha", "images")
+_JOINED = {**COLUMNS["runs"], **COLUMNS["architectures"]}
 
 
 def frontier_table(tables: dict[str, pd.DataFrame], jobs: pd.DataFrame) -> pd.DataFrame:
@@ -41,12 +44,7 @@ def frontier_table(tables: dict[str, pd.DataFrame], jobs: pd.DataFrame) -> pd.Da
     table["frontier_objectives"] = OBJECTIVES_NOTE
     times = decode_time_summary(tables["decode_times"])
     return _with_times(table, times).drop(
-        columns=[
-            *("error", "train_seconds", "steps_per_second", "loss_first", "loss_last"),
-            *("attempts", "data_sha256", "git_sha", "jax_version", "hardware_id"),
-            *("transform", "entropy_model", "hyper_transform", "config_json"),
-            *("kmacs_per_px", "kmacs_per_px_encode"),
-        ]
+        columns=[name for name in _JOINED if name not in COLUMNS["frontier"]]
     )
 
 
@@ -76,26 +74,10 @@ def _with_quality(
     return table.merge(quality, "left", keys)
 
 
-def differs_in(table: pd.DataFrame) -> pd.Series:
-    """Names of the conditions in which a measured row is unlike most of its dataset.
-
-    Empty for rows that compare with the majority, and for rows without a result.
-    """
-    names = pd.Series("", index=table.index)
-    measured = table[table["rd_loss"].notna()]
-    for _, rows in measured.groupby("dataset"):
-        conditions = rows[list(COMPARABILITY)].astype("str").fillna("unknown")
-        usual = conditions.value_counts().sort_index().idxmax()
-        for name, value in zip(COMPARABILITY, usual, strict=True):
-            other = conditions.index[conditions[name] != value]
-            names[other] += f"{name}, "
-    return names.str.removesuffix(", ")
-
-
 def _on_frontier(table: pd.DataFrame) -> pd.Series:
     mask = pd.Series(False, index=table.index)
     measured = table[(table["status"] == "ok") & (table["evaluation_status"] == "ok")]
-    for _, rows in measured.groupby(["dataset", "lmbda"]):
+    for _, rows in measured.groupby(["dataset", "lmbda", "distortion"]):
         mask[rows.index] = pareto_mask(rows[list(OBJECTIVES)].to_numpy(float))
     return mask
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.comparability import recipes
 from analysis.frontier_table import frontier_table
 from analysis.records import folders, read_records
 from analysis.tables import COLUMNS, schema, write_table
@@ -134,6 +135,9 @@ def _runs(out: Path, plan: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     )
     for name in ("steps", "batch_size"):
         runs[name] = runs[name].fillna(runs[f"{name}_planned"])
+    recipe = recipes(runs["train_json"])
+    for name in ("distortion", "precision"):
+        runs[name] = recipe[name]
     runs = runs[list(COLUMNS["runs"])]
     _fill_unfinished(out, runs, jobs)
     return runs

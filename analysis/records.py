@@ -24,6 +24,14 @@ from rdc.jobs import JOB_KINDS, STATUSES
 
 _BATCH = 1000  # records turned into columns at once: bounds memory
 
+# Of the result of a training, what the table `runs` has.
+_TRAINED = (
+    *("steps", "batch_size", "accumulate", "devices", "rates_together"),
+    *("skipped_images", "skipped_steps", "rollbacks"),
+    *("train_seconds", "input_seconds", "checkpoint_seconds", "steps_per_second"),
+    *("loss_first", "loss_last"),
+)
+
 _FILE = {"record": pa.string()}  # relative to OUT
 _VERSION = {"size": pa.int64(), "mtime_ns": pa.int64()}
 ROWS: dict[str, pa.Schema] = {
@@ -39,15 +47,10 @@ ROWS: dict[str, pa.Schema] = {
             "status": pa.string(),
             "error": pa.string(),
             "attempts": pa.int64(),
-            "steps": pa.int64(),
-            "batch_size": pa.int64(),
-            "train_seconds": pa.float64(),
-            "steps_per_second": pa.float64(),
-            "loss_first": pa.float64(),
-            "loss_last": pa.float64(),
             "git_sha": pa.string(),
             "jax_version": pa.string(),
             "hardware_id": pa.string(),
+            **{name: COLUMNS["runs"][name] for name in _TRAINED},
         }
     ),
     "rate_distortion": pa.schema({**_FILE, **COLUMNS["rate_distortion"]}),
@@ -194,9 +197,7 @@ def _common(file: RecordFile, record: dict[str, Any]) -> tuple[dict, Rows]:
 
 def _train_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
     job, rows = _common(file, record)
-    result = record["result"]
-    names = ("steps", "batch_size", "train_seconds", "steps_per_second")
-    job |= {name: result.get(name) for name in (*names, "loss_first", "loss_last")}
+    job |= {name: record["result"].get(name) for name in _TRAINED}
     job["run_id"] = file.job_id
     return rows
 

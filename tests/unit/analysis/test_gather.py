@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -186,6 +187,39 @@ def test_other_code_and_a_missing_image_are_other_conditions(tmp_path: Path) -> 
         "git_sha",
         "images",
     ]
+
+
+def test_all_of_a_recipe_but_lmbda_and_seed_are_conditions(tmp_path: Path) -> None:
+    """Micro-batches and rematerialisation change a result by rounding alone."""
+    sweep = SweepOutput(tmp_path)
+    sweep.finish(sweep.plan(architectures((32, 64))))
+    for recipe in (
+        {"lmbda": 0.05, "seed": 1, "accumulate": 2, "remat": True},
+        {"precision": "bfloat16", "learning_rate": 1e-3},
+        {"distortion": "ms_ssim", "crop_px": 192},
+    ):
+        sweep.finish(sweep.plan(architectures((32,))[:1], **recipe))
+    frontier = gather(tmp_path)["frontier"]
+    assert frontier["differs_in"].tolist() == [
+        *[""] * 9,
+        "precision, learning_rate",
+        "crop_px, distortion",
+    ]
+    # Nothing to compare the last one with: its loss weighs another distortion.
+    assert frontier["on_frontier"].tolist()[-1]
+
+
+def test_recipes_of_before_a_field_are_at_its_default(tmp_path: Path) -> None:
+    sweep = SweepOutput(tmp_path)
+    sweep.finish(sweep.plan(architectures((32, 64))))
+    plan = pd.read_parquet(tmp_path / "plan.parquet")
+    earlier = json.loads(plan["train_json"][0])
+    del earlier["precision"], earlier["ema"]
+    plan.loc[0, "train_json"] = json.dumps(earlier)
+    plan.to_parquet(tmp_path / "plan.parquet")
+    tables = gather(tmp_path)
+    assert (tables["runs"]["precision"] == "float32").all()
+    assert (tables["frontier"]["differs_in"] == "").all()
 
 
 def test_one_row_per_image_set(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from analysis import baselines
+from analysis import baselines, references
 from analysis.frontier import staircase
 from analysis.frontier_table import OBJECTIVES, STAGES
 from analysis.report_data import ReportData
@@ -74,10 +74,13 @@ def frontier_figure(data: ReportData) -> Figure:
     figure, axes = _figure(7.0, 4.3)
     if not _empty(axes, rows):
         _families(axes, data.styles, rows, "kflops_per_px", "rd_loss")
-        for i, (_, group) in enumerate(rows.groupby("lmbda")):
+        for i, (_, group) in enumerate(rows.groupby(["lmbda", "distortion"])):
             steps = staircase(group[list(OBJECTIVES)])
             label = "Pareto frontier" if i == 0 else None
             axes.plot(*steps.T, color="black", lw=1.1, zorder=2, label=label)
+        losses = rows[["lmbda", "distortion"]].drop_duplicates()
+        models = _references(data).merge(losses)
+        _reference_points(axes, models, "kflops_per_px", "rd_loss")
         for point in rows[rows["name"].notna()].itertuples():
             axes.annotate(
                 point.name,
@@ -88,9 +91,12 @@ def frontier_figure(data: ReportData) -> Figure:
                 path_effects=[withStroke(linewidth=2.5, foreground="white")],
                 zorder=2.5,  # under the points: a label hides none
             )
-        _log_axis(axes, "x", rows["kflops_per_px"])
+        costs = pd.concat([rows["kflops_per_px"], models["kflops_per_px"]])
+        _log_axis(axes, "x", costs)
         _legend(figure, axes)
-    axes.set(xlabel=_COST_LABEL, ylabel="RD loss (bpp + lambda MSE)", title=data.title)
+    distortions = " or ".join(rows["distortion"].unique()) or "mse"
+    loss = f"RD loss (bpp + lambda {distortions.upper().replace('_', '-')})"
+    axes.set(xlabel=_COST_LABEL, ylabel=loss, title=data.title)
     return figure
 
 
@@ -118,12 +124,14 @@ def rate_distortion_figure(data: ReportData) -> Figure:
     """PSNR over bpp beside published curves, pale where they do not compare."""
     rows = _measured(data)
     figure, axes = _figure(7.0, 4.3)
-    comparable = bool(data.datasets) and data.datasets[0]["kodak"]
+    comparable = _on_kodak(data)
     if not _empty(axes, rows):
         _families(axes, data.styles, rows, "bpp", "psnr_db")
-        low, high = _padded(rows["bpp"], 0.15, 0.1)
+        models = _references(data)
+        _reference_points(axes, models, "bpp", "psnr_db")
+        low, high = _padded(pd.concat([rows["bpp"], models["bpp"]]), 0.15, 0.1)
         x_range = (max(low, 0.0), high)
-        psnr_db = [rows["psnr_db"]]
+        psnr_db = [rows["psnr_db"], models["psnr_db"]]
         for codec, label in baselines.LABELS.items():
             curve = baselines.kodak_curve(codec)
             axes.plot(
@@ -192,6 +200,42 @@ def _measured(data: ReportData) -> pd.DataFrame:
     if data.datasets:
         rows = rows[rows["dataset"] == data.datasets[0]["name"]]
     return rows
+
+
+def _on_kodak(data: ReportData) -> bool:
+    """Whether the first image set is the one that published numbers are of."""
+    return bool(data.datasets) and data.datasets[0]["kodak"]
+
+
+def _references(data: ReportData) -> pd.DataFrame:
+    """The project's reference models that compare with the first image set."""
+    models = references.kodak()
+    return models if _on_kodak(data) else models.iloc[:0]
+
+
+def _reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
+    for i, model in enumerate(models.to_dict("records")):
+        axes.plot(
+            [model[x]],
+            [model[y]],
+            ls="",
+            marker="D",
+            ms=5,
+            mfc="white",
+            mec="#555555",
+            label="reference models of this project" if i == 0 else None,
+            zorder=1.8,
+        )
+        axes.annotate(
+            model["label"],
+            (model[x], model[y]),
+            xytext=(6, -3),
+            textcoords="offset points",
+            fontsize=7.5,
+            color="#555555",
+            style="italic",
+            zorder=1.8,
+        )
 
 
 def _empty(axes: Axes, rows: pd.DataFrame, text: str = "nothing measured yet") -> bool:

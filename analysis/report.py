@@ -10,7 +10,7 @@ from string import Template
 
 import pandas as pd
 
-from analysis import baselines
+from analysis import baselines, references
 from analysis.figures import write_figures
 from analysis.frontier_table import OBJECTIVES_NOTE, STAGES
 from analysis.report_data import STATES, ReportData
@@ -180,6 +180,15 @@ def _footer(data: ReportData) -> str:
                 f"{row.label} ({row.codec}): {row.source_repo} {row.source_path} "
                 f"at {row.source_commit[:10]}; {row.notes}"
                 for row in points.itertuples()
+            ],
+        ),
+        (
+            "Reference models",
+            [
+                f"{row.label}, batch {row.batch_size}, {row.crop_px} px crops: "
+                f"docs/results/reference_models run {row.run_id}, {row.host_cpu} "
+                f"({row.device_kind}), code {row.git_sha}"
+                for row in references.kodak().itertuples()
             ],
         ),
     ]

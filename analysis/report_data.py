@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import baselines
+from analysis import baselines, references
 from analysis.frontier_table import STAGES, STATISTICS
 from analysis.gather import problems
 from analysis.ranks import flops_against_time
@@ -28,6 +28,11 @@ _STATE_OF_STATUS = {
     "preempted": "pending",  # it will be resumed
 }
 _MAX_BARS = 30  # of the cost breakdown
+# Of a reference model, what the page shows.
+_REFERENCE = (
+    *("label", "family", "kflops_per_px", "lmbda", "distortion"),
+    *("bpp", "psnr_db", "rd_loss"),
+)
 
 
 @dataclass(frozen=True)
@@ -201,14 +206,14 @@ class ReportData:
         ]
         numbers += [c for c in table if c.split(".")[0] in STATISTICS and "." in c]
         columns: dict[str, Any] = {name: _texts(table[name]) for name in texts}
-        for name in ("family", "dataset", "differs_in"):
+        for name in ("family", "dataset", "distortion", "differs_in"):
             columns[name] = _texts(table[name])
         columns |= {name: _numbers(table[name]) for name in numbers}
         errors = self.tables["runs"].set_index("run_id")["error"]
         columns["error"] = _texts(table["run_id"].map(errors))
         columns["config"] = _texts(table["arch_id"].map(self.configurations))
         bars = self.cost_breakdown
-        points = baselines.kodak()
+        points, models = baselines.kodak(), references.kodak()
         return {
             "families": [asdict(style) for style in self.styles],
             "datasets": self.datasets,
@@ -232,6 +237,7 @@ class ReportData:
                 for codec, label in baselines.LABELS.items()
                 for rows in [points[points["codec"] == codec]]
             ],
+            "references": models[list(_REFERENCE)].to_dict("records"),
         }
 
 

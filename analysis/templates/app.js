@@ -28,11 +28,15 @@ function drawFrontier(points, fronts) {
       return k ? [[corner[0], columns.rd_loss[front[k - 1]]], corner] : [corner];
     }),
   }));
+  const losses = new Set(points.map((i) => lossOf(columns.lmbda[i], columns.distortion[i])));
+  const distortions = new Set(points.map((i) => columns.distortion[i]));
   drawPlot(document.getElementById("plot-frontier"), {
     id: "frontier", aspect: 0.46, empty: "missing: no run was measured and no cost counted",
     points: counted.filter(isMeasured), gaps: counted.filter((i) => !isMeasured(i)), lines: steps,
     x: (i) => columns.kflops_per_px[i], y: (i) => columns.rd_loss[i],
-    xLabel: COST, yLabel: "RD loss (bpp + lambda · MSE)", xLog: state.cost === "log",
+    xLabel: COST, xLog: state.cost === "log",
+    yLabel: `RD loss (bpp + lambda · ${[...distortions].join(" or ").toUpperCase().replace("_", "-")})`,
+    references: references(["kflops_per_px", "rd_loss"]).filter(({ model }) => losses.has(lossOf(model.lmbda, model.distortion))),
   });
 }
 
@@ -55,31 +59,41 @@ function drawTimes(points) {
   }));
 }
 
+// Reference models of the project, where the image set is theirs: Kodak.
+function references([x, y]) {
+  return isKodak() ? data.references.map((model) => ({ model, x: model[x], y: model[y] })) : [];
+}
+
+function isKodak() {
+  const dataset = data.datasets.find((d) => d.name === state.dataset);
+  return Boolean(dataset && dataset.kodak);
+}
+
 const DASHES = ["1 3", "7 4", "7 3 1 3", "14 4"];
 
 function drawQuality(points) {
   const dataset = data.datasets.find((d) => d.name === state.dataset);
-  const kodak = Boolean(dataset && dataset.kodak);
+  const kodak = isKodak(), models = references(["bpp", "psnr_db"]);
   const note = document.getElementById("kodak-note");
   note.className = kodak ? "note" : "notice";
   note.replaceChildren(kodak
-    ? "Dashed grey: published points of other codecs on the same 24 images, sources below. PSNR in RGB, mean over images; rate from all bytes of the files."
+    ? "Dashed grey: published points of other codecs on the same 24 images, sources below. Grey diamonds: this project's reference models, labelled with their steps. PSNR in RGB, mean over images; rate from all bytes of the files."
     : element("b", {}, `NOT COMPARABLE: these points are of ${dataset ? `"${dataset.name}"` : "no image set yet"}, the pale curves are published for the 24 Kodak images.`),
     kodak ? "" : " Evaluate on Kodak to compare with them.");
   const measured = points.filter(isMeasured);
   // The window holds the published curves wherever own points have that rate.
   let xDomain = null, yDomain = null;
   if (measured.length) {
-    const [low, high] = range(measured.map((i) => columns.bpp[i]), false, 0.1);
+    const [low, high] = range([...measured.map((i) => columns.bpp[i]), ...models.map((m) => m.x)], false, 0.1);
     xDomain = [Math.max(low, 0), high];
     const published = data.baselines.flatMap((curve) =>
       xDomain.map((rate) => interpolate(curve.bpp, curve.psnr_db, rate))).filter((v) => v !== null);
-    yDomain = range([...published, ...measured.map((i) => columns.psnr_db[i])], false, 1);
+    yDomain = range([...published, ...measured.map((i) => columns.psnr_db[i]), ...models.map((m) => m.y)], false, 1);
   }
   drawPlot(document.getElementById("plot-quality"), {
     id: "quality", aspect: 0.46, empty: "missing: no run was measured", points: measured,
     x: (i) => columns.bpp[i], y: (i) => columns.psnr_db[i],
-    xDomain, yDomain,
+    xDomain, yDomain, references: models,
     lines: data.baselines.map((curve, k) => ({
       kind: kodak ? "baseline" : "baseline foreign", dash: DASHES[k % DASHES.length], name: curve.label,
       points: curve.bpp.map((rate, j) => [rate, curve.psnr_db[j]]),
@@ -121,7 +135,12 @@ function drawControls() {
 function gapKey() {
   const key = [];
   if (columns.differs_in.some(Boolean)) {
-    key.push(element("span", { class: "chip" }, marker(data.families[0], true), "hollow: other steps, batch, data or code"));
+    key.push(element("span", { class: "chip" }, marker(data.families[0], true), "hollow: another recipe, data or code"));
+  }
+  if (isKodak() && data.references.length) {
+    const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
+    icon.append(svg("path", { class: "reference", d: REFERENCE }));
+    key.push(element("span", { class: "chip" }, icon, "reference model, trained elsewhere"));
   }
   for (const gap of Object.keys(GAPS)) {
     if (!columns.state.includes(gap)) continue;

@@ -2,11 +2,12 @@
 const plots = new Map();
 const tip = document.getElementById("tip");
 const NARROW = 600; // below it, labels are short
+const REFERENCE = "M0,-6l6,6l-6,6l-6,-6z";
 const STRIP = 26; // height of the strip of runs without result, px
 
 function drawPlot(host, options) {
   host.replaceChildren();
-  const { points, gaps = [], lines = [] } = options;
+  const { points, gaps = [], lines = [], references: models = [] } = options;
   if (!points.length && !gaps.length) {
     plots.delete(options.id);
     host.append(element("p", { class: "missing" }, options.empty));
@@ -19,8 +20,9 @@ function drawPlot(host, options) {
     top: gaps.length ? 14 + STRIP : 14, bottom: height - 46,
   };
   const xDomain = options.xDomain ||
-    range([...points, ...gaps].map(options.x), options.xLog);
-  const yDomain = options.yDomain || (points.length ? range(points.map(options.y), options.yLog) : [0, 1]);
+    range([...[...points, ...gaps].map(options.x), ...models.map((m) => m.x)], options.xLog);
+  const heights = [...points.map(options.y), ...models.map((m) => m.y)];
+  const yDomain = options.yDomain || (points.length ? range(heights, options.yLog) : [0, 1]);
   const x = scale(...xDomain, box.left, box.right, options.xLog);
   const y = scale(...yDomain, box.bottom, box.top, options.yLog);
 
@@ -32,6 +34,7 @@ function drawPlot(host, options) {
   });
   drawAxes(chart, options, x, y, box, width, points.length > 0);
   drawLines(chart, options, x, y, box, width);
+  if (points.length) drawReferences(chart, models, x, y, box);
   const at = drawPoints(chart, options, x, y);
   drawGaps(chart, options, x, box, at);
   drawNames(chart, options, at, box);
@@ -96,6 +99,18 @@ function exitOf(line, box) {
     }
   }
   return last;
+}
+
+function drawReferences(chart, models, x, y, box) {
+  for (const { model, x: a, y: b } of models) {
+    const px = round(x(a)), py = round(y(b));
+    const diamond = svg("path", { class: "reference", d: REFERENCE, transform: `translate(${px},${py})` });
+    diamond.append(svg("title", {}, `reference model ${model.label}, ${model.family}: ${number(model.kflops_per_px)} kFLOPs/px, ${number(model.bpp)} bpp, ${number(model.psnr_db)} dB, RD loss ${number(model.rd_loss)}`));
+    const leftward = px > (box.left + box.right) / 2;
+    chart.append(diamond, svg("text", {
+      class: "baseline-label tick", x: px + (leftward ? -10 : 10), y: py + 4, "text-anchor": leftward ? "end" : "start",
+    }, model.label));
+  }
 }
 
 function drawPoints(chart, options, x, y) {

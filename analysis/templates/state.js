@@ -56,14 +56,17 @@ function decode(statistic, stage, i) {
 }
 
 // Non-dominated in (kFLOPs/px, RD loss) among measured points of one lambda each.
+const lossOf = (lmbda, distortion) => `${lmbda} ${distortion}`;
+
 function frontiers(points) {
-  const byLambda = new Map();
+  const byLoss = new Map(); // losses of other weights or distortions do not compare
   for (const i of points) {
     if (!isMeasured(i) || columns.kflops_per_px[i] === null) continue;
-    if (!byLambda.has(columns.lmbda[i])) byLambda.set(columns.lmbda[i], []);
-    byLambda.get(columns.lmbda[i]).push(i);
+    const key = lossOf(columns.lmbda[i], columns.distortion[i]);
+    if (!byLoss.has(key)) byLoss.set(key, []);
+    byLoss.get(key).push(i);
   }
-  return [...byLambda.values()].map((group) => {
+  return [...byLoss.values()].map((group) => {
     const cost = columns.kflops_per_px, loss = columns.rd_loss;
     group.sort((a, b) => cost[a] - cost[b] || loss[a] - loss[b]);
     const front = [];

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+from analysis import references
+from analysis.baselines import KODAK_IMAGES
+from analysis.gather import gather
 from analysis.report import write_report
 from analysis.tables import read_tables
+from tests.unit.analysis.builder import SweepOutput, architectures
 from tests.unit.analysis.conftest import write_mixed_sweep
 
 FLAGS = (
@@ -116,6 +120,24 @@ def test_plots_mark_gaps_and_other_conditions(watched: Watched) -> None:
     assert plot.locator("path.staircase").count() == 1
     assert watched.page.locator("#plot-quality path.baseline.foreign").count() == 4
     assert "rdc_d" in plot.locator("text.label").all_text_contents()
+
+
+def test_reference_models_stand_beside_points_on_kodak(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    sweep.dataset = "kodak"
+    sweep.images = tuple(f"{name}.png" for name in sorted(KODAK_IMAGES))
+    sweep.finish(sweep.plan(architectures((32, 64))))
+    gather(tmp_path)
+    write_report(tmp_path)
+    page = Watched(browser, tmp_path).page
+    for plot in ("#plot-frontier", "#plot-quality"):
+        models = page.locator(f"{plot} path.reference")
+        assert models.count() == len(references.kodak())
+        assert "6,000 steps" in models.first.locator("title").text_content()
+    assert "reference model" in page.locator("#families").inner_text()
+    page.close()
 
 
 def test_headings_sort_and_missing_stays_last(watched: Watched) -> None:

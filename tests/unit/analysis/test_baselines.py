@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pandas as pd
 import pytest
 
-from analysis import baselines
+from analysis import baselines, references
 from rdc.errors import ConfigError
+from rdc.files import read_json
 
 
 def test_baselines_carry_their_source() -> None:
@@ -19,3 +24,20 @@ def test_kodak_is_known_by_its_images() -> None:
     assert baselines.is_kodak(names)
     assert not baselines.is_kodak(names - {"kodim07.png"})
     assert not baselines.is_kodak(names | {"photo.png"})
+
+
+def test_reference_models_are_those_of_the_records(tmp_path: Path) -> None:
+    records = shutil.copytree(references.RECORDS, tmp_path / "records")
+    derived = references.derive(records)
+    kept = references.kodak()
+    assert len(kept) >= 1
+    pd.testing.assert_frame_equal(
+        derived, kept.drop(columns="label"), check_dtype=False, check_exact=True
+    )
+    assert kept["label"].tolist()[0] == "light, 6,000 steps"
+
+
+def test_records_of_reference_models_are_of_the_kodak_images() -> None:
+    for path in references.RECORDS.glob("evaluations/*/*/record.json"):
+        images = read_json(path)["result"]["images"]
+        assert baselines.is_kodak({image["image"] for image in images})

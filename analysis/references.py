@@ -1,0 +1,65 @@
+"""The project's own reference models on Kodak, which reports show beside a sweep's.
+
+Their records are kept in docs/results/reference_models, without the weights;
+`baselines/reference_models.csv` is derived from them:
+`python -m analysis.references`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.gather import gather
+from rdc.files import write_bytes_atomically
+
+RECORDS = Path(__file__).parents[1] / "docs/results/reference_models"
+_CSV = Path(__file__).with_name("baselines") / "reference_models.csv"
+_COLUMNS = (
+    *("name", "family", "run_id", "kflops_per_px", "params_total"),
+    *("lmbda", "distortion", "steps", "batch_size", "crop_px", "precision"),
+    *("bpp", "psnr_db", "ms_ssim", "rd_loss", "host_cpu", "device_kind", "git_sha"),
+)
+
+
+@cache
+def kodak() -> pd.DataFrame:
+    """One row per reference model and rate, columns as above and `label`; cheapest
+    architecture first, bpp ascending within it.
+
+    Means over the 24 Kodak images; they compare with own points on the same images.
+    """
+    points = pd.read_csv(_CSV, dtype={"run_id": "string", "git_sha": "string"})
+    steps = points["steps"].map("{:,} steps".format)
+    points.insert(0, "label", points["name"] + ", " + steps)
+    return points
+
+
+def derive(records: Path) -> pd.DataFrame:
+    """The rows of the CSV, from a folder of records on Kodak.
+
+    Raises:
+      DataError: where the folder holds no plan.
+    """
+    tables = gather(records)
+    measured = tables["frontier"]
+    measured = measured[measured["rd_loss"].notna() & (measured["dataset"] == "kodak")]
+    runs = tables["runs"][["run_id", "git_sha", "hardware_id"]]
+    table = measured.merge(runs, on="run_id").merge(
+        tables["hardware"], on="hardware_id"
+    )
+    table = table.sort_values(["kflops_per_px", "name", "bpp"], ignore_index=True)
+    return table[list(_COLUMNS)].round(6)
+
+
+def main() -> None:
+    """Writes the CSV."""
+    text = derive(RECORDS).to_csv(index=False, lineterminator="\n")
+    write_bytes_atomically(_CSV, text.encode())
+    print(f"{_CSV}:\n{text}", end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,8 @@ class TrainSpec(Spec):
 
     Attributes:
       warmup_steps: linear, from 0.
-      decay_start: share of the steps at the full learning rate.
+      warmup_share: the same as a share of the steps, in place of `warmup_steps`.
+      decay_start: share of the steps after which the learning rate falls.
       clip_norm: of the global gradient norm.
       distortion: a name in `rdc.training.distortions`.
       precision: in which the networks compute; weights, optimizer, likelihoods and
@@ -48,6 +49,7 @@ class TrainSpec(Spec):
     remat: bool = added(False)
     ema: float = added(0.0)
     start: Literal["random", "principal_components"] = added("random")
+    warmup_share: float = added(0.0)
 
     def __post_init__(self) -> None:
         for name in ("lmbda", "learning_rate", "clip_norm"):
@@ -62,9 +64,14 @@ class TrainSpec(Spec):
             "train.warmup_steps lies between 0 and train.steps",
             self.warmup_steps,
         )
-        for name in ("decay_start", "final_learning_rate_ratio"):
+        for name in ("warmup_share", "decay_start", "final_learning_rate_ratio"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"train.{name} lies between 0 and 1", value)
+        require(
+            not (self.warmup_steps and self.warmup_share),
+            "the warm-up is train.warmup_steps or train.warmup_share, the other is 0",
+            f"{self.warmup_steps} and {self.warmup_share}",
+        )
         require(0 <= self.ema < 1, "train.ema is at least 0 and less than 1", self.ema)
         require(
             self.batch_size % self.accumulate == 0,
@@ -79,6 +86,11 @@ class TrainSpec(Spec):
             f"train.crop_px is at least {least_px} for distortion {self.distortion}",
             self.crop_px,
         )
+
+    @property
+    def warmup(self) -> int:
+        """Steps of the warm-up."""
+        return self.warmup_steps or round(self.warmup_share * self.steps)
 
 
 WINDOW_STEPS = 20  # metrics are means over so many, and between them nothing is saved

@@ -34,16 +34,16 @@ class TrainState:
 def schedule(spec: TrainSpec) -> optax.Schedule:
     """Linear warm-up, the full rate, then cosine decay from `decay_start` on."""
     rate = spec.learning_rate
-    warmup = optax.linear_schedule(0.0, rate, max(spec.warmup_steps, 1))
+    warmup = optax.linear_schedule(0.0, rate, max(spec.warmup, 1))
     if spec.decay == "constant":
         rest: optax.Schedule = optax.constant_schedule(rate)
-        return optax.join_schedules([warmup, rest], [spec.warmup_steps])
-    start = max(round(spec.decay_start * spec.steps), spec.warmup_steps)
+        return optax.join_schedules([warmup, rest], [spec.warmup])
+    start = max(round(spec.decay_start * spec.steps), spec.warmup)
     decay = optax.cosine_decay_schedule(
         rate, max(spec.steps - start, 1), spec.final_learning_rate_ratio
     )
     constant = optax.constant_schedule(rate)
-    return optax.join_schedules([warmup, constant, decay], [spec.warmup_steps, start])
+    return optax.join_schedules([warmup, constant, decay], [spec.warmup, start])
 
 
 def optimizer(spec: TrainSpec) -> optax.GradientTransformation:

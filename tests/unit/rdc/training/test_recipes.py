@@ -29,6 +29,7 @@ ADDED = {
     "accumulate": 2,
     "remat": True,
     "ema": 0.999,
+    "warmup_share": 0.1,
 }
 
 

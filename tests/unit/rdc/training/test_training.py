@@ -247,6 +247,8 @@ def test_schedule() -> None:
     rate = schedule(spec)
     values = [float(rate(step)) for step in (0, 5, 10, 49, 75, 100)]
     np.testing.assert_allclose(values, [0, 0.5, 1, 1, 0.55, 0.1], atol=0.03)
+    by_share = schedule(replace(spec, warmup_steps=0, warmup_share=0.1))
+    assert [float(by_share(step)) for step in (0, 5, 10, 49, 75, 100)] == values
 
 
 @pytest.mark.parametrize(
@@ -256,6 +258,7 @@ def test_schedule() -> None:
         ("learning_rate", 0.0),
         ("steps", 0),
         ("warmup_steps", 10**9),
+        ("warmup_share", 1.5),
         ("final_learning_rate_ratio", 2.0),
     ],
 )

@@ -1,0 +1,74 @@
+"""Tables and report of large sweeps, in seconds, memory and bytes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rdc.specs.components import ArchitectureSpec
+from tests.unit.analysis.builder import SweepOutput, architectures
+
+pytestmark = pytest.mark.benchmark
+
+WIDTHS, SEEDS = 250, 10  # of four families: 10 000 runs
+# Each in a fresh process: the peak memory is its own.
+GATHER = """
+import resource, sys, time
+from pathlib import Path
+from analysis.gather import gather
+started = time.perf_counter()
+gather(Path(sys.argv[1]))
+print(time.perf_counter() - started,
+      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+REPORT = """
+import sys, time
+from pathlib import Path
+from analysis.report import write_report
+started = time.perf_counter()
+print(write_report(Path(sys.argv[1])).stat().st_size / 1e6,
+      time.perf_counter() - started)
+"""
+
+
+def measured(code: str, out: Path) -> tuple[float, ...]:
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return tuple(map(float, done.stdout.split()[-2:]))
+
+
+def test_gather_and_report(tmp_path: Path) -> None:
+    sweep = SweepOutput(tmp_path / "out")
+    specs = architectures(range(16, 16 + 2 * WIDTHS, 2))
+    for seed in range(SEEDS // 2):  # two records a run: 10 000
+        finish(sweep, specs, seed)
+    cold_seconds, megabytes = measured(GATHER, sweep.out)
+    next(sweep.out.glob("evaluations/*/*/record.json")).touch()
+    again_seconds, _ = measured(GATHER, sweep.out)
+    for seed in range(SEEDS // 2, SEEDS):
+        finish(sweep, specs, seed)
+    measured(GATHER, sweep.out)
+    report_megabytes, report_seconds = measured(REPORT, sweep.out)
+    print(
+        f"\n10 000 records: gather {cold_seconds:.2f} s cold, {megabytes:.0f} MB, "
+        f"{again_seconds:.2f} s with one record changed; "
+        f"report of 10 000 points {report_seconds:.2f} s, {report_megabytes:.1f} MB"
+    )
+    assert cold_seconds <= 3
+    assert megabytes <= 500
+    assert again_seconds <= 0.5
+    assert report_seconds <= 5
+    assert report_megabytes <= 6
+
+
+def finish(sweep: SweepOutput, specs: list[ArchitectureSpec], seed: int) -> None:
+    for job in sweep.plan(specs, seed=seed):
+        sweep.train(job)
+        sweep.evaluate(job)

@@ -21,7 +21,7 @@ from rdc.identity import content_id
 from rdc.model import CompressionModel
 from rdc.registry import parse_architecture
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: one level of scale per unit of a network's output, not eight
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
 
 

@@ -19,6 +19,11 @@ _LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
 # zeros codes with unit scales rather than with the narrowest ones.
 UNIT_SCALE_INDEX = -_LOG_MIN / _LOG_STEP
 
+# Levels per unit of a network's output, which so is about the logarithm of the scale
+# (8.1 levels are a factor of e). With one level per unit, scales lag behind latents that
+# grow, for thousands of steps. See docs/decisions/016-scales-as-logarithms.md.
+LEVELS_PER_UNIT = 8.0
+
 
 def scale_index_from_output(output: jax.Array) -> jax.Array:
     """Network output -> `scale_index` in [0, 63], continuous.
@@ -26,7 +31,7 @@ def scale_index_from_output(output: jax.Array) -> jax.Array:
     `scale_index` is an index into the log-spaced scales, not a scale; the codec
     rounds it to a table.
     """
-    index = output.astype(jnp.float32) + UNIT_SCALE_INDEX
+    index = LEVELS_PER_UNIT * output.astype(jnp.float32) + UNIT_SCALE_INDEX
     return upper_bound(lower_bound(index, 0.0), NUM_SCALES - 1.0)
 
 

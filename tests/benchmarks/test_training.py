@@ -6,6 +6,7 @@ own, .venv-compressai (docs/results/training.md says how it is made).
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -133,15 +134,10 @@ def test_loss_after_equal_steps(
     )
     results: dict[str, list[dict[str, float]]] = {OURS: [], PEER: []}
     for seed in SEEDS:
-        for side, rows in results.items():
-            arguments = (tmp_path, seed, learning_rate)
-            done = subprocess.run(
-                command(side, "train", QUALITY_SIZE, *arguments),
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            rows.append(json.loads(done.stdout))
+        arguments = ("train", QUALITY_SIZE, tmp_path, seed, learning_rate)
+        answers = side_by_side([command(side, *arguments) for side in results])
+        for (side, rows), answer in zip(results.items(), answers, strict=True):
+            rows.append(json.loads(answer))
             print(learning_rate, seed, side, rows[-1], flush=True)
     lines = quality_table(results)
     print("\n".join(lines))
@@ -151,6 +147,22 @@ def test_loss_after_equal_steps(
     )
     losses = {side: mean(row["rd_loss"] for row in results[side]) for side in results}
     assert losses[OURS] <= MAX_LOSS_RATIO * losses[PEER]
+
+
+def side_by_side(commands: list[list[str]]) -> list[str]:
+    """The outputs of commands that run at the same time, on a core each."""
+    cores = sorted(os.sched_getaffinity(0))
+    processes = [
+        subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *words],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for core, words in zip(itertools.cycle(cores), commands, strict=False)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert not any(process.returncode for process in processes)
+    return outputs
 
 
 def quality_table(results: dict[str, list[dict[str, float]]]) -> list[str]:

@@ -20,8 +20,8 @@ _LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
 UNIT_SCALE_INDEX = -_LOG_MIN / _LOG_STEP
 
 # Levels per unit of a network's output, which so is about the logarithm of the scale
-# (8.1 levels are a factor of e). With one level per unit, scales lag behind latents that
-# grow, for thousands of steps. See docs/decisions/016-scales-as-logarithms.md.
+# (8.1 levels are a factor of e). With one level per unit, scales lag behind growing
+# latents for thousands of steps. See docs/decisions/016-scales-as-logarithms.md.
 LEVELS_PER_UNIT = 8.0
 
 

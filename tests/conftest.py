@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from rdc.user_cache import user_cache_folder
+
+# What XLA compiled for the tests is kept: the next run takes half the time. One folder
+# per worker: who reads a half-written entry is warned, and warnings are errors here.
+_COMPILED = f"jax-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(user_cache_folder() / _COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -3,9 +3,9 @@
     run_SIDE.py speed SIZE
         reads a number of steps a line and answers each line with the seconds that the
         steps took, of the wall clock and of all processors together
-    run_SIDE.py train SIZE DATA SEED LEARNING_RATE
+    run_SIDE.py train SIZE DATA SEED LEARNING_RATE DECAY
         trains on DATA/crops_SEED.npy and prints the means over the images of
-        DATA/val.npz as JSON
+        DATA/val.npz as JSON; DECAY is constant, or cosine in the second half
 
 SIZE is N,M,BATCH,CROP_PX.
 """
@@ -18,6 +18,8 @@ import numpy as np
 
 LMBDA = 0.0125
 CLIP_NORM = 1.0
+DECAY_START = 0.5
+FINAL_RATIO = 0.01  # of the learning rate, where it decays
 
 
 def size():
@@ -56,5 +58,9 @@ def train(step, evaluate):
     print(json.dumps(means))
 
 
-def seed_and_rate():
-    return int(sys.argv[4]), float(sys.argv[5])
+def recipe():
+    """(seed, learning_rate, decay, steps) of the command line."""
+    if sys.argv[1] == "speed":
+        return 0, 1e-4, "constant", 1
+    steps = len(np.load(f"{sys.argv[3]}/crops_{sys.argv[4]}.npy", mmap_mode="r"))
+    return int(sys.argv[4]), float(sys.argv[5]), sys.argv[6], steps

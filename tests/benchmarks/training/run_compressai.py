@@ -11,11 +11,20 @@ import numpy as np
 import torch
 import unused_packages  # noqa: F401, before CompressAI
 from compressai.models import MeanScaleHyperprior
-from protocol import CLIP_NORM, LMBDA, seed_and_rate, serve_speed, size, train
+from protocol import (
+    CLIP_NORM,
+    DECAY_START,
+    FINAL_RATIO,
+    LMBDA,
+    recipe,
+    serve_speed,
+    size,
+    train,
+)
 
 torch.set_num_threads(len(os.sched_getaffinity(0)))
 n, m, *_ = size()
-seed, learning_rate = seed_and_rate() if sys.argv[1] == "train" else (0, 1e-4)
+seed, learning_rate, decay, steps = recipe()
 layout = (
     torch.channels_last if sys.argv[-1] == "channels_last" else torch.contiguous_format
 )
@@ -24,6 +33,17 @@ model = MeanScaleHyperprior(n, m).train().to(memory_format=layout)
 parameters = dict(model.named_parameters())
 quantiles = parameters.pop("entropy_bottleneck.quantiles")
 optimizer = torch.optim.Adam(parameters.values(), learning_rate)
+
+
+def relative_rate(step):
+    """Of the learning rate, at a step."""
+    if decay == "constant":
+        return 1.0
+    done = max(step / steps - DECAY_START, 0) / (1 - DECAY_START)
+    return FINAL_RATIO + (1 - FINAL_RATIO) * (1 + math.cos(math.pi * done)) / 2
+
+
+schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, relative_rate)
 auxiliary_optimizer = torch.optim.Adam([quantiles], 1e-3)
 
 
@@ -47,6 +67,7 @@ def step(batch):
     (bpp + LMBDA * 255**2 * mse).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
     optimizer.step()
+    schedule.step()
     model.aux_loss().backward()
     auxiliary_optimizer.step()
 

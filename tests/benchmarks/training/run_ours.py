@@ -6,7 +6,16 @@ from pathlib import Path
 
 import jax
 from flax import nnx
-from protocol import CLIP_NORM, LMBDA, seed_and_rate, serve_speed, size, train
+from protocol import (
+    CLIP_NORM,
+    DECAY_START,
+    FINAL_RATIO,
+    LMBDA,
+    recipe,
+    serve_speed,
+    size,
+    train,
+)
 
 from rdc.architectures import build
 from rdc.codec import Codec
@@ -22,7 +31,7 @@ from rdc.transforms.conv import ConvTransform
 
 keep_freed_memory()
 n, m, batch_size, crop_px = size()
-seed, learning_rate = seed_and_rate() if sys.argv[1] == "train" else (0, 1e-4)
+seed, learning_rate, decay, steps = recipe()
 architecture = ArchitectureSpec(
     transform=ConvTransform(channels=(n, n, n), latent_channels=m, gdn_form="original"),
     entropy_model=MeanScaleHyperprior(),
@@ -30,18 +39,21 @@ architecture = ArchitectureSpec(
         analysis_channels=(n, n, n), synthesis_channels=(m, m * 3 // 2)
     ),
 )
-recipe = TrainSpec(
+spec = TrainSpec(
     lmbda=LMBDA,
+    steps=steps,
     batch_size=batch_size,
     crop_px=crop_px,
     learning_rate=learning_rate,
-    decay="constant",
+    decay=decay,
+    decay_start=DECAY_START,
+    final_learning_rate_ratio=FINAL_RATIO,
     clip_norm=CLIP_NORM,
     seed=seed,
 )
 model = build(architecture, seed=seed)
-state = initial_state(model, recipe)
-jitted_step = make_step(model, recipe)
+state = initial_state(model, spec)
+jitted_step = make_step(model, spec)
 
 
 def step(batch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from rdc.user_cache import user_cache_folder
 _COMPILED = f"jax-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(user_cache_folder() / _COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# A shell has background jobs ignore SIGINT; what tests start would then ignore it, too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -20,7 +20,6 @@ from rdc.cli import main
 from rdc.cli.processes import default_processes
 from rdc.codec.container import unpack
 from tests.conftest import REPOSITORY
-from tests.processes import hear_sigint
 
 WAIT_SECONDS = 240
 
@@ -207,7 +206,6 @@ def begun(small_model_dir: Path, folder: Path) -> tuple[subprocess.Popen, Path]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hear_sigint,
         cwd=REPOSITORY,
     )
     until(lambda: target.exists() and names(target))

@@ -17,7 +17,6 @@ from rdc.data.crops import CropBatches, CropSource, ImageSource
 from rdc.data.decode_workers import DecodeWorkers
 from rdc.errors import DataError
 from rdc.training.input import default_workers, training_batches, training_images
-from tests.processes import hear_sigint
 from tests.unit.rdc.data.photographs import damage, write_images
 
 # Trains on nothing for ever, as far as input goes; says its process ids first.
@@ -169,7 +168,6 @@ def test_processes_end_with_a_training_that_is_ended(paths, number, to_all) -> N
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hear_sigint,
     )
     with training:
         assert training.stdout is not None

@@ -55,11 +55,12 @@ function decode(statistic, stage, i) {
   return column ? column[i] : null;
 }
 
-// Non-dominated in (kFLOPs/px, RD loss) among measured points of one lambda each.
+// Losses that weigh another distortion, or weigh it otherwise, do not compare.
 const lossOf = (lmbda, distortion) => `${lmbda} ${distortion}`;
 
+// Non-dominated in (kFLOPs/px, RD loss) among measured points of one loss each.
 function frontiers(points) {
-  const byLoss = new Map(); // losses of other weights or distortions do not compare
+  const byLoss = new Map();
   for (const i of points) {
     if (!isMeasured(i) || columns.kflops_per_px[i] === null) continue;
     const key = lossOf(columns.lmbda[i], columns.distortion[i]);

@@ -16,6 +16,7 @@ from rdc.files import storage_error
 from rdc.specs.training import CheckpointSpec
 from rdc.training.step import TrainState
 
+VERSION = 2  # of what weights mean; 1: one level of scale per unit of an output
 STALL_SHARE = 0.02  # of the time that a training may wait for its checkpoints
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ class Checkpoints:
     def __init__(
         self, folder: Path, earlier: Sequence[Path], run_id: str, keep: int = 2
     ):
-        self._folder, self._earlier, self._run_id = folder, list(earlier), run_id
+        self._folder, self._earlier = folder, list(earlier)
+        self._origin = {"run_id": run_id, "version": VERSION}
         self._keep = keep
         self._writer: ocp.CheckpointManager | None = None
 
@@ -53,7 +55,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(_as_dict(state)),
-                    progress=ocp.args.JsonSave({**progress, "run_id": self._run_id}),
+                    progress=ocp.args.JsonSave({**progress, **self._origin}),
                 ),
             )
             self._writer.wait_until_finished()
@@ -71,8 +73,8 @@ class Checkpoints:
     ) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest readable checkpoint of this run, or None.
 
-        One that cannot be read (cut, of another run) is named in the log, and the one
-        before it is tried.
+        One that cannot be used (cut, of another run or version) is named in the log,
+        and the one before it is tried.
 
         Args:
           at_most: newer steps than this are left out.
@@ -101,8 +103,11 @@ class Checkpoints:
                 _log.warning("checkpoint %s/%s skipped: %s", folder, step, first_line)
                 continue
             progress = dict(restored.progress)
-            if progress.pop("run_id") != self._run_id:
-                _log.warning("checkpoint %s/%s skipped: another run's", folder, step)
+            origin = {name: progress.pop(name, None) for name in self._origin}
+            if origin != self._origin:
+                _log.warning(
+                    "checkpoint %s/%s skipped: another run's or version's", folder, step
+                )
                 continue
             return TrainState(**restored.state), progress
         return None

@@ -179,8 +179,6 @@ class _Loop:
         """Trains all runs; each gets its final state or its error."""
         step = int(states[0].step)
         joined = self._join(states)
-        if step == 0:
-            self._save(joined)  # what a rollback returns to
         pending: list[Any] = []
         while step < self._steps and self._runs:
             batch = self._next_batch()
@@ -247,17 +245,19 @@ class _Loop:
             run.progress.checkpoint_seconds += seconds
 
     def _without_stuck(self, step: int, joined: Any) -> tuple[int, Any]:
-        """A run alone returns to its last checkpoint, once, and goes on with the
-        samples that follow; one beside others leaves them."""
+        """A run alone returns to its last checkpoint, or the start, once, and goes on
+        with the samples that follow; one beside others leaves them."""
         states = self._program.split(joined)
         if len(states) == 1:
             (run,), (state,) = self._runs, states
-            checkpoint = None
-            if not run.progress.rollbacks:
-                checkpoint = run.checkpoints.restore(state)
-            if checkpoint is None:
+            if run.progress.rollbacks:
                 raise run.divergence(step)
-            restored, _ = checkpoint
+            checkpoint = run.checkpoints.restore(state)
+            if checkpoint is None:
+                fresh = initial_state(self._model, run.spec)
+                restored = jax.tree.map(jnp.copy, fresh)
+            else:
+                restored, _ = checkpoint
             _log.warning("non-finite steps: back to step %d", int(restored.step))
             run.progress.rollbacks += 1
             run.skipped_in_a_row = 0

@@ -47,7 +47,7 @@ def test_each_rate_is_a_run_of_its_own(tmp_path: Path) -> None:
         assert record["status"] == "ok"
         assert record["result"]["rates_together"] == 2
         assert (path.parent / "attempts/1/model/spec.json").is_file()
-        assert len(list((path.parent / "attempts/1/checkpoint").iterdir())) == 2
+        assert len(list((path.parent / "attempts/1/checkpoint").iterdir())) == 1
     assert sorted(records) == [0.01, 0.02]
     assert records[0.01]["result"]["loss_last"] < records[0.02]["result"]["loss_last"]
     assert "started train" in printed

@@ -19,7 +19,7 @@ from rdc.data.image_sets import list_images
 from rdc.errors import ConfigError, DataError, DivergedError, PreemptedError
 from rdc.jobs import Request, TrainJob
 from rdc.specs.training import CheckpointSpec, TrainSpec
-from rdc.training import loop
+from rdc.training import checkpoints, loop
 from rdc.training.checkpoints import CheckpointTimer
 from rdc.training.input import CropSource, ImageSource, training_batches
 from rdc.training.step import initial_state, make_step, schedule
@@ -81,7 +81,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
 
 def test_checkpoints_by_step(undisturbed: tuple, tmp_path: Path) -> None:
     """At the multiples asked for and at the end, and only the newest stay."""
-    for keep, left in ((3, ["0", "40", "60"]), (2, ["40", "60"])):
+    for keep, left in ((2, ["40", "60"]), (1, ["60"])):
         folder = tmp_path / str(keep)
         folder.mkdir()
         spec = CheckpointSpec(every_seconds=None, every_steps=40, keep=keep)
@@ -103,6 +103,19 @@ def test_checkpoints_of_another_run_are_not_taken(
     other = replace(JOB, data_sha256="other photographs")
     request = replace(EVERY_WINDOW, resume_from=(str(undisturbed[1]),))
     assert loop.train(other, request, tmp_path).result["resumed_from_step"] == 0
+
+
+def test_checkpoints_of_another_version_are_not_taken(
+    undisturbed: tuple,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Their weights mean something else, though the run is the same."""
+    monkeypatch.setattr(checkpoints, "VERSION", checkpoints.VERSION + 1)
+    request = replace(EVERY_WINDOW, resume_from=(str(undisturbed[1]),))
+    assert loop.train(JOB, request, tmp_path).result["resumed_from_step"] == 0
+    assert "another run's or version's" in caplog.text
 
 
 def test_metrics_are_written(undisturbed: tuple) -> None:
@@ -140,6 +153,32 @@ def test_diverged_after_one_rollback(
     monkeypatch.setattr(loop, "make_step", poisoned)
     with pytest.raises(DivergedError, match="after 1 rollback"):
         loop.train(JOB, EVERY_WINDOW, tmp_path)
+
+
+def test_a_rollback_before_the_first_checkpoint_returns_to_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.make_step
+    poisoned = iter([True] * 10)
+
+    def make(model, spec):
+        step = real(model, spec)
+
+        def run(state, batch):
+            if int(state.step) >= 10 and next(poisoned, False):
+                broken = jax.tree.map(lambda w: w * jnp.nan, state.params)
+                state = replace(state, params=broken)
+            return step(state, batch)
+
+        return run
+
+    monkeypatch.setattr(loop, "make_step", make)
+    request = replace(EVERY_WINDOW, checkpoint=CheckpointSpec(every_seconds=None))
+    result = loop.train(JOB, request, tmp_path).result
+    assert (result["rollbacks"], result["skipped_steps"]) == (1, 10)
+    assert result["steps"] == 60
+    logged = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in logged] == [20, 40, 60]
 
 
 def test_a_non_finite_step_changes_no_weight() -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.comparability import differs_in
 from analysis.frontier import pareto_mask
 from analysis.tables import COLUMNS
-from rdc.jobs import EvaluateJob
+from rdc.jobs.job import EvaluateJob
 
 OBJECTIVES = ("kflops_per_px", "rd_loss")
 OBJECTIVES_NOTE = (

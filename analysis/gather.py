@@ -17,8 +17,8 @@ from analysis.frontier_table import frontier_table
 from analysis.records import folders, read_records
 from analysis.tables import COLUMNS, schema, write_table
 from rdc.errors import DataError
-from rdc.files import read_json, write_json_atomically
-from rdc.jobs import JOB_KINDS, EvaluateJob
+from rdc.jobs.job import JOB_KINDS, EvaluateJob
+from rdc.system.files import read_json, write_json_atomically
 
 _log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 60  # a live attempt writes its progress about once a second

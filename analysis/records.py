@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from analysis.tables import COLUMNS, write_parquet
 from rdc.errors import RdcError
-from rdc.files import read_json
-from rdc.jobs import JOB_KINDS, STATUSES
+from rdc.jobs.job import JOB_KINDS, STATUSES
+from rdc.system.files import read_json
 
 _BATCH = 1000  # records turned into columns at once: bounds memory
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.gather import gather
-from rdc.files import write_bytes_atomically
+from rdc.system.files import write_bytes_atomically
 
 RECORDS = Path(__file__).parents[1] / "docs/results/reference_models"
 _CSV = Path(__file__).with_name("baselines") / "reference_models.csv"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rdc.errors import DataError
-from rdc.files import write_bytes_atomically
+from rdc.system.files import write_bytes_atomically
 
 SCHEMA_VERSION = 1
 

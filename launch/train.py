@@ -5,7 +5,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # this checkout's packages
-    from launch.app import run_app
-    from launch.training import TRAIN_APP
+    from launch.commands.train import TRAIN_APP
+    from launch.config.app import run_app
 
     sys.exit(run_app(TRAIN_APP))

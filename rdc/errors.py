@@ -75,3 +75,7 @@ class PreemptedError(RdcError):
     """The process was asked to stop; its state was saved."""
 
     exit_code = ExitCode.PREEMPTED
+
+
+class BitstreamError(RdcError, ValueError):
+    """A stream that is damaged, foreign, or made for another model."""

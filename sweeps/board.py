@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rdc.jobs import TrainJob
+from rdc.jobs.job import TrainJob
 from sweeps.policy import Start
 from sweeps.state import JobFolder, set_aside
 from sweeps.tasks import Task

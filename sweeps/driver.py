@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rdc.errors import DiskFullError, ExitCode, StorageError
-from rdc.jobs import Record, TrainJob
+from rdc.jobs.job import Record, TrainJob
 from sweeps.board import Board
 from sweeps.executor import Attempt, AttemptEnd, Executor
 from sweeps.lease import Lease

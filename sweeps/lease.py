@@ -22,7 +22,7 @@ from typing import Any, Self
 import psutil
 
 from rdc.errors import ConfigError, StorageError
-from rdc.files import read_json, storage_error, write_json_atomically
+from rdc.system.files import read_json, storage_error, write_json_atomically
 
 LEASE_FILE = "driver.json"
 GUARD_FILE = ".driver.lock"

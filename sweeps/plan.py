@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rdc.errors import ConfigError, StorageError
-from rdc.files import write_bytes_atomically
 from rdc.identity import canonical_json
-from rdc.jobs import TrainJob
+from rdc.jobs.job import TrainJob
 from rdc.registry import arch_id, parse_architecture
 from rdc.specs.base import require
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import TrainSpec
+from rdc.system.files import write_bytes_atomically
 from sweeps.grid import COST_COLUMNS, Grid, expand
 from sweeps.points import Options, Point, registry_options
 

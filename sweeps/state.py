@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from rdc.errors import ConfigError, StorageError
-from rdc.files import read_json, storage_error, write_json_atomically
-from rdc.jobs import Job, Record, Request
+from rdc.jobs.job import Job, Record, Request
+from rdc.system.files import read_json, storage_error, write_json_atomically
 from sweeps.policy import Ended
 
 END_FILE = "end.json"
 
 
 class JobFolder:
-    """`OUT/<kind>/<id[:2]>/<id>/`, as `rdc.jobs` describes it."""
+    """`OUT/<kind>/<id[:2]>/<id>/`, as `rdc.jobs.job` describes it."""
 
     def __init__(self, path: Path, job_id: str):
         self.path, self.job_id = path, job_id

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rdc.jobs import BenchmarkJob, EvaluateJob, Job, Request
+from rdc.jobs.job import BenchmarkJob, EvaluateJob, Job, Request
 from rdc.specs.base import Spec, require
 from rdc.specs.coding import CodecSpec
 from rdc.specs.training import BenchmarkSpec, CheckpointSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rdc.user_cache import user_cache_folder
+from rdc.system.user_cache import user_cache_folder
 
 # What XLA compiled for the tests is kept: the next run takes half the time. One folder
 # per worker: who reads a half-written entry is warned, and warnings are errors here.

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launch.executors.cores import CoreLease
-from rdc.files import storage_error
+from rdc.system.files import storage_error
 from sweeps.executor import Attempt, AttemptEnd
 
 GUARD = Path(__file__).with_name("guard.py")
 ROOT = Path(__file__).resolve().parents[2]
-WORKER = (sys.executable, "-m", "rdc.worker")
+WORKER = (sys.executable, "-m", "rdc.jobs.worker")
 TIMEOUT_GRACE_SECONDS = 10.0
 
 

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from launch.executors.child import Child, ChildSettings
+from launch.executors.hardware import describe_hardware
 from launch.executors.ray_session import RaySession
-from launch.hardware import describe_hardware
 from rdc.errors import DiskFullError, ExitCode
 from sweeps.executor import Attempt, AttemptEnd, Capacity
 
@@ -60,7 +60,7 @@ class RayExecutor:
         return self._open
 
     def describe_hardware(self) -> dict[str, Any]:
-        """The hardware that jobs will meet, as `rdc.hardware.describe` tells."""
+        """The hardware that jobs will meet, as `rdc.system.hardware.describe` tells."""
         if self._address is None:
             return describe_hardware(self._settings)
         ray = self._session.ray

@@ -14,7 +14,7 @@ from rdc.cli.operations import (
     settings,
 )
 from rdc.errors import ConfigError, DataError
-from rdc.files import write_bytes_atomically
+from rdc.system.files import write_bytes_atomically
 
 _IMAGES = """\
 Images are PNG, JPEG, WebP or TIFF of 8 bits per channel. The codec works in RGB: grey

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rdc.errors import ConfigError
-from rdc.files import read_json, storage_error
-from rdc.jobs import Record, TrainJob
+from rdc.jobs.job import Record, TrainJob
+from rdc.system.files import read_json, storage_error
 
 MODEL_FILES = {"spec.json", "tables.npz", "weights.npz"}
 

@@ -12,7 +12,7 @@ from rdc.cli.operations import Coded, Operation
 from rdc.cli.processes import default_processes, run_all
 from rdc.data.image_sets import first_few
 from rdc.errors import ConfigError, DataError
-from rdc.files import write_bytes_atomically
+from rdc.system.files import write_bytes_atomically
 
 
 def run_on_folder(

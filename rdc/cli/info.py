@@ -33,9 +33,9 @@ def describe(path: Path) -> dict[str, Any]:
       BitstreamError: damaged or foreign.
       DataError: the file cannot be read.
     """
-    from rdc.codec.arithmetic import ARITHMETICS
-    from rdc.codec.coders import CODERS
     from rdc.codec.container import unpack
+    from rdc.codec.numerics import ARITHMETICS
+    from rdc.entropy_coders.coders import CODERS
 
     data = read_bytes(path)
     header, payload = unpack(data)

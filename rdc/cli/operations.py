@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rdc.data.image_sets import list_images
 from rdc.data.images import png_bytes, read_image
 from rdc.errors import DataError
-from rdc.user_cache import compilation_cache
+from rdc.system.user_cache import compilation_cache
 
 if TYPE_CHECKING:
     from rdc.codec import Codec

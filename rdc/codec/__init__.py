@@ -1,6 +1,6 @@
 """Real bitstreams: `Codec` compresses images to bytes and back."""
 
 from rdc.codec.codec import Codec, Decoded, Encoded
-from rdc.codec.errors import BitstreamError
+from rdc.errors import BitstreamError
 
 __all__ = ["BitstreamError", "Codec", "Decoded", "Encoded"]

@@ -12,15 +12,14 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from rdc.codec.arithmetic import Arithmetic, arithmetic_by_id, arithmetic_by_name
-from rdc.codec.coders import Decoder, Encoder, coder_by_id, coder_by_name
 from rdc.codec.container import Header, pack, unpack
-from rdc.codec.errors import BitstreamError
 from rdc.codec.exported import ExportedModel, load_exported
 from rdc.codec.networks import EntropyNetworks, TransformNetworks, estimated_bits
+from rdc.codec.numerics import Arithmetic, arithmetic_by_id, arithmetic_by_name
 from rdc.codec.shipped import model_folder
-from rdc.codec.tables import CdfTables
-from rdc.errors import ConfigError, DataError
+from rdc.entropy_coders.coders import Decoder, Encoder, coder_by_id, coder_by_name
+from rdc.entropy_coders.tables import CdfTables
+from rdc.errors import BitstreamError, ConfigError, DataError
 from rdc.model import CompressionModel
 
 PARITY_BYTES = 2  # per slice: a checksum of its entropy parameters

@@ -6,8 +6,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from rdc.codec.errors import BitstreamError
 from rdc.data.images import MAX_PIXELS
+from rdc.errors import BitstreamError
 
 MAGIC = b"\x8aRDC"
 VERSION = 1
@@ -24,7 +24,7 @@ class Header:
     Attributes:
       model_id: 8 bytes of the model's identity.
       height_px, width_px: of the image, at least 1 each and at most 2^28 pixels.
-      coder_id: of the entropy coder, see `rdc.codec.coders`.
+      coder_id: of the entropy coder, see `rdc.entropy_coders.coders`.
       arithmetic_id: 0 for `native`, the device's own floating point.
     """
 

@@ -14,12 +14,12 @@ import numpy as np
 from flax import nnx
 
 from rdc.architectures import build
-from rdc.codec.tables import CdfTables, gaussian_tables, tables_from_pmfs
+from rdc.entropy_coders.tables import CdfTables, gaussian_tables, tables_from_pmfs
 from rdc.errors import ConfigError, StorageError
-from rdc.files import read_json, write_bytes_atomically, write_json_atomically
 from rdc.identity import content_id
 from rdc.model import CompressionModel
 from rdc.registry import parse_architecture
+from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 
 SCHEMA_VERSION = 2  # 1: one level of scale per unit of a network's output, not eight
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped

@@ -2,7 +2,7 @@
 
 `TransformNetworks` are the encoder's or the decoder's own business and run in the
 device's floating point. `EntropyNetworks` are what both must compute alike, in an
-arithmetic of `rdc.codec.arithmetic`.
+arithmetic of `rdc.codec.numerics`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rdc.codec.arithmetic import Arithmetic
+from rdc.codec.numerics import Arithmetic
 from rdc.entropy_models.slices import SliceModel
 from rdc.model import CompressionModel, SliceQuantizer, decode_slices
 from rdc.ops.gaussian import gaussian_bits

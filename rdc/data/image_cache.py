@@ -28,8 +28,8 @@ from rich.progress import track
 from rdc.data.image_sets import file_sha256
 from rdc.data.images import decoded_bytes, read_image
 from rdc.errors import DataError, DiskFullError, StorageError
-from rdc.files import read_json, storage_error, write_json_atomically
-from rdc.user_cache import user_cache_folder
+from rdc.system.files import read_json, storage_error, write_json_atomically
+from rdc.system.user_cache import user_cache_folder
 
 CACHE_BYTES = 4 << 30  # of all sets in the folder together
 FREE_BYTES = 1 << 30  # left on the disk for others

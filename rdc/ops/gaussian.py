@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rdc.ops.bounds import lower_bound, upper_bound
-from rdc.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
+from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
 LIKELIHOOD_BOUND = 1e-9
 

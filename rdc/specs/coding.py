@@ -13,8 +13,8 @@ class CodecSpec(Spec):
     """Choices of `rdc.codec.Codec` that change its bytes.
 
     Attributes:
-      coder: the entropy coder, see `rdc.codec.coders`.
-      arithmetic: of the entropy networks, see `rdc.codec.arithmetic`. Studies code
+      coder: the entropy coder, see `rdc.entropy_coders.coders`.
+      arithmetic: of the entropy networks, see `rdc.codec.numerics`. Studies code
         and decode on one device, whose `native` arithmetic their decode times are
         about.
     """

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rdc.ops.distortions import DISTORTIONS
 from rdc.specs.base import Spec, added, require, unknown_name
-from rdc.training.distortions import DISTORTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec(Spec):
     """The training recipe: everything about it that `run_id` identifies.
 
-    loss = bpp + lmbda * distortion; see `rdc.training.distortions` for the scale of
+    loss = bpp + lmbda * distortion; see `rdc.ops.distortions` for the scale of
     each, and so of `lmbda`.
 
     Attributes:
@@ -21,7 +21,7 @@ class TrainSpec(Spec):
       warmup_share: the same as a share of the steps, in place of `warmup_steps`.
       decay_start: share of the steps after which the learning rate falls.
       clip_norm: of the global gradient norm.
-      distortion: a name in `rdc.training.distortions`.
+      distortion: a name in `rdc.ops.distortions`.
       precision: in which the networks compute; weights, optimizer, likelihoods and
         loss are float32 always.
       accumulate: micro-batches per step; divides `batch_size`.

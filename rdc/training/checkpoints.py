@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from rdc.files import storage_error
 from rdc.specs.training import CheckpointSpec
+from rdc.system.files import storage_error
 from rdc.training.step import TrainState
 
 VERSION = 2  # of what weights mean; 1: one level of scale per unit of an output

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from tensorboardX import SummaryWriter
 
-from rdc.files import write_json_atomically
+from rdc.system.files import write_json_atomically
 
 PROGRESS_EVERY_SECONDS = 1.0
 

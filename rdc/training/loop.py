@@ -23,14 +23,14 @@ import jax.numpy as jnp
 from rdc.architectures import build
 from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, DivergedError, PreemptedError
-from rdc.jobs import Assignment, Request, TrainJob
+from rdc.jobs.job import Assignment, Request, TrainJob
 from rdc.model import CompressionModel
 from rdc.specs.training import WINDOW_STEPS, TrainSpec
 from rdc.training.checkpoints import Checkpoints, CheckpointTimer
 from rdc.training.devices import DataParallel
 from rdc.training.input import training_batches, training_images
 from rdc.training.journal import Journal
-from rdc.training.run import Progress, Run, Trained
+from rdc.training.member import Progress, Run, Trained
 from rdc.training.stacking import InTurn, Mapped, Program, form_of
 from rdc.training.start import START_CROPS, start_from_principal_components
 from rdc.training.step import TrainState, initial_state, make_step

@@ -13,8 +13,8 @@ import optax
 from flax import nnx
 
 from rdc.model import CompressionModel
+from rdc.ops.distortions import DISTORTIONS, mse_255
 from rdc.specs.training import TrainSpec
-from rdc.training.distortions import DISTORTIONS, mse_255
 from rdc.training.networks import prepare
 
 Metrics = dict[str, jax.Array]

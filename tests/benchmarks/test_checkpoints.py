@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rdc.architectures import resolve
-from rdc.jobs import Request, TrainJob
+from rdc.jobs.job import Request, TrainJob
 from rdc.specs.training import TrainSpec
 from rdc.training import loop
 from rdc.training.checkpoints import STALL_SHARE

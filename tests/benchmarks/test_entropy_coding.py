@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from rdc.codec.tables import gaussian_tables
+from rdc.entropy_coders.tables import gaussian_tables
 
 REPOSITORY = Path(__file__).parents[2]
 RUNNERS = Path(__file__).parent / "entropy_coding"

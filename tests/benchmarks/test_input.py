@@ -13,7 +13,7 @@ import pytest
 
 from rdc.data.crops import ImageSource
 from rdc.data.image_sets import list_images, usable_images
-from rdc.jobs import Request, TrainJob
+from rdc.jobs.job import Request, TrainJob
 from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training import loop
 from rdc.training.input import training_batches, training_images

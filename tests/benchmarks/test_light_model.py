@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from rdc.codec import Codec
-from rdc.codec.coders import CODERS
 from rdc.codec.exported import ExportedModel, load_exported
 from rdc.codec.shipped import DEFAULT_MODEL, model_folder
 from rdc.data.image_sets import list_images
 from rdc.data.images import read_image
-from rdc.evaluation import evaluate_image
-from rdc.hardware import describe
+from rdc.entropy_coders.coders import CODERS
+from rdc.measurements.evaluation import evaluate_image
+from rdc.system.hardware import describe
 from tests.benchmarks.light_model import classical
 from tests.benchmarks.light_model.classical import CODECS, JPEG, WEBP, Curve
 from tests.benchmarks.light_model.ideal import CountingCoder

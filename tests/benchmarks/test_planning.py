@@ -15,8 +15,8 @@ pytestmark = pytest.mark.benchmark
 # Each in a fresh process: nothing is cached, and the peak memory is its own.
 PLAN_FULL = """
 import dataclasses, time
-from launch.app import load_option, run_app
-from launch.sweeping import SWEEP_APP
+from launch.config.app import load_option, run_app
+from launch.commands.sweep import SWEEP_APP
 from sweeps.grid import Grid
 from sweeps.plan import make_plan
 
@@ -49,9 +49,9 @@ print(len(plan.runs), time.perf_counter() - started,
 COUNT_FULL = """
 import dataclasses, sys, time
 from pathlib import Path
-from launch.app import load_option, run_app
-from launch.costs import cost_counter
-from launch.sweeping import SWEEP_APP
+from launch.config.app import load_option, run_app
+from launch.commands.costs import cost_counter
+from launch.commands.sweep import SWEEP_APP
 from sweeps.grid import Grid
 from sweeps.plan import make_plan
 

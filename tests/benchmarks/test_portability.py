@@ -21,12 +21,12 @@ from rdc.entropy_models.charm import Charm
 from rdc.entropy_models.charm2020 import Charm2020
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
 from rdc.entropy_models.scale_hyperprior import ScaleHyperprior
-from rdc.hardware import describe
 from rdc.hyper_transforms.conv import ConvHyperTransform
 from rdc.hyper_transforms.swint import SwinTHyperTransform
-from rdc.jobs import Request, TrainJob
+from rdc.jobs.job import Request, TrainJob
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import TrainSpec
+from rdc.system.hardware import describe
 from rdc.training.loop import train
 from rdc.transforms.conv import ConvTransform
 from tests.conftest import REPOSITORY

@@ -27,7 +27,7 @@ print(time.perf_counter() - started,
 REPORT = """
 import sys, time
 from pathlib import Path
-from analysis.report import write_report
+from analysis.report.page import write_report
 started = time.perf_counter()
 print(write_report(Path(sys.argv[1])).stat().st_size / 1e6,
       time.perf_counter() - started)

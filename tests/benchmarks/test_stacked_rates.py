@@ -20,7 +20,7 @@ import pytest
 from rdc.architectures import build
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
 from rdc.hyper_transforms.conv import ConvHyperTransform
-from rdc.jobs import Assignment, Request, TrainJob
+from rdc.jobs.job import Assignment, Request, TrainJob
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training.loop import train, train_together

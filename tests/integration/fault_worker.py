@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from rdc.files import read_json, storage_error, write_json_atomically
+from rdc.system.files import read_json, storage_error, write_json_atomically
 
 LAB, ATTEMPT = Path(sys.argv[1]), Path(sys.argv[2])
 SPEC = read_json(ATTEMPT.parents[1] / "spec.json")

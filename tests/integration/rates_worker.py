@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from rdc.files import read_json, write_json_atomically
+from rdc.system.files import read_json, write_json_atomically
 
 lab, first = Path(sys.argv[1]), Path(sys.argv[2])
 request = read_json(first / "request.json")

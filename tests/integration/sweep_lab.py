@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from launch.executors.child import ChildSettings
-from rdc.jobs import Record
+from rdc.jobs.job import Record
 from rdc.specs.training import BenchmarkSpec, TrainSpec
 from sweeps.driver import Driver, SweepEnd
 from sweeps.executor import Executor, Resources
@@ -96,7 +96,7 @@ class Lab:
         return Counter(f"{key} {step}" for _, key, _, _, step in lines)
 
     def records(self, kind: str = "runs") -> list[Record]:
-        from rdc.files import read_json
+        from rdc.system.files import read_json
 
         paths = sorted((self.out / kind).glob("*/*/record.json"))
         return [Record.from_dict(read_json(path)) for path in paths]

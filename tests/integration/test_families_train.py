@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rdc.jobs import Request, TrainJob
+from rdc.jobs.job import Request, TrainJob
 from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training.loop import train
 from tests.architectures import ALL

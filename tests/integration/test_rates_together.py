@@ -12,8 +12,8 @@ from sweep_lab import LIMITS, Silent
 from launch.executors.child import ChildSettings
 from launch.executors.local import LocalExecutor
 from rdc.errors import ExitCode
-from rdc.files import read_json
 from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.system.files import read_json
 from sweeps.driver import Driver, SweepEnd
 from sweeps.grid import Grid
 from sweeps.lease import Lease

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from analysis import references
 from analysis.baselines import KODAK_IMAGES
 from analysis.gather import gather
-from analysis.report import write_report
+from analysis.report.page import write_report
 from analysis.tables import read_tables
 from tests.unit.analysis.builder import SweepOutput, architectures
 from tests.unit.analysis.conftest import write_mixed_sweep

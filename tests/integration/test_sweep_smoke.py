@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rdc.files import read_json
+from rdc.system.files import read_json
 from tests.conftest import REPOSITORY
 
 STEPS = 120

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from launch.training import recipes
+from launch.commands.train import recipes
 from rdc.errors import ConfigError
-from rdc.files import read_json
 from rdc.specs.training import TrainSpec
+from rdc.system.files import read_json
 from tests.conftest import REPOSITORY
 
 

@@ -6,8 +6,8 @@ import time
 import numpy as np
 from timing import load, report
 
-from rdc.codec.coders import coder_by_name
-from rdc.codec.tables import CdfTables
+from rdc.entropy_coders.coders import coder_by_name
+from rdc.entropy_coders.tables import CdfTables
 
 symbols, table_index, frequencies, offsets = load()
 tables = CdfTables(

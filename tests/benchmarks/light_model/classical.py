@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from rdc.metrics import psnr_db
+from rdc.measurements.metrics import psnr_db
 
 QUALITIES = range(1, 99, 3)
 JPEG, JPEG_444, PROGRESSIVE, PROGRESSIVE_444, WEBP = CODECS = (

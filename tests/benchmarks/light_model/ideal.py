@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdc.codec.range_coder import RangeCoder, RangeEncoder
-from rdc.codec.tables import CdfTables
-from tests.unit.rdc.codec.samples import ideal_bits
+from rdc.entropy_coders.range_coder import RangeCoder, RangeEncoder
+from rdc.entropy_coders.tables import CdfTables
+from tests.unit.rdc.entropy_coders.samples import ideal_bits
 
 
 class CountingCoder(RangeCoder):

@@ -21,11 +21,11 @@ from rdc.architectures import build
 from rdc.codec import Codec
 from rdc.codec.exported import export
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
-from rdc.evaluation import evaluate_image
-from rdc.host_memory import keep_freed_memory
 from rdc.hyper_transforms.conv import ConvHyperTransform
+from rdc.measurements.evaluation import evaluate_image
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import TrainSpec
+from rdc.system.host_memory import keep_freed_memory
 from rdc.training.step import initial_state, make_step
 from rdc.transforms.conv import ConvTransform
 

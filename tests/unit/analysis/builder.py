@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rdc.files import write_json_atomically
 from rdc.identity import canonical_json
-from rdc.jobs import BenchmarkJob, EvaluateJob, Job, Record, TrainJob
+from rdc.jobs.job import BenchmarkJob, EvaluateJob, Job, Record, TrainJob
 from rdc.registry import parse_architecture
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.system.files import write_json_atomically
 
 HARDWARE = {
     "c0ffee00c0ffee00": {

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import baselines, references
 from rdc.errors import ConfigError
-from rdc.files import read_json
+from rdc.system.files import read_json
 
 
 def test_baselines_carry_their_source() -> None:

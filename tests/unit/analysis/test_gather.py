@@ -14,7 +14,7 @@ from analysis.frontier import pareto_mask
 from analysis.gather import gather, problems
 from analysis.tables import COLUMNS, SCHEMA_VERSION, read_tables
 from rdc.errors import DataError
-from rdc.files import read_json, write_json_atomically
+from rdc.system.files import read_json, write_json_atomically
 from tests.unit.analysis.builder import HARDWARE, SweepOutput, architectures
 
 CPU, GPU = HARDWARE

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launch.app import CONFIG_DIR, App, run_app
-from launch.benchmarking import BENCHMARK_APP
-from launch.fetching import DATA_APP
-from launch.reporting import REPORT_APP
-from launch.submitting import SUBMIT_APP, entrypoint, stage_code
-from launch.sweeping import SWEEP_APP, Sweep, prepare
-from launch.training import TRAIN_APP
+from launch.commands.benchmark import BENCHMARK_APP
+from launch.commands.data import DATA_APP
+from launch.commands.report import REPORT_APP
+from launch.commands.submit import SUBMIT_APP, entrypoint, stage_code
+from launch.commands.sweep import SWEEP_APP, Sweep, prepare
+from launch.commands.train import TRAIN_APP
+from launch.config.app import CONFIG_DIR, App, run_app
 from rdc.errors import ConfigError
 from rdc.specs.training import BenchmarkSpec, TrainSpec
 from sweeps.policy import Limits

@@ -5,8 +5,8 @@ import sys
 
 CODE = """
 import sys
-from launch.app import App, run_app
-from launch.sweeping import prepare
+from launch.config.app import App, run_app
+from launch.commands.sweep import prepare
 app = App("sweep", lambda c: bool(prepare(c)) - 1, "", (), ("grid",))
 if __name__ == "__main__":
     code = run_app(app, ["+grid=rdc_smoke", "out=none"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.fetching import fetch_kodak
+from launch.commands.data import fetch_kodak
 from rdc.errors import DataError
 
 

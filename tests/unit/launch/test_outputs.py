@@ -2,7 +2,7 @@
 
 import pytest
 
-from launch.outputs import SWEEP_FILE, check_out, read_sweep, write_sweep
+from launch.commands.outputs import SWEEP_FILE, check_out, read_sweep, write_sweep
 from rdc.errors import ConfigError
 from rdc.specs.training import TrainSpec
 from sweeps.grid import Grid

@@ -6,7 +6,7 @@ import pytest
 
 from rdc.architectures import NAMED, resolve
 from rdc.errors import ConfigError
-from rdc.jobs import BenchmarkJob, EvaluateJob, TrainJob, parse_job
+from rdc.jobs.job import BenchmarkJob, EvaluateJob, TrainJob, parse_job
 from rdc.registry import arch_id, parse_architecture
 from rdc.specs.training import BenchmarkSpec, TrainSpec
 from tests.architectures import ALL

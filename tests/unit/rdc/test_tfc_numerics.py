@@ -15,7 +15,7 @@ import pytest
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.layers import ParameterFactory
 from rdc.ops.gaussian import gaussian_bits
-from rdc.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
+from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
 RECORDED = Path(__file__).parents[2] / "golden/tfc_bits.npz"
 # A probability next to 1 has no more digits in float32: 2^-24 of it is 1e-7 bits.

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from rdc.errors import ConfigError
-from rdc.files import read_json, write_json_atomically
+from rdc.system.files import read_json, write_json_atomically
 from sweeps.lease import LEASE_FILE, STALE_SECONDS, Lease, LeaseLostError
 
 HOLDER = """

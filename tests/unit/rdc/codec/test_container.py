@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdc.codec.container import Header, pack, unpack
-from rdc.codec.errors import BitstreamError
-from rdc.errors import ExitCode
-from tests.unit.rdc.codec.reference_decoder import read_container
+from rdc.errors import BitstreamError, ExitCode
+from tests.unit.rdc.entropy_coders.reference_decoder import read_container
 
 MODEL = bytes(range(8))
 KODAK = Header(model_id=MODEL, height_px=512, width_px=768)

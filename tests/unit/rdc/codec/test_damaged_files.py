@@ -20,7 +20,7 @@ import pytest
 from rdc.codec import BitstreamError, Codec
 from rdc.codec.container import MAX_PIXELS, pack, unpack
 from tests.conftest import REPOSITORY
-from tests.unit.rdc.codec.samples import damage
+from tests.unit.rdc.entropy_coders.samples import damage
 
 MAX_SECONDS = 5.0  # of processor time; a whole one takes some milliseconds
 # Two of the model's 64 x 64 blocks: few shapes to compile, whatever a header says.

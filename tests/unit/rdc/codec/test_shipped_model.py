@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdc import metrics
 from rdc.codec import Codec
 from rdc.codec.shipped import DEFAULT_MODEL, model_folder, shipped_models
 from rdc.data.images import read_image
 from rdc.errors import ConfigError
+from rdc.measurements import metrics
 from tests.elsewhere import decode_elsewhere, hash_of
 
 SIZES = [(1, 1), (17, 33), (767, 513)]

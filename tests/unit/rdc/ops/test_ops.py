@@ -22,8 +22,8 @@ from rdc.ops.gaussian import (
 from rdc.ops.gdn import gdn, nonnegative, stored_nonnegative
 from rdc.ops.products import channel_product
 from rdc.ops.quantization import ste_round, ste_round_offset
+from rdc.ops.scales import MAX_SCALE, MIN_SCALE
 from rdc.ops.windows import merge, partition, region_ids
-from rdc.scales import MAX_SCALE, MIN_SCALE
 
 RANDOM = np.random.default_rng(0)
 

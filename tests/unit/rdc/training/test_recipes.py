@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from rdc import metrics
 from rdc.errors import ConfigError
-from rdc.jobs import EvaluateJob, TrainJob, parse_job
+from rdc.jobs.job import EvaluateJob, TrainJob, parse_job
+from rdc.measurements import metrics
+from rdc.ops.distortions import DISTORTIONS
+from rdc.ops.ms_ssim import ms_ssim
 from rdc.specs.training import TrainSpec
-from rdc.training.distortions import DISTORTIONS
 from rdc.training.loop import micro_batches
-from rdc.training.ms_ssim import ms_ssim
 from tests.architectures import ALL
 
 JOB = TrainJob(

@@ -18,7 +18,7 @@ from flax import nnx
 
 from rdc.architectures import build
 from rdc.errors import ConfigError, DivergedError, PreemptedError
-from rdc.jobs import Assignment, Request, TrainJob
+from rdc.jobs.job import Assignment, Request, TrainJob
 from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training import loop
 from rdc.training.stacking import Mapped

@@ -10,7 +10,7 @@ import pytest
 from rdc.architectures import NAMED, build
 from rdc.data.images import read_image
 from rdc.errors import ConfigError
-from rdc.jobs import TrainJob
+from rdc.jobs.job import TrainJob
 from rdc.specs.training import TrainSpec
 from rdc.training.start import start_from_principal_components
 

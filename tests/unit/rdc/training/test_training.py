@@ -17,7 +17,7 @@ from flax import nnx
 from rdc.architectures import build
 from rdc.data.image_sets import list_images
 from rdc.errors import ConfigError, DataError, DivergedError, PreemptedError
-from rdc.jobs import Request, TrainJob
+from rdc.jobs.job import Request, TrainJob
 from rdc.specs.training import CheckpointSpec, TrainSpec
 from rdc.training import checkpoints, loop
 from rdc.training.checkpoints import CheckpointTimer

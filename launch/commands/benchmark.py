@@ -1,0 +1,108 @@
+"""`launch/benchmark.py`: decode times of one architecture on this device."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from launch.commands.execution import execute
+from launch.config.app import App, Config
+from launch.config.groups import chosen_architecture
+from launch.config.settings import HardwareSettings
+from launch.executors.hardware import describe_hardware
+from launch.executors.local import LocalExecutor
+from rdc.errors import ExitCode
+from rdc.jobs.job import BenchmarkJob, Record, Request
+from rdc.registry import REGISTRY
+from rdc.specs.training import BenchmarkSpec
+from sweeps.lease import Lease
+from sweeps.policy import Limits
+from sweeps.state import JobFolder
+from sweeps.tasks import Task
+
+
+def run_benchmark(config: Config) -> int:
+    """Times the decoder with random weights; measures anew at every call."""
+    console = Console()
+    architecture, name = chosen_architecture(config)
+    benchmark = {k: v for k, v in config["benchmark"].items() if k != "weights"}
+    spec = BenchmarkSpec.from_dict(benchmark, "benchmark")
+    hardware = HardwareSettings.parse(config["hardware"])
+    limits = Limits.from_dict(config["limits"], "limits")
+    settings = hardware.child_settings()
+    described = describe_hardware(settings)
+    stage = hardware.stages(described)["benchmark"]
+    job = BenchmarkJob(
+        architecture=architecture,
+        hardware_id=described["hardware_id"],
+        benchmark=spec,
+    )
+    hours = stage.timeout_hours
+    task = Task(
+        job=job,
+        job_id=job.job_id,
+        label=name or architecture.family,
+        parent=None,
+        priority=0,
+        request=Request(),
+        resources=stage.resources,
+        timeout_seconds=None if hours is None else hours * 3600,
+    )
+    out = Path(config["out"]).expanduser().absolute()
+    folder = JobFolder(job.folder(out), job.job_id)
+    with Lease(out) as lease:
+        if folder.record() is not None:
+            folder.forgive()
+        gpus = described["device_count"] if described["platform"] == "gpu" else 0
+        executor = LocalExecutor(settings, gpus)
+        end = execute(out, [task], executor, lease, console, limits=limits)
+    record = folder.record()
+    if end.exit_code != ExitCode.OK or record is None:
+        console.print(end.message, soft_wrap=True)
+        return end.exit_code
+    _print_times(console, task.label, record, described)
+    return ExitCode.OK
+
+
+def _print_times(
+    console: Console, label: str, record: Record, described: dict[str, Any]
+) -> None:
+    table = Table(title=f"{label} on {described['device_kind']}")
+    for title in ("stage", "image", "precision", "median ms", "IQR ms", "MP/s"):
+        table.add_column(title, justify="right")
+    groups: dict[tuple, list[float]] = {}
+    for row in record.result["times"]:
+        key = (row["stage"], row["height_px"], row["width_px"], row["precision"])
+        groups.setdefault(key, []).append(row["decode_ms"])
+    for (stage, height, width, precision), times in groups.items():
+        median = statistics.median(times)
+        quartiles = statistics.quantiles(times, n=4) if len(times) > 1 else [median] * 3
+        table.add_row(
+            stage,
+            f"{height} x {width}",
+            precision,
+            f"{median:.2f}",
+            f"{quartiles[2] - quartiles[0]:.2f}",
+            f"{height * width / median / 1e3:.2f}",
+        )
+    console.print(table)
+
+
+BENCHMARK_APP = App(
+    "benchmark_run",
+    run_benchmark,
+    """
+Times the decoding network of one architecture on this device, with random weights:
+nothing needs to be trained. Entropy coding needs a trained model, so the sweep times
+it. Keep the machine idle meanwhile.""",
+    (
+        "python launch/benchmark.py architecture=rdc_g",
+        "python launch/benchmark.py architecture=rdc_g benchmark.repeats=50",
+        "python launch/benchmark.py architecture=rdc_g hardware=cpu",
+    ),
+    groups=("architecture", *REGISTRY),
+)

@@ -1,0 +1,1 @@
+"""Networks in integer arithmetic, equal on every device."""

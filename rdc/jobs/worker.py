@@ -1,0 +1,179 @@
+"""One attempt of one job, a process of its own: `python -m rdc.jobs.worker ATTEMPT_DIR`.
+
+Reads `../../spec.json` (what) and `request.json` (where and how), writes only inside
+the attempt folder, and says how it ended in `record.json` and the exit code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rdc.errors import (
+    DiskFullError,
+    ExitCode,
+    RdcError,
+)
+from rdc.jobs.job import (
+    Assignment,
+    BenchmarkJob,
+    EvaluateJob,
+    Job,
+    Record,
+    Request,
+    TrainJob,
+    parse_job,
+)
+from rdc.system.environment import environment
+from rdc.system.files import read_json, write_json_atomically
+from rdc.system.hardware import describe
+from rdc.system.host_memory import keep_freed_memory
+
+_STATUS = {
+    ExitCode.DIVERGED: "diverged",
+    ExitCode.OUT_OF_MEMORY: "oom",
+    ExitCode.PREEMPTED: "preempted",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the attempt in the folder named by the one argument."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1:
+        print("usage: python -m rdc.jobs.worker ATTEMPT_DIR", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("rdc").setLevel(logging.INFO)
+    keep_freed_memory()
+    folder = Path(arguments[0])
+    try:
+        attempts = [_read_attempt(folder)]
+        beside = attempts[0].request.together
+        attempts += [_read_attempt(Path(other)) for other in beside]
+    except (RdcError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return run_attempts(attempts)
+
+
+def _read_attempt(folder: Path) -> Assignment:
+    job = parse_job(read_json(folder.parent.parent / "spec.json"))
+    request = Request.from_dict(read_json(folder / "request.json"), "request")
+    return Assignment(job, request, folder)
+
+
+def run_attempts(attempts: Sequence[Assignment]) -> ExitCode:
+    """Runs one attempt, or trainings together, and writes `record.json` of each.
+
+    Returns:
+      The code that all share; where they differ, `OK`, and the records tell.
+    """
+    started = time.monotonic()
+    ends = _ends(attempts)
+    seconds = time.monotonic() - started
+    for attempt, (code, error, result) in zip(attempts, ends, strict=True):
+        record = Record(
+            stage=attempt.job.stage,
+            job_id=attempt.job.job_id,
+            status="ok" if code == ExitCode.OK else _STATUS.get(code, "failed"),
+            attempt=int(attempt.folder.name),
+            error=error,
+            seconds=seconds,
+            result=result,
+            environment=environment(describe()),
+        )
+        try:
+            write_json_atomically(attempt.folder / "record.json", record.to_dict())
+        except DiskFullError as full:
+            print(f"error: {full}", file=sys.stderr)
+            return ExitCode.DISK_FULL
+    codes = {code for code, _, _ in ends}
+    return codes.pop() if len(codes) == 1 else ExitCode.OK
+
+
+End = tuple[ExitCode, str | None, dict[str, Any]]
+
+
+def _ends(attempts: Sequence[Assignment]) -> list[End]:
+    """How each attempt ended; what ends the process ends all of them."""
+    try:
+        results = _STAGES[type(attempts[0].job)](attempts)
+    except RdcError as expected:
+        results = [expected] * len(attempts)
+    except Exception as unexpected:  # the boundary of the process: all becomes a record
+        traceback.print_exc()
+        code, error = _crash(unexpected)
+        return [(code, error, {})] * len(attempts)
+    ends: list[End] = []
+    for result in results:
+        if isinstance(result, RdcError):
+            print(f"error: {result}", file=sys.stderr)
+            ends.append((result.exit_code, str(result), {}))
+        else:
+            ends.append((ExitCode.OK, None, result))
+    return ends
+
+
+def _crash(error: Exception) -> tuple[ExitCode, str]:
+    """Exit code and one line for an unexpected exception.
+
+    The fingerprint is of the places in the code, not of the message, so that the same
+    defect has the same one in every run.
+    """
+    text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError):
+        return ExitCode.OUT_OF_MEMORY, f"out of memory: {text}"
+    if "No space left on device" in str(error):
+        return ExitCode.DISK_FULL, f"no space left: {text}"
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(f.filename).name}:{f.name}:{f.lineno}" for f in frames]
+    kind = re.sub(r"\d+", "#", type(error).__name__)
+    fingerprint = hashlib.sha256("\n".join([kind, *places]).encode()).hexdigest()[:8]
+    return ExitCode.CRASHED, f"{text} [{fingerprint}]"
+
+
+Result = dict[str, Any] | RdcError
+
+
+def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
+    from rdc.codec.exported import export
+    from rdc.training.loop import train_together
+
+    results: list[Result] = []
+    for attempt, outcome in zip(attempts, train_together(attempts), strict=True):
+        if isinstance(outcome, RdcError):
+            results.append(outcome)
+            continue
+        export(outcome.model, attempt.folder / "model", attempt.job.to_dict())
+        results.append({**outcome.result, "model_dir": "model"})
+    return results
+
+
+def _evaluate(attempts: Sequence[Assignment[EvaluateJob]]) -> list[Result]:
+    from rdc.measurements.evaluation import evaluate
+
+    return [evaluate(attempt.job, attempt.request) for attempt in attempts]
+
+
+def _benchmark(attempts: Sequence[Assignment[BenchmarkJob]]) -> list[Result]:
+    from rdc.measurements.decode_time import benchmark
+
+    return [benchmark(attempt.job, attempt.request) for attempt in attempts]
+
+
+_STAGES: dict[type[Job], Callable[[Sequence[Any]], list[Result]]] = {
+    TrainJob: _train,
+    EvaluateJob: _evaluate,
+    BenchmarkJob: _benchmark,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What is measured of a codec: rate, distortion, time."""

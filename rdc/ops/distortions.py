@@ -1,0 +1,57 @@
+"""Distortions that a training can weigh against the rate, and the scale of each.
+
+    loss = bpp + lmbda * distortion
+
+To add one, write a function and one line of `DISTORTIONS`. This module is read where
+recipes are checked, and so imports no JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jax
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """A differentiable distortion.
+
+    Attributes:
+      function: (x, x_hat), each f32[B,H,W,3] in [0,1] (x_hat not clipped) -> f32[],
+        a mean over images.
+      measured: the same of one decoded image, from its row of an evaluation; None
+        where the image has none.
+      least_px: side of the smallest image that it is defined on.
+    """
+
+    function: Callable[[jax.Array, jax.Array], jax.Array]
+    measured: Callable[[Mapping[str, Any]], float | None]
+    least_px: int = 1
+
+
+def mse_255(x: jax.Array, x_hat: jax.Array) -> jax.Array:
+    """Mean squared error on the 0-255 scale; lmbda about 0.001 to 0.1."""
+    return ((x_hat - x) ** 2).mean() * 255.0**2
+
+
+def one_minus_ms_ssim(x: jax.Array, x_hat: jax.Array) -> jax.Array:
+    """1 - MS-SSIM, in [0,1]; lmbda about 2 to 220 (CompressAI model zoo)."""
+    from rdc.ops.ms_ssim import ms_ssim
+
+    return 1.0 - ms_ssim(x, x_hat).mean()
+
+
+def _measured_ms_ssim(row: Mapping[str, Any]) -> float | None:
+    return None if row["ms_ssim"] is None else 1.0 - row["ms_ssim"]
+
+
+DISTORTIONS: dict[str, Distortion] = {
+    "mse": Distortion(mse_255, itemgetter("mse_255")),
+    # 161: `rdc.measurements.metrics.MS_SSIM_MIN_SIDE_PX`, which would bring SciPy.
+    "ms_ssim": Distortion(one_minus_ms_ssim, _measured_ms_ssim, least_px=161),
+}

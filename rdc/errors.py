@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     # Codes of one job's process, read by the sweep driver:
     DIVERGED = 10
     OUT_OF_MEMORY = 11
-    DISK_FULL = 12
+    DISK_FULL = 12  # of a sweep, too; its state is kept
     PREEMPTED = 13  # SIGTERM: a checkpoint was written
     INTERRUPTED = 130
 

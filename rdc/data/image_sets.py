@@ -17,21 +17,26 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_SKIPPED_SHARE = 0.05
 _BUNDLED = "bundled"
 
+# A set by the name of its source, or the files themselves.
+Images = str | Path | Sequence[str | Path]
+
 _log = logging.getLogger(__name__)
 
 
-def list_images(source: str | Path) -> list[Path]:
+def list_images(source: Images) -> list[Path]:
     """The image files of a set, in a fixed order.
 
     Args:
-      source: a folder (searched to all depths in sorted order; hidden files and
-        folders are ignored), a `.txt` file with one path a line, relative to its own
-        folder (blank lines and lines that begin with # are ignored), or
-        `bundled:train` or `bundled:eval`.
+      source: the paths of the files; or a folder (searched to all depths in sorted
+        order; hidden files and folders are ignored), a `.txt` file with one path a
+        line, relative to its own folder (blank lines and lines that begin with # are
+        ignored), `bundled:train` or `bundled:eval`.
 
     Raises:
       DataError: nothing there, no images in it, or a list that names missing files.
     """
+    if not isinstance(source, str | Path):
+        return _existing([Path(path) for path in source], "a list of images")
     split = _bundled_split(source)
     if split is not None:
         return bundled_images(split)
@@ -56,7 +61,7 @@ def dataset_name(source: str | Path) -> str:
     return path.stem if path.suffix == ".txt" else path.name
 
 
-def data_sha256(source: str | Path) -> str:
+def data_sha256(source: Images) -> str:
     """Content hash of a set, 64 hex digits.
 
     Only the bytes of the files count: neither their names nor their folders nor
@@ -115,7 +120,7 @@ def too_many_skipped(skipped: int, images: int) -> bool:
     return skipped > max(1, MAX_SKIPPED_SHARE * images)
 
 
-def readable_images(source: str | Path) -> Iterator[tuple[Path, np.ndarray]]:
+def readable_images(source: Images) -> Iterator[tuple[Path, np.ndarray]]:
     """(path, u8[H,W,3]) of every image of a set that can be read.
 
     The others are named in the log.
@@ -177,14 +182,19 @@ def _list_file(path: Path) -> list[Path]:
     except UnicodeDecodeError as error:
         raise DataError("a list of images is UTF-8 text", path) from error
     names = [line for line in lines if line and not line.startswith("#")]
-    files = [path.parent / name for name in names]
+    return _existing([path.parent / name for name in names], str(path))
+
+
+def _existing(files: list[Path], where: str) -> list[Path]:
+    """`files`, named by `where`; `DataError` unless there are some and all exist."""
     if not files:
-        raise DataError("a list of images names at least one", f"none in {path}")
+        raise DataError("a list of images names at least one", f"none in {where}")
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise DataError(
-            f"the files that {path} names exist",
+            f"the files that {where} names exist",
             f"{len(missing)} of {len(files)} missing: {first_few(missing)}",
-            "paths in a list are relative to the folder of the list",
+            "relative paths in a file are relative to its folder, others to the "
+            "present one",
         )
     return files

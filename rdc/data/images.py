@@ -18,7 +18,7 @@ MAX_PIXELS = 2**28  # 16384 x 16384; also the limit of the `.rdc` format
 Image.MAX_IMAGE_PIXELS = None
 
 # What Pillow is known to raise on damaged files.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -104,7 +104,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except DataError:
         raise
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise _unreadable(Path(path), error) from error
 
 

@@ -1,4 +1,4 @@
-"""One attempt of one job, a process of its own: `python -m rdc.jobs.worker ATTEMPT_DIR`.
+"""One attempt of one job, a process: `python -m rdc.jobs.worker ATTEMPT_DIR`.
 
 Reads `../../spec.json` (what) and `request.json` (where and how), writes only inside
 the attempt folder, and says how it ended in `record.json` and the exit code.
@@ -12,30 +12,21 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rdc.errors import (
-    DiskFullError,
-    ExitCode,
-    RdcError,
-)
-from rdc.jobs.job import (
-    Assignment,
-    BenchmarkJob,
-    EvaluateJob,
-    Job,
-    Record,
-    Request,
-    TrainJob,
-    parse_job,
-)
+from rdc.errors import DiskFullError, ExitCode, RdcError
+from rdc.jobs.job import Assignment, Job, Request, parse_job
+from rdc.jobs.layout import RECORD_FILE, REQUEST_FILE, SPEC_FILE
+from rdc.jobs.records import Record
+from rdc.jobs.stages import STAGES
 from rdc.system.environment import environment
 from rdc.system.files import read_json, write_json_atomically
 from rdc.system.hardware import describe
 from rdc.system.host_memory import keep_freed_memory
 
+_log = logging.getLogger(__name__)
 _STATUS = {
     ExitCode.DIVERGED: "diverged",
     ExitCode.OUT_OF_MEMORY: "oom",
@@ -49,23 +40,24 @@ def main(arguments: list[str] | None = None) -> int:
     if len(arguments) != 1:
         print("usage: python -m rdc.jobs.worker ATTEMPT_DIR", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("rdc").setLevel(logging.INFO)
-    keep_freed_memory()
     folder = Path(arguments[0])
     try:
-        attempts = [_read_attempt(folder)]
+        attempts = [read_attempt(folder)]
         beside = attempts[0].request.together
-        attempts += [_read_attempt(Path(other)) for other in beside]
+        attempts += [read_attempt(Path(other)) for other in beside]
     except (RdcError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("rdc").setLevel(logging.INFO)
+    keep_freed_memory()
     return run_attempts(attempts)
 
 
-def _read_attempt(folder: Path) -> Assignment:
-    job = parse_job(read_json(folder.parent.parent / "spec.json"))
-    request = Request.from_dict(read_json(folder / "request.json"), "request")
+def read_attempt(folder: Path) -> Assignment:
+    """What the process is asked to do in an attempt folder."""
+    job = parse_job(read_json(folder.parent.parent / SPEC_FILE))
+    request = Request.from_dict(read_json(folder / REQUEST_FILE), "request")
     return Assignment(job, request, folder)
 
 
@@ -87,15 +79,30 @@ def run_attempts(attempts: Sequence[Assignment]) -> ExitCode:
             error=error,
             seconds=seconds,
             result=result,
-            environment=environment(describe()),
+            environment=_environment(attempt.job),
         )
         try:
-            write_json_atomically(attempt.folder / "record.json", record.to_dict())
+            write_json_atomically(attempt.folder / RECORD_FILE, record.to_dict())
         except DiskFullError as full:
             print(f"error: {full}", file=sys.stderr)
             return ExitCode.DISK_FULL
     codes = {code for code, _, _ in ends}
     return codes.pop() if len(codes) == 1 else ExitCode.OK
+
+
+def _environment(job: Job) -> dict[str, Any]:
+    """Versions and hardware; also the planned one where the job landed elsewhere."""
+    values = environment(describe())
+    planned = getattr(job, "hardware_id", values["hardware_id"])
+    if planned != values["hardware_id"]:
+        _log.warning(
+            "planned for hardware %s, run on %s: %s",
+            planned,
+            values["hardware_id"],
+            values["hardware"]["device_kind"],
+        )
+        values["planned_hardware_id"] = planned
+    return values
 
 
 End = tuple[ExitCode, str | None, dict[str, Any]]
@@ -104,7 +111,7 @@ End = tuple[ExitCode, str | None, dict[str, Any]]
 def _ends(attempts: Sequence[Assignment]) -> list[End]:
     """How each attempt ended; what ends the process ends all of them."""
     try:
-        results = _STAGES[type(attempts[0].job)](attempts)
+        results = STAGES[type(attempts[0].job)](attempts)
     except RdcError as expected:
         results = [expected] * len(attempts)
     except Exception as unexpected:  # the boundary of the process: all becomes a record
@@ -117,7 +124,7 @@ def _ends(attempts: Sequence[Assignment]) -> list[End]:
             print(f"error: {result}", file=sys.stderr)
             ends.append((result.exit_code, str(result), {}))
         else:
-            ends.append((ExitCode.OK, None, result))
+            ends.append((ExitCode.OK, None, result.to_dict()))
     return ends
 
 
@@ -137,42 +144,6 @@ def _crash(error: Exception) -> tuple[ExitCode, str]:
     kind = re.sub(r"\d+", "#", type(error).__name__)
     fingerprint = hashlib.sha256("\n".join([kind, *places]).encode()).hexdigest()[:8]
     return ExitCode.CRASHED, f"{text} [{fingerprint}]"
-
-
-Result = dict[str, Any] | RdcError
-
-
-def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
-    from rdc.codec.exported import export
-    from rdc.training.loop import train_together
-
-    results: list[Result] = []
-    for attempt, outcome in zip(attempts, train_together(attempts), strict=True):
-        if isinstance(outcome, RdcError):
-            results.append(outcome)
-            continue
-        export(outcome.model, attempt.folder / "model", attempt.job.to_dict())
-        results.append({**outcome.result, "model_dir": "model"})
-    return results
-
-
-def _evaluate(attempts: Sequence[Assignment[EvaluateJob]]) -> list[Result]:
-    from rdc.measurements.evaluation import evaluate
-
-    return [evaluate(attempt.job, attempt.request) for attempt in attempts]
-
-
-def _benchmark(attempts: Sequence[Assignment[BenchmarkJob]]) -> list[Result]:
-    from rdc.measurements.decode_time import benchmark
-
-    return [benchmark(attempt.job, attempt.request) for attempt in attempts]
-
-
-_STAGES: dict[type[Job], Callable[[Sequence[Any]], list[Result]]] = {
-    TrainJob: _train,
-    EvaluateJob: _evaluate,
-    BenchmarkJob: _benchmark,
-}
 
 
 if __name__ == "__main__":

@@ -5,19 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rdc.specs.base import Spec, added
+from rdc.specs.base import Spec, require
+
+Numerics = Literal["native", "exact"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodecSpec(Spec):
-    """Choices of `rdc.codec.Codec` that change its bytes.
+class CodecSettings(Spec):
+    """Choices of a learned codec that change its bytes or its time.
+
+    Every measurement carries them: results under different settings never share a
+    mean, nor replace each other.
 
     Attributes:
       coder: the entropy coder, see `rdc.entropy_coders.coders`.
-      arithmetic: of the entropy networks, see `rdc.codec.numerics`. Studies code
-        and decode on one device, whose `native` arithmetic their decode times are
-        about.
+      numerics: how the networks that encoder and decoder share are computed, see
+        `rdc.codec.numerics`. Studies code and decode on one device, whose `native`
+        floating point their decode times are about.
+      effort: how long the encoder searches; the decoder does not change.
     """
 
-    coder: Literal["range", "tfc"] = added("range")
-    arithmetic: Literal["native", "exact"] = added("native")
+    coder: Literal["range", "tfc"] = "range"
+    numerics: Numerics = "native"
+    effort: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.effort == 0, "codec.effort is 0", self.effort)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint(Spec):
+    """One of the rates that a codec offers.
+
+    Attributes:
+      rate: its number, from 0.
+      lmbda: weight of the distortion that a learned model was trained with.
+      setting: of a classical codec, its quality parameter.
+    """
+
+    rate: int = 0
+    lmbda: float | None = None
+    setting: float | None = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rdc.specs.base import Spec, require
 
 if TYPE_CHECKING:
-    from rdc.entropy_models.slices import SliceModel
+    from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.layers import Network, ParameterFactory
 
 
@@ -27,19 +27,23 @@ class ComponentSpec(Spec, abc.ABC):
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, **super().to_dict()}
 
+    def identity(self) -> dict[str, Any]:
+        return {"name": self.name, **super().identity()}
+
 
 class TransformSpec(ComponentSpec):
     """Analysis and synthesis transform, x -> y and y_hat -> x_hat."""
 
     latent_channels: int
     stride: ClassVar[int] = 16  # pixels per latent position, each direction
+    has_principal_component_start: ClassVar[bool] = False  # see rdc.training.start
 
     @abc.abstractmethod
-    def analysis(self, parameters: ParameterFactory) -> Network:
+    def analysis_transform(self, parameters: ParameterFactory) -> Network:
         """f32[B,H,W,3] in [0,1] -> f32[B,H/stride,W/stride,latent_channels]."""
 
     @abc.abstractmethod
-    def synthesis(self, parameters: ParameterFactory) -> Network:
+    def synthesis_transform(self, parameters: ParameterFactory) -> Network:
         """The way back; not clipped to [0,1]."""
 
 
@@ -54,11 +58,13 @@ class HyperTransformSpec(ComponentSpec):
         """Channels of z."""
 
     @abc.abstractmethod
-    def analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
+    def hyper_analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
         """f32[B,h,w,in_channels] -> f32[B,h/stride,w/stride,hyperlatent_channels]."""
 
     @abc.abstractmethod
-    def synthesis(self, out_channels: int, parameters: ParameterFactory) -> Network:
+    def hyper_synthesis(
+        self, out_channels: int, parameters: ParameterFactory
+    ) -> Network:
         """f32[B,h/stride,w/stride,hyperlatent_channels] -> f32[B,h,w,out_channels]."""
 
 
@@ -72,15 +78,14 @@ class EntropyModelSpec(ComponentSpec):
         """Raises `ConfigError` where this model cannot code so many channels."""
 
     def hyper_features(self, latent_channels: int) -> int:
-        """Channels that the hyper-synthesis must put out (0: no hyper-transform)."""
+        """Output channels of the hyper-synthesis (0: no hyper-transform)."""
         return 2 * latent_channels
 
     @abc.abstractmethod
-    def slices(
+    def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[SliceModel, ...]:
-        """One `SliceModel` per slice of y, in coding order; () codes y with a
-        factorised prior of its own."""
+    ) -> tuple[GaussianStep, ...]:
+        """The steps that code y, in order; () codes it with a factorised prior."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +131,24 @@ class ArchitectureSpec(Spec):
         """Images are padded to a multiple of this before the analysis transform."""
         hyper = self.hyper_transform.stride if self.hyper_transform else 1
         return self.transform.stride * hyper
+
+    def padded_px(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Height and width of a padded image."""
+        multiple = self.padding_multiple_px
+        return -(-height_px // multiple) * multiple, -(-width_px // multiple) * multiple
+
+    def latent_shapes(
+        self, height_px: int, width_px: int
+    ) -> tuple[tuple[int, int, int], tuple[int, int, int] | None]:
+        """[h, w, channels] of y and of z (None without a hyper-transform).
+
+        Args:
+          height_px, width_px: of the image, before padding.
+        """
+        stride, hyper = self.transform.stride, self.hyper_transform
+        height, width = (side // stride for side in self.padded_px(height_px, width_px))
+        y_shape = (height, width, self.transform.latent_channels)
+        if hyper is None:
+            return y_shape, None
+        sides = height // hyper.stride, width // hyper.stride
+        return y_shape, (*sides, hyper.hyperlatent_channels)

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def environment(hardware: dict[str, Any]) -> dict[str, Any]:
-    """`Record.environment` of a process on `hardware`."""
+    """`Record.environment` of a process on `hardware` (`rdc.system.hardware`)."""
     return {
         "git_sha": git_sha(),
         "python_version": platform.python_version(),

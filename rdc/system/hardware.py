@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,50 @@ from rdc.identity import content_id
 def describe() -> dict[str, Any]:
     """The columns of the `hardware` table for the default JAX backend.
 
-    `hardware_id` leaves out versions of JAX: the same device after an update has the
-    same id, and its version stands beside each measurement.
+    `hardware_id` is of the device alone: its platform and kind, and on a CPU the model
+    of the processor. How many devices or threads this process sees, and versions of
+    JAX, change no id: they are columns here and beside each measurement.
     """
     import jax
-    import jax.extend
     from jax.extend import backend
 
     devices = jax.local_devices()
-    client = backend.get_backend()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    identity = {
-        "device_kind": devices[0].device_kind,
-        "platform": devices[0].platform,
-        "device_count": len(devices),
-        "host_cpu": f"{_cpu_model()}, {cores or os.cpu_count()} threads",
-    }
+    device = devices[0]
+    identity = {"platform": device.platform, "device_kind": device.device_kind}
+    host_cpu = _cpu_model()
+    if device.platform == "cpu":
+        identity["host_cpu"] = host_cpu
+    driver = str(backend.get_backend().platform_version).splitlines()[0]
+    clock_note = _cpu_clock_note()
+    if device.platform == "gpu":
+        asked = _nvidia("driver_version", "clocks.max.sm", "power.limit")
+        if asked is not None:
+            driver, clock, power = asked
+            clock_note = f"boost up to {clock}, power limit {power}"
+        else:
+            clock_note = "clocks not known"
     return {
         "hardware_id": content_id("hardware", identity),
         **identity,
-        "driver": str(client.platform_version).splitlines()[0],
+        "host_cpu": host_cpu,
+        "device_count": len(devices),
+        "cpu_threads": cpu_threads(),
+        "driver": driver,
         "jax_version": jax.__version__,
-        "clock_note": _clock_note(),
+        "clock_note": clock_note,
     }
+
+
+def cpu_threads() -> int:
+    """Hardware threads that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def load_average() -> float | None:
+    """Of the machine, over the last minute; None where the system keeps none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def _cpu_model() -> str:
@@ -47,8 +69,25 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _clock_note() -> str:
+def _cpu_clock_note() -> str:
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor.exists():
         return f"governor {governor.read_text().strip()}"
     return "clocks not controlled"
+
+
+def _nvidia(*fields: str) -> list[str] | None:
+    """What `nvidia-smi` says of the first GPU; None where it cannot be asked."""
+    query = f"--query-gpu={','.join(fields)}"
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    values = [value.strip() for value in answer.splitlines()[0].split(",")]
+    return values if len(values) == len(fields) else None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pooch
+from platformdirs import user_cache_path
 
 
 def user_cache_folder() -> Path:
     """The project's part of the user's cache folder; it may not exist yet."""
-    return Path(pooch.os_cache("rdc-frontier"))
+    return user_cache_path("rdc-frontier")
 
 
 def compilation_cache() -> dict[str, str]:

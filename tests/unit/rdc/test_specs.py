@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import re
+import typing
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from rdc.architectures import NAMED, resolve
 from rdc.errors import ConfigError
-from rdc.jobs.job import BenchmarkJob, EvaluateJob, TrainJob, parse_job
-from rdc.registry import arch_id, parse_architecture
-from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, TrainJob, parse_job
+from rdc.registry import REGISTRY, arch_id, parse_architecture
+from rdc.specs.base import Spec, added
+from rdc.specs.classical import ClassicalSpec
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
 from tests.architectures import ALL
 
+ROOT = Path(__file__).parents[3]
 CONV = {"entropy_model": "mean_scale_hyperprior", "hyper_transform": "conv"}
 
 
@@ -65,6 +80,30 @@ CONV = {"entropy_model": "mean_scale_hyperprior", "hyper_transform": "conv"}
         ),
         (
             {
+                "transform": {"name": "conv", "latent_channels": 192},
+                "entropy_model": {"name": "charm2020", "slice_widths": [16] * 10},
+                "hyper_transform": "conv",
+            },
+            r"slice_widths add up to the latent width \(192\)",
+        ),
+        (
+            {
+                "transform": "conv",
+                "entropy_model": {"name": "charm2020", "slice_widths": [160, 160]},
+                "hyper_transform": "conv",
+            },
+            r"slice_widths has num_slices \(10\) entries; got \(160, 160\). Set both",
+        ),
+        (
+            {
+                "transform": "conv",
+                "entropy_model": {"name": "charm", "slice_widths": [320, *[0] * 9]},
+                "hyper_transform": "conv",
+            },
+            "slice_widths are positive",
+        ),
+        (
+            {
                 "transform": "conv",
                 "entropy_model": {"name": "charm", "max_support_slices": 10},
                 "hyper_transform": "conv",
@@ -106,13 +145,124 @@ def test_names_are_no_part_of_identity() -> None:
 
 def test_jobs_survive_plain_data() -> None:
     architecture = ALL["conv-charm-conv"]
-    train = TrainJob(architecture=architecture, train=TrainSpec(), data_sha256="ab")
+    model = ModelSpec(
+        architecture=architecture, recipe=Recipe(), rates=(0.01,), data_sha256="ab"
+    )
+    train = TrainJob(model=model)
     jobs = [
         train,
-        EvaluateJob(run_id=train.job_id, dataset="k", data_sha256="cd", lmbda=0.01),
+        EvaluateJob(run_id=train.job_id, dataset="k", data_sha256="cd"),
+        CodecJob(codec=ClassicalSpec(name="jpeg"), dataset="k", data_sha256="cd"),
         BenchmarkJob(
             architecture=architecture, hardware_id="ef", benchmark=BenchmarkSpec()
         ),
     ]
     assert [parse_job(job.to_dict()) for job in jobs] == jobs
-    assert len({job.job_id for job in jobs}) == 3
+    assert len({job.job_id for job in jobs}) == len(jobs)
+
+
+@cache
+def spec_classes() -> list[type[Spec]]:
+    """Every spec of the packages whose specs may come into an identity."""
+    for package in ("rdc", "sweeps", "launch/config"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if re.search(r"^class \w+\(.*Spec\b.*\):", path.read_text(), re.MULTILINE):
+                relative = path.relative_to(ROOT).with_suffix("")
+                importlib.import_module(".".join(relative.parts))
+
+    def below(cls: type) -> list[type]:
+        return [c for sub in cls.__subclasses__() for c in (sub, *below(sub))]
+
+    found = dict.fromkeys(below(Spec))
+    return [
+        cls
+        for cls in found
+        if dataclasses.is_dataclass(cls)
+        and cls.__module__.startswith(("rdc.", "sweeps.", "launch."))
+    ]
+
+
+def with_later_field(cls: type[Spec], value: int) -> Spec:
+    """An instance of `cls` as it may be one day, with one more field, default 7.
+
+    Specs inside it have the field, too. Its values are of no meaning: identities do
+    not depend on that.
+    """
+    later = dataclasses.make_dataclass(
+        cls.__name__,
+        [("later", int, added(7))],
+        bases=(cls,),
+        frozen=True,
+        kw_only=True,
+    )
+    spec = object.__new__(later)
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        content = sample(hints[field.name], field.name, value)
+        object.__setattr__(spec, field.name, content)
+    object.__setattr__(spec, "later", value)
+    return spec
+
+
+def sample(hint: Any, name: str, value: int) -> Any:
+    """Something for a field: extended specs where its type holds specs."""
+    inner = next((c for c in leaves(hint) if issubclass(c, Spec)), None)
+    if inner is None:
+        return name
+    if not dataclasses.is_dataclass(inner):  # the interface of components
+        inner = next(c for c in spec_classes() if issubclass(c, inner))
+    content = with_later_field(inner, value)
+    outer = typing.get_origin(hint)
+    if outer is tuple:
+        return (content,)
+    return {name: content} if outer in (dict, Mapping) else content
+
+
+def leaves(hint: Any) -> list[type]:
+    arguments = typing.get_args(hint)
+    if arguments:
+        return [leaf for argument in arguments for leaf in leaves(argument)]
+    return [hint] if isinstance(hint, type) else []
+
+
+def without_later(plain: Any) -> Any:
+    if isinstance(plain, Mapping):
+        return {k: without_later(v) for k, v in plain.items() if k != "later"}
+    return [without_later(v) for v in plain] if isinstance(plain, list) else plain
+
+
+@pytest.mark.parametrize("cls", spec_classes(), ids=lambda cls: cls.__name__)
+def test_a_field_that_comes_later_changes_no_identity_at_its_default(
+    cls: type[Spec],
+) -> None:
+    at_rest, in_use = (with_later_field(cls, value) for value in (7, 8))
+    identity = at_rest.identity()
+    assert "later" not in str(identity)
+    assert "later" in in_use.identity()
+    assert without_later(in_use.identity()) == identity
+
+
+def test_the_law_sees_specs_of_every_package() -> None:
+    names = {cls.__name__ for cls in spec_classes()}
+    components = {c.__name__ for table in REGISTRY.values() for c in table.values()}
+    assert components | {"Recipe", "ModelSpec", "Block", "DataSettings"} <= names
+
+
+@pytest.mark.parametrize("kind", REGISTRY)
+def test_a_later_field_of_a_component_renames_no_architecture(kind: str) -> None:
+    spec = ALL["elic-charm-swint"]
+    component = getattr(spec, kind)
+    later = dataclasses.make_dataclass(
+        "Later",
+        [("later", int, added(7))],
+        bases=(type(component),),
+        frozen=True,
+        kw_only=True,
+    )
+    fields = {f.name: getattr(component, f.name) for f in dataclasses.fields(component)}
+
+    def renamed(value: int) -> ArchitectureSpec:
+        return dataclasses.replace(spec, **{kind: later(**fields, later=value)})
+
+    assert arch_id(renamed(7)) == arch_id(spec)
+    assert arch_id(renamed(8)) != arch_id(spec)

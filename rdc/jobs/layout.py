@@ -1,0 +1,48 @@
+"""Where things lie under OUT, and how its files are called: stated here alone.
+
+OUT/sweep.json                          resolved sweep, versions, git, hardware
+OUT/plan.parquet                        one row per model, `rdc.jobs.plan_row`
+OUT/runs/<id[:2]>/<run_id>/             one training
+OUT/evaluations/<id[:2]>/<id>/          one model on one set of images
+OUT/codecs/<id[:2]>/<id>/               one classical codec on one set of images
+OUT/benchmarks/<id[:2]>/<id>/           decode times on one hardware
+  spec.json                             the job: what it computes (identity)
+  record.json                           the promoted result; only the driver writes
+  attempts/<n>/request.json             where and how: paths, threads (no identity)
+  attempts/<n>/{log.txt,record.json,progress.json,checkpoint/,model/,...}
+OUT/tables/*.parquet                    derived
+OUT/report/index.html                   derived
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rdc.training.summary import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
+from rdc.training.summary import PROGRESS_FILE as PROGRESS_FILE
+
+SWEEP_FILE = "sweep.json"
+PLAN_FILE = "plan.parquet"
+TABLES_FOLDER = "tables"
+REPORT_FILE = "report/index.html"
+
+SPEC_FILE = "spec.json"
+RECORD_FILE = "record.json"
+REQUEST_FILE = "request.json"
+LOG_FILE = "log.txt"
+ATTEMPTS_FOLDER = "attempts"
+MODEL_FOLDER = "model"
+
+# Of everything under OUT. 1: a training was one lambda. An OUT of another version is
+# refused in words, never read.
+OUT_SCHEMA_VERSION = 2
+
+
+def job_folder(out: Path, kind_folder: str, job_id: str) -> Path:
+    """The folder of one job."""
+    return Path(out) / kind_folder / job_id[:2] / job_id
+
+
+def attempt_folder(job: Path, number: int) -> Path:
+    """The folder of one attempt at a job."""
+    return job / ATTEMPTS_FOLDER / str(number)

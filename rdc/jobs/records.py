@@ -1,0 +1,111 @@
+"""`record.json`: how one attempt, or a job as a whole, ended, with a typed result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rdc.measurements.rows import DecodeTime, ImageMeasurement
+from rdc.specs.base import Spec
+from rdc.training.summary import TrainingSummary
+
+# What a job, and a row of the table `runs`, may be.
+STATUSES = (
+    "ok",
+    "diverged",
+    "oom",
+    "timeout",
+    "failed",
+    "preempted",
+    "pending",
+    "running",
+)
+RECORD_SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Spec):
+    """`record.json`: how one attempt, or the job as a whole, ended.
+
+    Attributes:
+      status: one of `STATUSES`.
+      error: one line for people, with the traceback's fingerprint where there is one.
+      attempt: the attempt that this record comes from, from 1.
+      result: of the stage's type in `RESULTS`, as plain data; empty without success.
+      environment: versions, git state and hardware of the process.
+    """
+
+    stage: str
+    job_id: str
+    status: str
+    attempt: int
+    error: str | None = None
+    seconds: float | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = RECORD_SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult(Spec):
+    """Of the stage `train`.
+
+    Attributes:
+      model_dir: of the exported model, within the attempt's folder.
+    """
+
+    arch_id: str
+    data_sha256: str
+    summary: TrainingSummary
+    resumed_from_step: int
+    model_dir: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateResult(Spec):
+    """Of the stage `evaluate`: a model on a set of images, at all of its rates."""
+
+    run_id: str
+    dataset: str
+    coder: str
+    numerics: str
+    effort: int
+    images: tuple[ImageMeasurement, ...]
+    skipped_images: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecResult(Spec):
+    """Of the stage `codec`: a classical codec on a set, at all of its settings."""
+
+    codec_id: str
+    name: str
+    version: str
+    dataset: str
+    images: tuple[ImageMeasurement, ...]
+    skipped_images: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult(Spec):
+    """Of the stage `benchmark`.
+
+    Attributes:
+      run_id: None for random weights.
+      rate: of the stream that was decoded.
+    """
+
+    arch_id: str
+    run_id: str | None
+    coder: str
+    numerics: str
+    rate: int
+    times: tuple[DecodeTime, ...]
+
+
+RESULTS: dict[str, type[Spec]] = {
+    "train": TrainResult,
+    "evaluate": EvaluateResult,
+    "codec": CodecResult,
+    "benchmark": BenchmarkResult,
+}

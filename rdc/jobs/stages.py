@@ -1,0 +1,179 @@
+"""Jobs as calls of the library: folders and settings in, typed results out.
+
+Nothing is computed here: training is `rdc.training`, measuring `rdc.measurements`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdc.codec.base import Codec
+from rdc.data.image_sets import dataset_name, list_images, readable_images
+from rdc.data.images import MAX_PIXELS
+from rdc.data.photograph import photograph
+from rdc.errors import RdcError
+from rdc.jobs.job import (
+    Assignment,
+    BenchmarkJob,
+    CodecJob,
+    EvaluateJob,
+    Job,
+    Request,
+    TrainJob,
+)
+from rdc.jobs.layout import MODEL_FOLDER
+from rdc.jobs.records import (
+    BenchmarkResult,
+    CodecResult,
+    EvaluateResult,
+    TrainResult,
+)
+from rdc.specs.base import Spec
+from rdc.specs.coding import CodecSettings
+
+Result = Spec | RdcError  # of a type in `rdc.jobs.records.RESULTS`
+
+
+def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
+    from rdc.codec.exported import export
+    from rdc.training.loop import train_together
+    from rdc.training.member import Training
+
+    request = attempts[0].request
+    outcomes = train_together(
+        [
+            Training(a.job.model, a.folder, tuple(map(Path, a.request.resume_from)))
+            for a in attempts
+        ],
+        _given(request.images),
+        checkpoint=request.checkpoint,
+        accumulate=request.accumulate,
+        init_from=request.init_from,
+    )
+    results: list[Result] = []
+    for attempt, outcome in zip(attempts, outcomes, strict=True):
+        if isinstance(outcome, RdcError):
+            results.append(outcome)
+            continue
+        job = attempt.job
+        provenance = {"run_id": job.job_id, "job": job.to_dict()}
+        points = job.model.operating_points
+        export(outcome.model, attempt.folder / MODEL_FOLDER, provenance, points)
+        result = TrainResult(
+            arch_id=job.arch_id,
+            data_sha256=job.model.data_sha256,
+            summary=outcome.summary,
+            resumed_from_step=outcome.resumed_from_step,
+            model_dir=MODEL_FOLDER,
+        )
+        results.append(result)
+    return results
+
+
+def _evaluate(job: EvaluateJob, request: Request) -> EvaluateResult:
+    from rdc.codec.learned import LearnedCodec
+
+    codec = LearnedCodec.load(_given(request.model_dir), **_options(job.codec))
+    return EvaluateResult(
+        run_id=job.run_id,
+        dataset=job.dataset,
+        coder=job.codec.coder,
+        numerics=job.codec.numerics,
+        effort=job.codec.effort,
+        **_measurements(codec, request, job.codec.effort),
+    )
+
+
+def _codec(job: CodecJob, request: Request) -> CodecResult:
+    from rdc.codec.classical import ClassicalCodec
+
+    codec = ClassicalCodec(job.codec)
+    return CodecResult(
+        codec_id=codec.codec_id,
+        name=job.codec.name,
+        version=codec.version,
+        dataset=job.dataset,
+        **_measurements(codec, request),
+    )
+
+
+def _measurements(codec: Codec, request: Request, effort: int = 0) -> dict[str, Any]:
+    """`images` and `skipped_images` of a result."""
+    from rdc.measurements import evaluate
+
+    source = _given(request.images)
+    read = set()
+
+    def images() -> Iterator[tuple[str, np.ndarray]]:
+        for path, x in readable_images(source):
+            read.add(path)
+            yield path.name, x
+
+    rows = evaluate(codec, images(), effort=effort)
+    skipped = (path.name for path in list_images(source) if path not in read)
+    return {"images": tuple(rows), "skipped_images": tuple(skipped)}
+
+
+def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
+    from rdc.architectures import build
+    from rdc.codec.learned import LearnedCodec
+    from rdc.measurements import time_decoder
+
+    spec, options = job.benchmark, _options(job.codec)
+    if request.model_dir is None:
+        codec = LearnedCodec.of(build(job.architecture), **options)
+        rate, times = 0, time_decoder(codec, spec, stages=("network",))
+    else:
+        codec = LearnedCodec.load(request.model_dir, **options)
+        source, rate = _given(request.images), codec.rate_of(None)
+        times = time_decoder(
+            codec,
+            spec,
+            photograph(source, spec.height_px, spec.width_px),
+            dataset=dataset_name(source),
+            rate=rate,
+        )
+    return BenchmarkResult(
+        arch_id=job.arch_id,
+        run_id=job.run_id,
+        coder=job.codec.coder,
+        numerics=job.codec.numerics,
+        rate=rate,
+        times=tuple(times),
+    )
+
+
+def _options(settings: CodecSettings) -> dict[str, Any]:
+    """Of a codec that decodes its own streams: as large as image files may be."""
+    return {
+        "coder": settings.coder,
+        "numerics": settings.numerics,
+        "max_pixels": MAX_PIXELS,
+    }
+
+
+def _given(value: str | None) -> str:
+    """A part of the request that the job cannot do without."""
+    assert value is not None
+    return value
+
+
+Stage = Callable[[Sequence[Assignment]], Sequence[Result]]
+
+
+def _each(stage: Callable[[Any, Request], Spec]) -> Stage:
+    """A stage whose attempts have nothing to do with each other."""
+    return lambda attempts: [stage(a.job, a.request) for a in attempts]
+
+
+# What a process does with the attempts that it is given, by the type of their jobs.
+STAGES: dict[type[Job], Stage] = {
+    TrainJob: _train,
+    EvaluateJob: _each(_evaluate),
+    CodecJob: _each(_codec),
+    BenchmarkJob: _each(_benchmark),
+}

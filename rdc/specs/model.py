@@ -1,0 +1,88 @@
+"""A model: what one training makes, at all of its rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rdc.identity import NUMERICS_VERSION, content_id
+from rdc.specs.base import Spec, added, require
+from rdc.specs.coding import OperatingPoint
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """Everything about a trained model that `run_id` identifies.
+
+    Attributes:
+      recipe: how it is trained, the weight of the distortion left out.
+      rates: the values of lambda, loss = bpp + lambda * distortion, one per operating
+        point.
+      data_sha256: of the training images.
+      init_from: `run_id` of the model whose weights it starts from.
+    """
+
+    architecture: ArchitectureSpec
+    recipe: Recipe
+    rates: tuple[float, ...]
+    data_sha256: str
+    init_from: str | None = added(None)
+
+    def __post_init__(self) -> None:
+        rule = "rates (train.lmbda) are different positive numbers"
+        require(len(self.rates) >= 1 and min(self.rates) > 0, rule, self.rates)
+        require(len(set(self.rates)) == len(self.rates), rule, self.rates)
+        require(
+            len(self.rates) == 1,
+            "this architecture is trained for one rate",
+            self.rates,
+            "train a model for each value of train.lmbda",
+        )
+        multiple = self.architecture.padding_multiple_px
+        crop_px = self.recipe.crop_px
+        require(
+            crop_px % multiple == 0,
+            f"train.crop_px is a multiple of the architecture's stride ({multiple})",
+            crop_px,
+            f"use {max(round(crop_px / multiple), 1) * multiple}",
+        )
+        require(
+            self.recipe.start == "random"
+            or self.architecture.transform.has_principal_component_start,
+            f"train.start={self.recipe.start} needs a transform that has this start",
+            self.architecture.transform.name,
+            "use train.start=random",
+        )
+        require(
+            self.init_from is None or self.recipe.start == "random",
+            "train.start is random where init_from gives the weights",
+            self.recipe.start,
+        )
+
+    @property
+    def run_id(self) -> str:
+        """16 hex digits of architecture, recipe, rates, data and numerics."""
+        return content_id("model", self.identity())
+
+    @property
+    def curve_id(self) -> str:
+        """Equal for models that are points of one curve.
+
+        A model of several rates is a curve of its own; models of one rate form one
+        with those equal to them but for the rate.
+        """
+        if len(self.rates) > 1:
+            return content_id("curve", self.identity())
+        values = self.identity()
+        del values["rates"]
+        return content_id("curve", values)
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """In the order of `rates`."""
+        return tuple(OperatingPoint(rate=i, lmbda=v) for i, v in enumerate(self.rates))
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "numerics_version": NUMERICS_VERSION}

@@ -1,0 +1,257 @@
+"""Laws of every kind of job: plain data and back, identities that tell apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rdc.errors import ConfigError
+from rdc.identity import NUMERICS_VERSION
+from rdc.jobs import layout
+from rdc.jobs.job import (
+    JOB_KINDS,
+    BenchmarkJob,
+    CodecJob,
+    EvaluateJob,
+    Job,
+    Request,
+    TrainJob,
+    parse_job,
+)
+from rdc.specs import model as model_specs
+from rdc.specs.base import Spec
+from rdc.specs.classical import ClassicalSpec
+from rdc.specs.coding import CodecSettings
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
+from tests.architectures import ALL
+
+MODEL = ModelSpec(
+    architecture=ALL["conv-mean_scale_hyperprior-conv"],
+    recipe=Recipe(steps=60, batch_size=2, crop_px=64),
+    rates=(0.0125,),
+    data_sha256="ab",
+)
+TRAIN = TrainJob(model=MODEL)
+EVALUATE = EvaluateJob(run_id="0123", dataset="kodak", data_sha256="cd")
+CODEC = CodecJob(codec=ClassicalSpec(name="jpeg"), dataset="kodak", data_sha256="cd")
+BENCHMARK = BenchmarkJob(
+    architecture=MODEL.architecture, hardware_id="ef", benchmark=BenchmarkSpec()
+)
+JOBS: tuple[Job, ...] = (TRAIN, EVALUATE, CODEC, BENCHMARK)
+every_job = pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stage)
+
+# Ids of NUMERICS_VERSION 3. One that changes has every OUT computed again: see
+# docs/decisions/012 on fields that are added.
+GOLDEN = {
+    "train": "7d7574df7afeb32e",
+    "evaluate": "a4bca3ab18224b9a",
+    "codec": "1a3e6841391bab42",
+    "benchmark": "fad6ac1ea4b550b9",
+}
+# Another valid value of every field that identities are made of.
+OTHER: dict[type, dict[str, Any]] = {
+    ModelSpec: {
+        "architecture": ALL["conv-charm-conv"],
+        "rates": (0.02,),
+        "data_sha256": "cd",
+        "init_from": "0123",
+    },
+    Recipe: {
+        "steps": 61,
+        "batch_size": 4,
+        "crop_px": 192,
+        "learning_rate": 2e-4,
+        "warmup_steps": 5,
+        "decay": "constant",
+        "decay_start": 0.5,
+        "final_learning_rate_ratio": 0.1,
+        "clip_norm": 2.0,
+        "seed": 1,
+        "distortion": "ms_ssim",
+        "precision": "bfloat16",
+        "accumulate": 2,
+        "remat": True,
+        "ema": 0.999,
+        "start": "principal_components",
+        "warmup_share": 0.1,
+    },
+    EvaluateJob: {"run_id": "4567", "dataset": "clic", "data_sha256": "ef"},
+    CodecJob: {
+        "codec": ClassicalSpec(name="webp"),
+        "dataset": "clic",
+        "data_sha256": "ef",
+    },
+    ClassicalSpec: {"settings": (10, 20), "subsampling": "4:4:4"},
+    BenchmarkJob: {
+        "architecture": ALL["conv-charm-conv"],
+        "hardware_id": "01",
+        "run_id": "4567",
+    },
+    BenchmarkSpec: {"height_px": 256, "width_px": 256, "warmup": 3, "repeats": 3},
+    CodecSettings: {"coder": "tfc", "numerics": "exact"},
+}
+# Fields with one valid value, or whose specs are varied by themselves.
+ONLY_ONE = {
+    (ModelSpec, "recipe"),
+    (EvaluateJob, "codec"),
+    (BenchmarkJob, "codec"),
+    (BenchmarkJob, "benchmark"),
+    (BenchmarkSpec, "precision"),
+    (CodecSettings, "effort"),
+    (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
+}
+
+
+def variations(value: Any) -> list[tuple[str, Any]]:
+    """The value with one field changed, for each field of it and of specs in it."""
+    changed = []
+    base = value
+    if value == MODEL.recipe:
+        base = replace(value, crop_px=192)  # large enough for every distortion
+    for name, other in OTHER[type(value)].items():
+        start = value if name == "crop_px" else base
+        changed.append(
+            (f"{type(value).__name__}.{name}", replace(start, **{name: other}))
+        )
+    return changed
+
+
+def test_every_field_is_varied() -> None:
+    for kind, others in OTHER.items():
+        names = {field.name for field in fields(kind)}
+        alone = {name for owner, name in ONLY_ONE if owner is kind}
+        assert set(others) | alone == names, kind
+        assert not set(others) & alone, kind
+
+
+def family(job: Job) -> dict[str, Job]:
+    """The job, and all that differ from it in one field of one of its specs."""
+    found = {"itself": job}
+    if isinstance(job, TrainJob):
+        found |= {n: TrainJob(model=m) for n, m in variations(job.model)}
+        for name, recipe in variations(job.model.recipe):
+            found[name] = TrainJob(model=replace(job.model, recipe=recipe))
+        return found
+    found |= dict(variations(job))
+    for field in ("codec", "benchmark"):
+        spec = getattr(job, field, None)
+        if isinstance(spec, Spec):
+            for name, other in variations(spec):
+                found[name] = replace(job, **{field: other})
+    return found
+
+
+@every_job
+def test_plain_data_gives_the_job_again(job: Job) -> None:
+    for name, other in family(job).items():
+        again = parse_job(json.loads(json.dumps(other.to_dict())))
+        assert again == other, name
+        assert again.job_id == other.job_id, name
+
+
+@every_job
+def test_every_field_makes_another_job(job: Job) -> None:
+    ids = {name: other.job_id for name, other in family(job).items()}
+    if job is TRAIN:  # all but one recipe also have larger crops
+        crops = replace(MODEL.recipe, crop_px=192)
+        ids["larger crops"] = replace(MODEL, recipe=crops).run_id
+        assert ids.pop("Recipe.crop_px") == ids["larger crops"]
+    assert len(set(ids.values())) == len(ids), ids
+
+
+@every_job
+def test_ids_stay(job: Job) -> None:
+    assert NUMERICS_VERSION == 3
+    assert job.job_id == GOLDEN[job.stage]
+
+
+def test_equal_numbers_make_equal_jobs() -> None:
+    """Whether someone wrote 8 or 8.0."""
+    whole, decimal = (replace(MODEL, rates=(rate,)) for rate in (8, 8.0))
+    assert whole == decimal
+    assert (
+        whole.run_id
+        == decimal.run_id
+        == parse_job(TrainJob(model=whole).to_dict()).job_id
+    )
+
+
+def test_evaluations_by_different_coders_are_different_jobs() -> None:
+    by_coder = [
+        replace(EVALUATE, codec=CodecSettings(coder=coder)).job_id
+        for coder in ("range", "tfc")
+    ]
+    assert len(set(by_coder)) == 2
+
+
+def test_stages_never_share_an_id() -> None:
+    assert len({job.job_id for job in JOBS}) == len(JOBS) == len(JOB_KINDS)
+    assert {type(job) for job in JOBS} == set(JOB_KINDS.values())
+
+
+def test_other_numerics_are_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = MODEL.run_id, MODEL.curve_id
+    monkeypatch.setattr(model_specs, "NUMERICS_VERSION", NUMERICS_VERSION + 1)
+    assert MODEL.run_id != before[0]
+    assert MODEL.curve_id != before[1]
+
+
+@pytest.mark.parametrize("job", [TRAIN, BENCHMARK], ids=lambda job: job.stage)
+def test_jobs_of_other_numerics_are_refused(job: Job) -> None:
+    values = {**job.to_dict(), "numerics_version": NUMERICS_VERSION - 1}
+    with pytest.raises(ConfigError, match=r"got 2\. .* use a new out=DIR"):
+        parse_job(values)
+
+
+def test_models_of_one_curve_differ_in_their_rate_alone() -> None:
+    curve = {replace(MODEL, rates=(rate,)).curve_id for rate in (0.01, 0.02)}
+    assert len(curve) == 1
+    other = replace(MODEL, recipe=replace(MODEL.recipe, seed=1))
+    assert other.curve_id not in curve
+    assert [(p.rate, p.lmbda) for p in MODEL.operating_points] == [(0, 0.0125)]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"stage": "tune"},
+            "got 'tune'. One of train, evaluate, codec, benchmark",
+        ),
+        ({}, "got None. One of train, evaluate, codec, benchmark"),
+        ({"stage": "evaluate", "run_id": "ab"}, "evaluate job is complete; got no"),
+        # As an OUT from before models without lambda has them.
+        ({"stage": "train", "architecture": {}, "train": {}}, "use a new out=DIR"),
+        ({**EVALUATE.to_dict(), "codec": {"coder": "zip"}}, "codec.coder"),
+    ],
+)
+def test_what_is_no_job_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_job(values)
+    assert "<class" not in str(caught.value)
+
+
+def test_requests_survive_plain_data() -> None:
+    request = Request(images="bundled:train", resume_from=("a", "b"), accumulate=2)
+    assert Request.from_dict(json.loads(json.dumps(request.to_dict()))) == request
+
+
+@every_job
+def test_folders_are_those_of_the_layout(job: Job) -> None:
+    folder = job.folder(Path("out"))
+    assert folder == layout.job_folder(Path("out"), job.folder_name, job.job_id)
+    assert folder.parts == ("out", job.folder_name, job.job_id[:2], job.job_id)
+    assert layout.attempt_folder(folder, 3) == folder / "attempts" / "3"
+
+
+def test_kinds_have_folders_of_their_own() -> None:
+    folders = {kind.folder_name for kind in JOB_KINDS.values()}
+    assert folders == {"runs", "evaluations", "codecs", "benchmarks"}
+    assert all(dataclasses.is_dataclass(kind) for kind in JOB_KINDS.values())

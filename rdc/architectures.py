@@ -104,9 +104,18 @@ _REFERENCES = {
         entropy_model=MeanScaleHyperprior(),
         hyper_transform=SwinTHyperTransform(),
     ),
+    # Its CHARM as in the open reproduction github.com/Nikolai10/SwinT-ChARM, whose
+    # parameters agree with the authors' (32.6 M).
     "zhu2022_swint_charm": ArchitectureSpec(
         transform=SwinTTransform(),
-        entropy_model=Charm2020(),
+        entropy_model=Charm2020(
+            max_support_slices=9,
+            slice_channels=(64, 32),
+            kernels=(3, 3, 3),
+            slice_features="own",
+            widening=True,
+            lrp=False,
+        ),
         hyper_transform=SwinTHyperTransform(),
     ),
 }

@@ -1,15 +1,16 @@
 """The codec's networks wired together.
 
-    x -> analysis_transform -> y --(minus mean)--> round --> symbols of y
-                               |                               |
-                         hyper_analysis                  slice loop -> y_hat
-                               |                               ^       |
-                               z -> round -> z_hat -> hyper_synthesis  |
-                                      |                                |
-                              symbols of z           synthesis_transform -> x_hat
+    x -> analysis_transform -> y ------------------+
+                               |                   |
+                         hyper_analysis      coding steps of y -> y_hat
+                               |                   ^                |
+                               z -> coding step    | features       |
+                                       |           |                |
+                                     z_hat -> hyper_synthesis       |
+                                                   synthesis_transform -> x_hat
 
-One slice loop (`decode_slices`) serves training, estimation, encoding and decoding;
-what happens to a slice is the callback that it is given.
+One loop over the coding steps (`run_coding_steps`) serves training, estimation,
+encoding, decoding and timing; what happens to a part is the callback that it is given.
 """
 
 from __future__ import annotations
@@ -23,25 +24,67 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rdc.entropy_models.factorized_prior import FactorizedPrior
-from rdc.entropy_models.slices import SliceModel
+from rdc.entropy_models.gaussian_step import GaussianStep
+from rdc.entropy_models.prior_step import PriorStep
 from rdc.layers import ParameterFactory
-from rdc.ops.gaussian import gaussian_bits
-from rdc.ops.quantization import additive_noise, ste_round, ste_round_offset
+from rdc.ops.quantization import additive_noise
 from rdc.specs.components import ArchitectureSpec
 
-# (slice number, mean, scale_index) -> y_hat of the slice, before refinement: an array
-# of JAX within a traced computation, of NumPy in the codec.
-SliceQuantizer = Callable[[int, jax.Array, jax.Array], Any]
+
+class CodingStep(Protocol):
+    """One part of the latents that is coded at once.
+
+    Arrays are JAX's within a traced computation, NumPy's in the codec.
+
+    Attributes:
+      latent: "z" or "y", which the part is of.
+    """
+
+    latent: Any
+
+    def select(self, latent: Any) -> Any:
+        """The part of the latent tensor."""
+
+    def parameters(self, features: Any, y_hat: Any) -> Any:
+        """Entropy parameters of the part, from hyper features and y_hat so far."""
+
+    def refine(self, part: Any, parameters: Any) -> Any:
+        """The decoded part, improved by what both sides know."""
+
+    def place(self, part: Any, y_hat: Any) -> Any:
+        """y_hat so far with the part in its place."""
 
 
-class SliceFunctions(Protocol):
-    """What the slice loop needs of a slice; see `SliceModel`."""
+class CodingNetworks(Protocol):
+    """What the loop runs: a model, or the codec's compiled twin of one."""
 
-    def entropy_parameters(
-        self, features: jax.Array, support: tuple[jax.Array, ...]
-    ) -> tuple[jax.Array, jax.Array, jax.Array]: ...
+    def coding_steps(self) -> Sequence[Any]:
+        """z's step first, where there is a hyper-transform, then those of y."""
 
-    def refine(self, mean_input: jax.Array, y_hat: jax.Array) -> jax.Array: ...
+    def features(self, z_hat: Any) -> Any:
+        """The hyper-synthesis."""
+
+
+# (step, its parameters) -> the quantised part: by rounding, by writing, by reading.
+CodePart = Callable[[Any, Any], Any]
+
+
+def run_coding_steps(networks: CodingNetworks, code: CodePart) -> Any:
+    """The one loop: y_hat from what `code` makes of each part.
+
+    Args:
+      code: gets a step and its entropy parameters and returns the quantised part: by
+        rounding the latents (training, encoding) or by decoding symbols.
+    """
+    features = y_hat = None
+    for step in networks.coding_steps():
+        parameters = step.parameters(features, y_hat)
+        part = step.refine(code(step, parameters), parameters)
+        if step.latent == "z":
+            features = networks.features(part)
+        else:
+            y_hat = step.place(part, y_hat)
+    return y_hat
 
 
 @jax.tree_util.register_dataclass
@@ -66,20 +109,27 @@ class CompressionModel(nnx.Module):
         self.spec = spec
         transform, hyper = spec.transform, spec.hyper_transform
         latent_channels = transform.latent_channels
-        self.analysis_transform = transform.analysis(parameters)
-        self.synthesis_transform = transform.synthesis(parameters)
+        self.analysis_transform = transform.analysis_transform(parameters)
+        self.synthesis_transform = transform.synthesis_transform(parameters)
         if hyper is None:
             self.hyper_analysis = self.hyper_synthesis = None
             prior_channels = latent_channels
         else:
             features = spec.entropy_model.hyper_features(latent_channels)
-            self.hyper_analysis = hyper.analysis(latent_channels, parameters)
-            self.hyper_synthesis = hyper.synthesis(features, parameters)
+            self.hyper_analysis = hyper.hyper_analysis(latent_channels, parameters)
+            self.hyper_synthesis = hyper.hyper_synthesis(features, parameters)
             prior_channels = hyper.hyperlatent_channels
         self.prior = FactorizedPrior(parameters, prior_channels)
-        self.slices: nnx.List[SliceModel] = nnx.List(
-            spec.entropy_model.slices(latent_channels, parameters)
+        self.steps: nnx.List[GaussianStep] = nnx.List(
+            spec.entropy_model.coding_steps(latent_channels, parameters)
         )
+
+    def coding_steps(self) -> list[CodingStep]:
+        """z's step first, where there is a hyper-transform, then those of y."""
+        return [
+            PriorStep(self.prior, "z" if self.hyper_synthesis else "y"),
+            *self.steps,
+        ]
 
     def hyperlatents(self, y: jax.Array) -> jax.Array:
         """z of y, f32[B,h/4,w/4,hyperlatent_channels]; needs a hyper-transform."""
@@ -87,6 +137,11 @@ class CompressionModel(nnx.Module):
         if self.spec.entropy_model.hyper_input_is_magnitude:
             y = jnp.abs(y)
         return self.hyper_analysis(y).astype(jnp.float32)
+
+    def features(self, z_hat: jax.Array) -> jax.Array:
+        """What the hyper-synthesis tells of y, f32[B,h,w,F]."""
+        assert self.hyper_synthesis is not None
+        return self.hyper_synthesis(z_hat)
 
     def __call__(self, x: jax.Array, key: jax.Array) -> TrainingOutput:
         """Training pass with the surrogates of `rdc.ops.quantization`.
@@ -100,56 +155,21 @@ class CompressionModel(nnx.Module):
         y_keys, z_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         noisy = jax.vmap(additive_noise)
         y = self.analysis_transform(x).astype(jnp.float32)
-        if self.hyper_synthesis is None:
-            bits_y = _per_image(self.prior.bits(noisy(y_keys, y)))
-            return TrainingOutput(
-                x_hat=self.synthesis_transform(ste_round(y)),
-                bits_y=bits_y,
-                bits_z=jnp.zeros_like(bits_y),
-            )
+        latents, noisy_latents = {"y": y}, {"y": noisy(y_keys, y)}
+        if self.hyper_analysis is not None:
+            latents["z"] = z = self.hyperlatents(y)
+            noisy_latents["z"] = noisy(z_keys, z)
+        bits = {"y": jnp.zeros(x.shape[0]), "z": jnp.zeros(x.shape[0])}
 
-        z = self.hyperlatents(y)
-        bits_z = _per_image(self.prior.bits(noisy(z_keys, z)))
-        features = self.hyper_synthesis(ste_round(z))
-        y_slices = self.split(y)
-        noisy_slices = self.split(noisy(y_keys, y))
-        bits: list[jax.Array] = []
+        def code(step: Any, parameters: Any) -> jax.Array:
+            part = step.select(noisy_latents[step.latent])
+            bits[step.latent] += _per_image(step.bits(part, parameters))
+            return step.quantize(step.select(latents[step.latent]), parameters)
 
-        def quantize(i: int, mean: jax.Array, scale_index: jax.Array) -> jax.Array:
-            bits.append(_per_image(gaussian_bits(noisy_slices[i] - mean, scale_index)))
-            return ste_round_offset(y_slices[i], mean)
-
-        y_hat = decode_slices(tuple(self.slices), features, quantize)
+        y_hat = run_coding_steps(self, code)
         return TrainingOutput(
-            x_hat=self.synthesis_transform(y_hat),
-            bits_y=jnp.sum(jnp.stack(bits), axis=0),
-            bits_z=bits_z,
+            x_hat=self.synthesis_transform(y_hat), bits_y=bits["y"], bits_z=bits["z"]
         )
-
-    def split(self, y: jax.Array) -> list[jax.Array]:
-        """y cut into its slices along the channels."""
-        return jnp.split(y, len(self.slices), axis=-1)
-
-
-def decode_slices(
-    slices: Sequence[SliceFunctions], features: jax.Array, quantize: SliceQuantizer
-) -> jax.Array:
-    """The one slice loop: y_hat from hyper features, slice after slice.
-
-    Args:
-      slices: in coding order; `SliceModel`s, or the codec's compiled ones.
-      features: f32[B,h,w,F], output of the hyper-synthesis.
-      quantize: turns a slice's entropy parameters into its y_hat: by rounding y
-        (training, encoding) or by decoding symbols.
-    """
-    decoded: list[jax.Array] = []
-    for i, model in enumerate(slices):
-        mean, scale_index, mean_input = model.entropy_parameters(
-            features, tuple(decoded)
-        )
-        y_hat = quantize(i, mean, scale_index)
-        decoded.append(model.refine(mean_input, y_hat))
-    return jnp.concatenate(decoded, axis=-1)
 
 
 def _per_image(bits: jax.Array) -> jax.Array:

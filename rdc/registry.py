@@ -98,4 +98,4 @@ def parse_architecture(values: Mapping[str, Any]) -> ArchitectureSpec:
 
 def arch_id(architecture: ArchitectureSpec) -> str:
     """Identity of the resolved architecture, 16 hex digits."""
-    return content_id("architecture", architecture.to_dict())
+    return content_id("architecture", architecture.identity())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
+from rdc.entropy_models.charm2020 import Charm2020
 from rdc.registry import REGISTRY, parse_architecture
 from rdc.specs.components import ArchitectureSpec
 
 # Small sizes of every registered component: a new component adds its line, and all
-# law tests then run on it (`test_registry.py` fails where one is missing).
+# law tests then run on it (`test_laws.py` fails where one is missing).
 SMALL: dict[str, dict[str, dict]] = {
     "transform": {
         "conv": {"channels": [12, 16, 8], "latent_channels": 24},
@@ -63,6 +65,19 @@ def small(
     )
 
 
+# CHARM as Zhu et al. 2022 have it, of slices that differ in width.
+OWN_FEATURES = Charm2020(
+    num_slices=4,
+    max_support_slices=3,
+    slice_channels=(10, 8),
+    kernels=(3, 1, 3),
+    slice_widths=(2, 4, 8, 10),
+    slice_features="own",
+    widening=True,
+    lrp=False,
+)
+
+
 def _all() -> dict[str, ArchitectureSpec]:
     architectures = {}
     for transform, model in product(REGISTRY["transform"], REGISTRY["entropy_model"]):
@@ -71,6 +86,9 @@ def _all() -> dict[str, ArchitectureSpec]:
         for hyper in hypers:
             architecture = small(transform, model, hyper)
             architectures[f"{transform}-{model}-{hyper}"] = architecture
+    architectures["elic-charm2020_own-swint"] = replace(
+        small("elic", "charm2020", "swint"), entropy_model=OWN_FEATURES
+    )
     return architectures
 
 
@@ -84,5 +102,6 @@ COVERING: dict[str, ArchitectureSpec] = {
         "elic-mean_scale_hyperprior-conv",
         "elic-charm-swint",
         "swint-charm2020-conv",
+        "elic-charm2020_own-swint",
     )
 }

@@ -88,34 +88,30 @@ def count(
         figures.
     """
     spec = resolve(spec_or_name)
-    multiple = spec.padding_multiple_px
-    height = math.ceil(height_px / multiple) * multiple
-    width = math.ceil(width_px / multiple) * multiple
     transform, hyper, model = spec.transform, spec.hyper_transform, spec.entropy_model
+    padded = spec.padded_px(height_px, width_px)
+    y_shape, z_shape = spec.latent_shapes(height_px, width_px)
     latent = transform.latent_channels
-    y_shape = (height // transform.stride, width // transform.stride, latent)
 
-    synthesis = _transform(transform, "synthesis", y_shape)
     parts: dict[str, tuple[_Counted, tuple[str, ...]]] = {  # with the sides it is on
         "analysis_transform": (
-            _transform(transform, "analysis", (height, width, 3)),
+            _transform(transform, "analysis_transform", (*padded, 3)),
             ("encode",),
         ),
-        "synthesis_transform": (synthesis, ("decode",)),
+        "synthesis_transform": (
+            _transform(transform, "synthesis_transform", y_shape),
+            ("decode",),
+        ),
     }
     both = ("encode", "decode")
-    prior_channels = latent
-    if hyper is not None:
+    if hyper is None or z_shape is None:
+        prior_channels = latent
+    else:
         prior_channels = hyper.hyperlatent_channels
         features = model.hyper_features(latent)
-        z_shape = (
-            y_shape[0] // hyper.stride,
-            y_shape[1] // hyper.stride,
-            prior_channels,
-        )
         parts["hyper_analysis"] = (_hyper_analysis(hyper, y_shape), ("encode",))
         parts["hyper_synthesis"] = (_hyper_synthesis(hyper, z_shape, features), both)
-        parts["entropy_model"] = (_slices(model, y_shape), both)
+        parts["entropy_model"] = (_coding_steps(model, y_shape), both)
     parts["prior"] = (_prior(prior_channels), both)
 
     pixels = height_px * width_px
@@ -135,7 +131,7 @@ def count(
         params_decoder=sum(part.params for part in decoder),
         kmacs_per_px=macs("decode") / pixels / 1000,
         kmacs_per_px_encode=macs("encode") / pixels / 1000,
-        padded_px_ratio=height * width / pixels,
+        padded_px_ratio=math.prod(padded) / pixels,
         decoder_peak_bytes_per_px=max(part.peak_bytes for part in decoder) / pixels,
         by_component=rows,
     )
@@ -152,7 +148,7 @@ def _transform(spec: TransformSpec, direction: str, shape: Shape) -> _Counted:
 
 @cache
 def _hyper_analysis(spec: HyperTransformSpec, y_shape: Shape) -> _Counted:
-    network = spec.analysis(y_shape[-1], ParameterFactory(None))
+    network = spec.hyper_analysis(y_shape[-1], ParameterFactory(None))
     return _network(network, y_shape)[0]
 
 
@@ -160,7 +156,8 @@ def _hyper_analysis(spec: HyperTransformSpec, y_shape: Shape) -> _Counted:
 def _hyper_synthesis(
     spec: HyperTransformSpec, z_shape: Shape, features: int
 ) -> _Counted:
-    return _network(spec.synthesis(features, ParameterFactory(None)), z_shape)[0]
+    network = spec.hyper_synthesis(features, ParameterFactory(None))
+    return _network(network, z_shape)[0]
 
 
 @cache
@@ -171,17 +168,17 @@ def _prior(channels: int) -> _Counted:
 
 
 @cache
-def _slices(spec: EntropyModelSpec, y_shape: Shape) -> _Counted:
+def _coding_steps(spec: EntropyModelSpec, y_shape: Shape) -> _Counted:
     height, width, latent = y_shape
-    models = spec.slices(latent, ParameterFactory(None))
+    steps = spec.coding_steps(latent, ParameterFactory(None))
     features = (height, width, spec.hyper_features(latent))
-    held = _bytes(features) + _bytes(y_shape)  # while slices are decoded
+    held = _bytes(features) + _bytes(y_shape)  # while parts of y are decoded
     params = total = peak = 0
-    for i, model in enumerate(models):
-        slice_shape = (height, width, model.channels)
-        support = min(i, model.max_support_slices)
-        key = _Structure.of(model)
-        cost = _slice(key, features, slice_shape, support)
+    for step in steps:
+        part = jax.eval_shape(step.select, _batch(y_shape)).shape[1:]
+        support = (height, width, step.support_channels)
+        key = _Structure.of(step.unplaced())
+        cost = _coding_step(key, features, support, part)
         params += key.params
         total += cost.macs
         peak = max(peak, held + cost.peak_bytes)
@@ -234,14 +231,13 @@ def _layer(key: _Structure, shape: Shape) -> tuple[Cost, Shape]:
 
 
 @cache
-def _slice(key: _Structure, features: Shape, y_slice: Shape, support: int) -> Cost:
-    def decode(state: Any, features: Any, support: tuple, y_hat: Any) -> Any:
-        model = nnx.merge(key.graph, state)
-        mean, scale_index, mean_input = model.entropy_parameters(features, support)
-        return mean, scale_index, model.refine(mean_input, y_hat)
+def _coding_step(key: _Structure, features: Shape, support: Shape, part: Shape) -> Cost:
+    def decode(state: Any, features: Any, y_hat: Any, part: Any) -> Any:
+        step = nnx.merge(key.graph, state)
+        parameters = step.parameters(features, y_hat)
+        return parameters, step.refine(part, parameters)
 
-    shapes = (_batch(features), (_batch(y_slice),) * support, _batch(y_slice))
-    return cost_of(decode, key.state(), *shapes)[0]
+    return cost_of(decode, key.state(), *map(_batch, (features, support, part)))[0]
 
 
 def _batch(shape: Shape) -> jax.ShapeDtypeStruct:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from rdc.entropy_models.charm_sizes import check_charm
-from rdc.specs.base import require
+from rdc.entropy_models.charm_sizes import check_charm, widths_of_slices
+from rdc.specs.base import added, require
 from rdc.specs.components import EntropyModelSpec
 
 if TYPE_CHECKING:
-    from rdc.entropy_models.slices import SliceModel
+    from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.layers import ParameterFactory
 
 
@@ -23,12 +23,13 @@ class Charm(EntropyModelSpec):
     and widths are not published; the defaults are this project's reconstruction.
 
     Attributes:
-      num_slices: slices of equal width; divides the latent width.
+      num_slices: slices of y, each a coding step.
       max_support_slices: decoded slices that a network sees at most, the first ones.
       slice_channels: widths of the two hidden layers.
       kernels: sides of the three kernels.
       projection_channels: width of the projected hyper features per slice.
       projection_kernel: side of the projection's kernel.
+      slice_widths: channels of y per slice; () divides them equally.
     """
 
     name: ClassVar[str] = "charm"
@@ -40,6 +41,7 @@ class Charm(EntropyModelSpec):
     kernels: tuple[int, int, int] = (3, 3, 3)
     projection_channels: int = 64
     projection_kernel: int = 3
+    slice_widths: tuple[int, ...] = added(())
 
     def __post_init__(self) -> None:
         check_charm(self)
@@ -57,26 +59,34 @@ class Charm(EntropyModelSpec):
     def check_latent_channels(self, latent_channels: int) -> None:
         check_charm(self, latent_channels)
 
-    def slices(
+    def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[SliceModel, ...]:
-        from rdc.entropy_models.slices import SliceModel, lrp_merge, slice_network
+    ) -> tuple[GaussianStep, ...]:
+        from rdc.entropy_models.gaussian_step import (
+            GaussianStep,
+            lrp_merge,
+            slice_network,
+        )
+        from rdc.entropy_models.selections import channel_runs
         from rdc.layers import Conv, Network
 
-        width = latent_channels // self.num_slices
+        widths = widths_of_slices(self, latent_channels)
         features = self.hyper_features(latent_channels)
         projected = self.projection_channels
-        models = []
-        for i in range(self.num_slices):
-            inputs = projected + min(i, self.max_support_slices) * width
+        steps = []
+        for i, (width, selection) in enumerate(
+            zip(widths, channel_runs(widths), strict=True)
+        ):
+            support = sum(widths[: min(i, self.max_support_slices)])
+            inputs = projected + support
             sizes = (*self.slice_channels, width), self.kernels
             projection = Conv(parameters, features, projected, self.projection_kernel)
-            models.append(
-                SliceModel(
-                    width,
+            steps.append(
+                GaussianStep(
+                    selection,
                     mean_features=(0, projected),
                     scale_features=(0, projected),
-                    max_support_slices=self.max_support_slices,
+                    support_channels=support,
                     projection=Network(projection),
                     mean=slice_network(parameters, inputs, *sizes),
                     scale=slice_network(parameters, inputs, *sizes),
@@ -84,4 +94,4 @@ class Charm(EntropyModelSpec):
                     lrp_merge=lrp_merge(parameters, width),
                 )
             )
-        return tuple(models)
+        return tuple(steps)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from rdc.entropy_models.charm_sizes import check_charm
+from rdc.entropy_models.charm_sizes import check_charm, widths_of_slices
+from rdc.specs.base import added
 from rdc.specs.components import EntropyModelSpec
 
 if TYPE_CHECKING:
-    from rdc.entropy_models.slices import SliceModel
+    from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.layers import ParameterFactory
 
 
@@ -21,11 +22,20 @@ class Charm2020(EntropyModelSpec):
     prediction (LRP, 0.5 tanh, added). Their support is the hyper features and the
     *first* `max_support_slices` decoded slices.
 
+    The CHARM of Zhu, Yang & Cohen 2022 is this one with slice_features="own",
+    widening=True and lrp=False (`zhu2022_swint_charm`).
+
     Attributes:
-      num_slices: slices of equal width; divides the latent width.
+      num_slices: slices of y, each a coding step.
       max_support_slices: decoded slices that a network sees at most.
       slice_channels: widths of the two hidden layers.
       kernels: sides of the three kernels.
+      slice_widths: channels of y per slice; () divides them equally.
+      slice_features: `all`: every network sees the hyper features of all channels (of
+        means, or of scales); `own`: those of its own slice.
+      widening: hidden layers of slice i are max(1, (i + 2) / 3) times as wide, rounded
+        down, for more support reaches them.
+      lrp: whether there is a latent residual prediction.
     """
 
     name: ClassVar[str] = "charm2020"
@@ -35,6 +45,10 @@ class Charm2020(EntropyModelSpec):
     max_support_slices: int = 5
     slice_channels: tuple[int, int] = (224, 128)
     kernels: tuple[int, int, int] = (5, 5, 3)
+    slice_widths: tuple[int, ...] = added(())
+    slice_features: Literal["all", "own"] = added("all")
+    widening: bool = added(False)
+    lrp: bool = added(True)
 
     def __post_init__(self) -> None:
         check_charm(self)
@@ -42,25 +56,41 @@ class Charm2020(EntropyModelSpec):
     def check_latent_channels(self, latent_channels: int) -> None:
         check_charm(self, latent_channels)
 
-    def slices(
+    def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[SliceModel, ...]:
-        from rdc.entropy_models.slices import SliceModel, slice_network
+    ) -> tuple[GaussianStep, ...]:
+        from rdc.entropy_models.gaussian_step import GaussianStep, slice_network
+        from rdc.entropy_models.selections import channel_runs
 
-        width = latent_channels // self.num_slices
-        models = []
-        for i in range(self.num_slices):
-            inputs = latent_channels + min(i, self.max_support_slices) * width
-            sizes = (*self.slice_channels, width), self.kernels
-            models.append(
-                SliceModel(
-                    width,
-                    mean_features=(0, latent_channels),
-                    scale_features=(latent_channels, 2 * latent_channels),
-                    max_support_slices=self.max_support_slices,
+        widths = widths_of_slices(self, latent_channels)
+        steps = []
+        for i, (width, selection) in enumerate(
+            zip(widths, channel_runs(widths), strict=True)
+        ):
+            first, end = 0, latent_channels
+            if self.slice_features == "own":
+                first, end = selection.first, selection.end
+            support = sum(widths[: min(i, self.max_support_slices)])
+            inputs = end - first + support
+            sizes = (*self._hidden_channels(i), width), self.kernels
+            steps.append(
+                GaussianStep(
+                    selection,
+                    mean_features=(first, end),
+                    scale_features=(latent_channels + first, latent_channels + end),
+                    support_channels=support,
                     mean=slice_network(parameters, inputs, *sizes),
                     scale=slice_network(parameters, inputs, *sizes),
-                    lrp=slice_network(parameters, inputs + width, *sizes),
+                    lrp=slice_network(parameters, inputs + width, *sizes)
+                    if self.lrp
+                    else None,
                 )
             )
-        return tuple(models)
+        return tuple(steps)
+
+    def _hidden_channels(self, i: int) -> tuple[int, int]:
+        """Of slice i."""
+        first, second = self.slice_channels
+        if not self.widening:
+            return first, second
+        return max(first, first * (i + 2) // 3), max(second, second * (i + 2) // 3)

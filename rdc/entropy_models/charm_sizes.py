@@ -1,4 +1,4 @@
-"""Ranges of the sizes that both forms of CHARM share."""
+"""What both forms of CHARM share: their slices, and the ranges of their sizes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ class CharmSizes(Protocol):
     def slice_channels(self) -> tuple[int, int]: ...
     @property
     def kernels(self) -> tuple[int, int, int]: ...
+    @property
+    def slice_widths(self) -> tuple[int, ...]: ...
+
+
+def widths_of_slices(sizes: CharmSizes, latent_channels: int) -> tuple[int, ...]:
+    """Channels of y in each slice."""
+    equal = (latent_channels // sizes.num_slices,) * sizes.num_slices
+    return sizes.slice_widths or equal
 
 
 def check_charm(sizes: CharmSizes, latent_channels: int | None = None) -> None:
     """Raises `ConfigError` for impossible sizes.
 
     Args:
-      latent_channels: where known, must be a multiple of `num_slices`.
+      latent_channels: where known, what the slices must add up to.
     """
     require(sizes.num_slices >= 1, "num_slices is at least 1", sizes.num_slices)
     require(
@@ -42,10 +50,30 @@ def check_charm(sizes: CharmSizes, latent_channels: int | None = None) -> None:
         "kernels of slice networks are odd",
         sizes.kernels,
     )
-    if latent_channels is not None:
+    if sizes.slice_widths:
+        require(
+            len(sizes.slice_widths) == sizes.num_slices,
+            f"slice_widths has num_slices ({sizes.num_slices}) entries",
+            sizes.slice_widths,
+            "set both, or leave slice_widths out for equal widths",
+        )
+        require(
+            min(sizes.slice_widths) >= 1,
+            "slice_widths are positive",
+            sizes.slice_widths,
+        )
+    if latent_channels is None:
+        return
+    if sizes.slice_widths:
+        require(
+            sum(sizes.slice_widths) == latent_channels,
+            f"slice_widths add up to the latent width ({latent_channels})",
+            sizes.slice_widths,
+        )
+    else:
         require(
             latent_channels % sizes.num_slices == 0,
             f"num_slices ({sizes.num_slices}) divides the latent width",
             latent_channels,
-            "change latent_channels or num_slices",
+            "change latent_channels or num_slices, or give slice_widths",
         )

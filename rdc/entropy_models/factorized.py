@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rdc.specs.components import EntropyModelSpec
 
 if TYPE_CHECKING:
-    from rdc.entropy_models.slices import SliceModel
+    from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.layers import ParameterFactory
 
 
@@ -23,7 +23,7 @@ class Factorized(EntropyModelSpec):
     def hyper_features(self, latent_channels: int) -> int:
         return 0
 
-    def slices(
+    def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[SliceModel, ...]:
+    ) -> tuple[GaussianStep, ...]:
         return ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rdc.specs.components import EntropyModelSpec
 
 if TYPE_CHECKING:
-    from rdc.entropy_models.slices import SliceModel
+    from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.layers import ParameterFactory
 
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 class MeanScaleHyperprior(EntropyModelSpec):
     """Minnen et al. 2018 (arXiv 1809.02736), without its spatial context model.
 
-    The hyper-synthesis puts out the means, then the scale indices.
+    The hyper-synthesis gives the means, then the scale indices.
     """
 
     name: ClassVar[str] = "mean_scale_hyperprior"
     label: ClassVar[str] = "hyperprior"
 
-    def slices(
+    def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[SliceModel, ...]:
-        from rdc.entropy_models.slices import SliceModel
+    ) -> tuple[GaussianStep, ...]:
+        from rdc.entropy_models.gaussian_step import GaussianStep
+        from rdc.entropy_models.selections import Channels
 
         return (
-            SliceModel(
-                latent_channels,
+            GaussianStep(
+                Channels(0, latent_channels),
                 mean_features=(0, latent_channels),
                 scale_features=(latent_channels, 2 * latent_channels),
             ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rdc.specs.components import EntropyModelSpec
 
 if TYPE_CHECKING:
-    from rdc.entropy_models.slices import SliceModel
+    from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.layers import ParameterFactory
 
 
@@ -23,9 +23,11 @@ class ScaleHyperprior(EntropyModelSpec):
     def hyper_features(self, latent_channels: int) -> int:
         return latent_channels
 
-    def slices(
+    def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[SliceModel, ...]:
-        from rdc.entropy_models.slices import SliceModel
+    ) -> tuple[GaussianStep, ...]:
+        from rdc.entropy_models.gaussian_step import GaussianStep
+        from rdc.entropy_models.selections import Channels
 
-        return (SliceModel(latent_channels, scale_features=(0, latent_channels)),)
+        every = Channels(0, latent_channels)
+        return (GaussianStep(every, scale_features=(0, latent_channels)),)

@@ -11,9 +11,10 @@ is traced, and its operations are carried out on integers that stand for multipl
                             in whatever order, and fast
     elementwise operations  int64, rounded by shifts
     tanh, exp, erfc         tables over a grid (rdc.exact.functions)
+    LayerNorm               a routine of its own (rdc.exact.normalization)
     moves                   as they are
 
-Results saturate at +-2^13, far beyond what trained networks put out. An operation that
+Results saturate at +-2^13, far beyond what trained networks give. An operation that
 nobody wrote down here is an error, never floating point. docs/format.md has the rules
 for a second implementation.
 """
@@ -31,9 +32,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 
-from rdc.errors import RdcError
-from rdc.exact import functions
+from rdc.exact import functions, normalization
+from rdc.exact.errors import InexactPrimitiveError
 from rdc.exact.functions import FRACTION_BITS, LIMIT, round_shift
+from rdc.ops.convolution import fixed_upsampling_form
 
 # A product of a value (29 bits) and all weights of one output (23 bits) has 52 bits.
 WEIGHT_FRACTION_BITS = 24
@@ -42,10 +44,6 @@ WEIGHT_SUM_BITS = 22
 PAIR_LIMIT = 1 << 22
 MAX_PAIR_DEPTH = 256
 SUM_LIMIT = 1 << 45
-
-
-class InexactPrimitiveError(RdcError):
-    """The network holds an operation without an integer counterpart."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +79,15 @@ def in_fixed_point(function: Callable) -> Callable:
         shapes = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32), (state, *inputs)
         )
-        with jax.enable_x64(False):
-            closed, result = jax.make_jaxpr(function, return_shape=True)(*shapes)
+
+        def traced(*arguments: Any) -> Any:  # new, so that no earlier trace is reused
+            return function(*arguments)
+
+        with jax.enable_x64(False), fixed_upsampling_form("phases"):
+            closed, result = jax.make_jaxpr(traced, return_shape=True)(*shapes)
         weights = [Weight(w.astype(jnp.float64)) for w in jax.tree.leaves(state)]
         values = [Fixed(to_steps(a)) for a in jax.tree.leaves(inputs)]
-        outputs = evaluate(closed.jaxpr, closed.consts, [*weights, *values])
+        outputs = interpret(closed.jaxpr, closed.consts, [*weights, *values])
         arrays = [_as_fixed(v).astype(jnp.float64) / 2**FRACTION_BITS for v in outputs]
         return jax.tree.unflatten(jax.tree.structure(result), arrays)
 
@@ -98,7 +100,7 @@ def to_steps(values: jax.Array) -> jax.Array:
     return jnp.clip(jnp.round(scaled), -LIMIT, LIMIT).astype(jnp.int64)
 
 
-def evaluate(
+def interpret(
     jaxpr: core.Jaxpr, consts: Sequence[Any], inputs: Sequence[Value]
 ) -> list[Value]:
     """Results of `jaxpr` in integer arithmetic.
@@ -128,9 +130,11 @@ def _constant(value: Any) -> Value:
 
 def _apply(equation: core.JaxprEqn, operands: list[Value]) -> list[Value]:
     name, params = equation.primitive.name, equation.params
+    if name in _NESTED and params.get("name") in _ROUTINES:
+        return [Fixed(_ROUTINES[params["name"]](*map(_as_fixed, operands)))]
     if name in _NESTED:
         inner = params[_NESTED[name]]
-        return evaluate(inner.jaxpr, inner.consts, operands)
+        return interpret(inner.jaxpr, inner.consts, operands)
     if not any(isinstance(o, (Fixed, Weight)) for o in operands):
         results = equation.primitive.bind(*operands, **params)
         if not equation.primitive.multiple_results:
@@ -144,7 +148,7 @@ def _apply(equation: core.JaxprEqn, operands: list[Value]) -> list[Value]:
         raise InexactPrimitiveError(
             "every operation of an entropy network has an integer counterpart",
             name,
-            "add it to rdc/exact/fixed_point.py, or code with arithmetic=native",
+            "add it to rdc/exact/fixed_point.py, or code with numerics=native",
         )
     return [Fixed(_OPERATIONS[name](*operands, **params))]
 
@@ -184,13 +188,6 @@ def _elementwise(function: Callable) -> Callable:
 
 def _multiply(a: jax.Array, b: jax.Array) -> jax.Array:
     return round_shift(_saturated(a) * _saturated(b), FRACTION_BITS)
-
-
-def _power(x: Value, *, y: int, **_: Any) -> jax.Array:
-    if y != 2:
-        raise InexactPrimitiveError("powers of entropy networks are squares", y)
-    steps = _as_fixed(x)
-    return _saturated(_multiply(steps, steps))
 
 
 def _sum(x: Value, *, axes: Sequence[int], **_: Any) -> jax.Array:
@@ -274,6 +271,11 @@ _NESTED = {
     "custom_vjp_call": "call_jaxpr",
 }
 
+# Functions that are computed as a whole, by the name that `jax.jit` gives them.
+_ROUTINES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "normalize_over_channels": normalization.normalize,  # rdc.ops.normalization
+}
+
 _MOVES = set(
     """
     broadcast_in_dim concatenate copy expand_dims gather optimization_barrier pad
@@ -289,10 +291,7 @@ _OPERATIONS: dict[str, Callable] = {
     "max": _elementwise(jnp.maximum),
     "min": _elementwise(jnp.minimum),
     "mul": _elementwise(_multiply),
-    "square": _elementwise(lambda a: _multiply(a, a)),
-    "integer_pow": _power,
     "div": _elementwise(functions.divide),
-    "rsqrt": _elementwise(functions.reciprocal_sqrt),
     "tanh": _elementwise(functions.tanh),
     "exp": _elementwise(functions.exp),
     "erfc": _elementwise(functions.erfc),

@@ -1,4 +1,4 @@
-"""Division, roots and tables on integers that stand for multiples of 2^-16."""
+"""Division and tables on integers that stand for multiples of 2^-16."""
 
 from __future__ import annotations
 
@@ -32,19 +32,6 @@ def round_shift(steps: jax.Array, bits: jax.Array | int) -> jax.Array:
 def divide(a: jax.Array, b: jax.Array) -> jax.Array:
     """a / b, rounded towards zero; b = 0 counts as one step."""
     return jax.lax.div(a << FRACTION_BITS, jnp.where(b == 0, 1, b))
-
-
-def reciprocal_sqrt(a: jax.Array) -> jax.Array:
-    """1 / sqrt(a), rounded down; a below one step counts as one step.
-
-    The largest r with r^2 a <= 2^48: a floating-point guess, corrected exactly.
-    """
-    a = jnp.maximum(a, 1)
-    guess = jnp.floor(2.0**24 / jnp.sqrt(a.astype(jnp.float64))).astype(jnp.int64)
-    fits = [
-        jnp.square(guess + i) * a <= jnp.int64(1) << 3 * FRACTION_BITS for i in (0, 1)
-    ]
-    return guess - 1 + fits[0] + fits[1]
 
 
 def tanh(a: jax.Array) -> jax.Array:

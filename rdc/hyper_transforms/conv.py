@@ -45,7 +45,7 @@ class ConvHyperTransform(HyperTransformSpec):
     def hyperlatent_channels(self) -> int:
         return self.analysis_channels[-1]
 
-    def analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
+    def hyper_analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
         from rdc.layers import Conv, Network, Relu
 
         c1, c2, c3 = self.analysis_channels
@@ -57,7 +57,9 @@ class ConvHyperTransform(HyperTransformSpec):
             Conv(parameters, c2, c3, 5, stride=2),
         )
 
-    def synthesis(self, out_channels: int, parameters: ParameterFactory) -> Network:
+    def hyper_synthesis(
+        self, out_channels: int, parameters: ParameterFactory
+    ) -> Network:
         from rdc.layers import Branches, Conv, Network, Relu, UpConv
 
         require(

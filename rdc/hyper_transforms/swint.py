@@ -38,18 +38,21 @@ class SwinTHyperTransform(HyperTransformSpec):
     def hyperlatent_channels(self) -> int:
         return self.widths[-1]
 
-    def analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
+    def hyper_analysis(self, in_channels: int, parameters: ParameterFactory) -> Network:
         from rdc.layers import Network, PatchMerging
 
         w1, w2 = self.widths
         return Network(
-            PatchMerging(parameters, in_channels, w1),
+            # A norm over y would hide its scale, which z is to transmit.
+            PatchMerging(parameters, in_channels, w1, norm=False),
             self._stage(parameters, 0),
             PatchMerging(parameters, w1, w2),
             self._stage(parameters, 1),
         )
 
-    def synthesis(self, out_channels: int, parameters: ParameterFactory) -> Network:
+    def hyper_synthesis(
+        self, out_channels: int, parameters: ParameterFactory
+    ) -> Network:
         from rdc.layers import Network, PatchSplitting
 
         w1, w2 = self.widths

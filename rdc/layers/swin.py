@@ -10,6 +10,7 @@ from rdc.layers.network import Network
 from rdc.layers.parameters import ParameterFactory
 from rdc.ops import windows
 from rdc.ops.convolution import depth_to_space, space_to_depth
+from rdc.ops.normalization import normalize_over_channels
 from rdc.ops.products import channel_product
 
 
@@ -32,10 +33,7 @@ class LayerNorm(nnx.Module):
         self.offset = parameters.constant(0.0, (channels,))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        mean = jnp.mean(x, axis=-1, keepdims=True)
-        variance = jnp.mean(jnp.square(x - mean), axis=-1, keepdims=True)
-        normalised = (x - mean) * jax.lax.rsqrt(variance + 1e-5)
-        return normalised * self.gain[...] + self.offset[...]
+        return normalize_over_channels(x) * self.gain[...] + self.offset[...]
 
 
 class WindowAttention(nnx.Module):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, reduce
 from itertools import starmap
 from typing import Literal
@@ -18,11 +21,26 @@ UpsamplingForm = Literal["phases", "dilated"]
 # 10 x slower there. GPU and TPU: not measured; the exact phase form is the default.
 UPSAMPLING_FORM: dict[str, UpsamplingForm] = {"default": "phases"}
 
+_FIXED_FORM: ContextVar[UpsamplingForm | None] = ContextVar("form", default=None)
+
 # On CPU the kernel's gradient is summed over images where an image has at least so many
 # output positions: up to 2 x faster than over the whole batch, which leaves the caches.
 PER_IMAGE_POSITIONS = 4096
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+@contextmanager
+def fixed_upsampling_form(form: UpsamplingForm) -> Iterator[None]:
+    """Traces every upsampling in this form, whatever `UPSAMPLING_FORM` says.
+
+    For what must be computed alike everywhere: in integers the two forms differ.
+    """
+    token = _FIXED_FORM.set(form)
+    try:
+        yield
+    finally:
+        _FIXED_FORM.reset(token)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -53,7 +71,9 @@ def upsample(
       kernel: f32[k,k,I,O], k odd.
       form: `phases` computes the four output parities as small convolutions and
         interleaves them; `dilated` asks XLA for the same sum. Equal up to rounding.
+        None: what `fixed_upsampling_form` or `UPSAMPLING_FORM` says.
     """
+    form = form or _FIXED_FORM.get()
     if form is None:
         form = UPSAMPLING_FORM.get(jax.default_backend(), UPSAMPLING_FORM["default"])
     return _upsample(x, kernel, form)

@@ -8,10 +8,11 @@ recipes are checked, and so imports no JAX.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rdc.ops.ms_ssim_constants import MS_SSIM_MIN_SIDE_PX
 
 if TYPE_CHECKING:
     import jax
@@ -24,13 +25,10 @@ class Distortion:
     Attributes:
       function: (x, x_hat), each f32[B,H,W,3] in [0,1] (x_hat not clipped) -> f32[],
         a mean over images.
-      measured: the same of one decoded image, from its row of an evaluation; None
-        where the image has none.
       least_px: side of the smallest image that it is defined on.
     """
 
     function: Callable[[jax.Array, jax.Array], jax.Array]
-    measured: Callable[[Mapping[str, Any]], float | None]
     least_px: int = 1
 
 
@@ -46,12 +44,7 @@ def one_minus_ms_ssim(x: jax.Array, x_hat: jax.Array) -> jax.Array:
     return 1.0 - ms_ssim(x, x_hat).mean()
 
 
-def _measured_ms_ssim(row: Mapping[str, Any]) -> float | None:
-    return None if row["ms_ssim"] is None else 1.0 - row["ms_ssim"]
-
-
 DISTORTIONS: dict[str, Distortion] = {
-    "mse": Distortion(mse_255, itemgetter("mse_255")),
-    # 161: `rdc.measurements.metrics.MS_SSIM_MIN_SIDE_PX`, which would bring SciPy.
-    "ms_ssim": Distortion(one_minus_ms_ssim, _measured_ms_ssim, least_px=161),
+    "mse": Distortion(mse_255),
+    "ms_ssim": Distortion(one_minus_ms_ssim, least_px=MS_SSIM_MIN_SIDE_PX),
 }

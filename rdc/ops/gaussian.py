@@ -15,7 +15,7 @@ LIKELIHOOD_BOUND = 1e-9
 _LOG_MIN = math.log(MIN_SCALE)
 _LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
 
-# The index of scale 1. Networks put out the distance to it, so that a network of
+# The index of scale 1. Networks give the distance to it, so that a network of
 # zeros codes with unit scales rather than with the narrowest ones.
 UNIT_SCALE_INDEX = -_LOG_MIN / _LOG_STEP
 

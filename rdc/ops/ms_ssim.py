@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdc.measurements.metrics import (
+from rdc.ops.bounds import lower_bound
+from rdc.ops.ms_ssim_constants import (
     CONTRAST_CONSTANT,
     LUMINANCE_CONSTANT,
     MS_SSIM_WEIGHTS,
     WINDOW_SIGMA,
     WINDOW_TAPS,
 )
-from rdc.ops.bounds import lower_bound
 
 # Of the mean contrast of a scale. Fractional powers have no gradient at zero, where the
 # metric clips; a first reconstruction is often there.

@@ -31,6 +31,7 @@ class ConvTransform(TransformSpec):
 
     name: ClassVar[str] = "conv"
     label: ClassVar[str] = "conv"
+    has_principal_component_start: ClassVar[bool] = True
 
     channels: tuple[int, int, int] = (192, 192, 192)
     latent_channels: int = 320
@@ -50,7 +51,7 @@ class ConvTransform(TransformSpec):
             self.kernel,
         )
 
-    def analysis(self, parameters: ParameterFactory) -> Network:
+    def analysis_transform(self, parameters: ParameterFactory) -> Network:
         from rdc.layers import Conv, Gdn, Network
 
         widths = (3, *self.channels, self.latent_channels)
@@ -63,7 +64,7 @@ class ConvTransform(TransformSpec):
                 layers.append(Gdn(parameters, widths[i + 1], form=self.gdn_form))
         return Network(*layers)
 
-    def synthesis(self, parameters: ParameterFactory) -> Network:
+    def synthesis_transform(self, parameters: ParameterFactory) -> Network:
         from rdc.layers import Gdn, Network, UpConv
 
         widths = (self.latent_channels, *reversed(self.channels), 3)

@@ -46,7 +46,7 @@ class ElicTransform(TransformSpec):
             self.residual_blocks,
         )
 
-    def analysis(self, parameters: ParameterFactory) -> Network:
+    def analysis_transform(self, parameters: ParameterFactory) -> Network:
         from rdc.layers import AttentionBlock, Conv, Network
 
         c1, c2, c3 = self.channels
@@ -63,7 +63,7 @@ class ElicTransform(TransformSpec):
             AttentionBlock(parameters, latent),
         )
 
-    def synthesis(self, parameters: ParameterFactory) -> Network:
+    def synthesis_transform(self, parameters: ParameterFactory) -> Network:
         from rdc.layers import AttentionBlock, Network, UpConv
 
         c1, c2, c3 = self.channels

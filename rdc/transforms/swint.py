@@ -43,7 +43,7 @@ class SwinTTransform(TransformSpec):
     def latent_channels(self) -> int:  # type: ignore[override]
         return self.widths[-1]
 
-    def analysis(self, parameters: ParameterFactory) -> Network:
+    def analysis_transform(self, parameters: ParameterFactory) -> Network:
         from rdc.layers import Network, PatchMerging, SwinStage
 
         layers: list = []
@@ -57,7 +57,7 @@ class SwinTTransform(TransformSpec):
             previous = width
         return Network(*layers)
 
-    def synthesis(self, parameters: ParameterFactory) -> Network:
+    def synthesis_transform(self, parameters: ParameterFactory) -> Network:
         from rdc.layers import Network, PatchSplitting, SwinStage
 
         layers: list = []

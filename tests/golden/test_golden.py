@@ -1,4 +1,7 @@
-"""Identities and costs of the named architectures never change by accident."""
+"""Identities, costs and exact results never change by accident.
+
+`make goldens` writes them again.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import json
 import pytest
 
 from rdc.architectures import NAMED
-from tests.golden.write import ARCHITECTURES, architectures
+from tests.golden import exact_latents
+from tests.golden.write import ARCHITECTURES, EXACT_LATENTS, architectures
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +22,11 @@ def now() -> dict:
 @pytest.mark.parametrize("name", NAMED)
 def test_named_architecture(name: str, now: dict) -> None:
     assert now[name] == json.loads(ARCHITECTURES.read_text())[name]
+
+
+@pytest.mark.parametrize("name", exact_latents.ARCHITECTURES)
+def test_exact_latents(name: str) -> None:
+    """A change here changes the format: earlier streams could not be decoded."""
+    model = exact_latents.drawn(name)
+    recorded = json.loads(EXACT_LATENTS.read_text())
+    assert exact_latents.of_model(model) == recorded[name]

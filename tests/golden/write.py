@@ -13,8 +13,10 @@ from rdc.codec import Codec, Encoded
 from rdc.complexity import count
 from rdc.registry import arch_id
 from tests.elsewhere import hash_of
+from tests.golden import exact_latents
 
 ARCHITECTURES = Path(__file__).with_name("architectures.json")
+EXACT_LATENTS = Path(__file__).with_name("exact_latents.json")
 STREAM = Path(__file__).with_name("light.rdc")
 HEIGHT_PX, WIDTH_PX = 512, 768
 
@@ -46,12 +48,13 @@ def stream() -> Encoded:
     noise = np.random.default_rng(0).normal(0, 0.1, waves.shape)
     channels = [waves + noise, waves * columns / 80, rows / 50 - noise]
     x = np.clip(90 + 60 * np.stack(channels, -1), 0, 255).astype(np.uint8)
-    return Codec.load().encode(x)
+    return Codec.load().encoded(x)
 
 
 def main() -> None:
     text = json.dumps(architectures(), indent=1) + "\n"
     ARCHITECTURES.write_text(text)
+    EXACT_LATENTS.write_text(json.dumps(exact_latents.hashes(), indent=1) + "\n")
     encoded = stream()
     STREAM.write_bytes(encoded.data)
     STREAM.with_suffix(".sha256").write_text(hash_of(encoded.y_hat) + "\n")

@@ -12,16 +12,16 @@ import pytest
 from flax import nnx
 
 from rdc.architectures import build
-from rdc.model import decode_slices
-from rdc.ops.gaussian import gaussian_bits
-from rdc.ops.quantization import ste_round
-from rdc.registry import REGISTRY, parse_architecture
-from rdc.specs.components import ArchitectureSpec
-from rdc.training.step import rd_loss
+from rdc.layers import ParameterFactory
+from rdc.model import run_coding_steps
+from rdc.registry import REGISTRY, parse_architecture, parse_component
+from rdc.specs.components import ArchitectureSpec, HyperTransformSpec
 from tests.architectures import ALL, COVERING, SMALL
 
 covering = pytest.mark.parametrize("spec", COVERING.values(), ids=COVERING)
-SLICED = {name: spec for name, spec in ALL.items() if spec.hyper_transform is not None}
+STEPWISE = {
+    name: spec for name, spec in ALL.items() if spec.hyper_transform is not None
+}
 everything = pytest.mark.parametrize("spec", ALL.values(), ids=ALL)
 
 # Another valid value for every field of every component.
@@ -43,10 +43,15 @@ OTHER_VALUES: dict[tuple[str, str], object] = {
     ("charm", "kernels"): [3, 1, 3],
     ("charm", "projection_channels"): 5,
     ("charm", "projection_kernel"): 3,
+    ("charm", "slice_widths"): [4, 6, 6, 8],
     ("charm2020", "num_slices"): 6,
     ("charm2020", "max_support_slices"): 1,
     ("charm2020", "slice_channels"): [10, 9],
     ("charm2020", "kernels"): [3, 1, 3],
+    ("charm2020", "slice_widths"): [4, 6, 6, 8],
+    ("charm2020", "slice_features"): "own",
+    ("charm2020", "widening"): True,
+    ("charm2020", "lrp"): False,
     ("hyper conv", "analysis_channels"): [8, 12, 11],
     ("hyper conv", "synthesis_channels"): [10, 12],
     ("hyper conv", "synthesis_branches"): 2,
@@ -112,35 +117,59 @@ def test_every_field_changes_the_model(kind: str, name: str, field: str) -> None
     assert max(jax.tree.leaves(differences)) > 1e-6
 
 
-@pytest.mark.parametrize("spec", SLICED.values(), ids=SLICED)
-def test_slices_depend_on_their_support_alone(spec: ArchitectureSpec) -> None:
-    model = build(spec, seed=0)
-    latent = spec.transform.latent_channels
-    random = np.random.default_rng(0)
-    features = random.normal(
-        size=(1, 4, 4, spec.entropy_model.hyper_features(latent))
-    ).astype(np.float32)
-    y_slices = jnp.asarray(
-        random.normal(size=(len(model.slices), 1, 4, 4, latent // len(model.slices))),
-        jnp.float32,
-    )
+def support_channels(spec: ArchitectureSpec) -> list[int]:
+    """Of each coding step of y, from the fields of the spec."""
+    model = spec.entropy_model
+    if not hasattr(model, "num_slices"):
+        return [0]
+    equal = [spec.transform.latent_channels // model.num_slices] * model.num_slices
+    widths = model.slice_widths or equal
+    return [sum(widths[: min(i, model.max_support_slices)]) for i in range(len(widths))]
 
-    def summaries(y_slices):
+
+@pytest.mark.parametrize("spec", STEPWISE.values(), ids=STEPWISE)
+def test_steps_depend_on_their_support_alone(spec: ArchitectureSpec) -> None:
+    model = build(spec, seed=0)
+    random = np.random.default_rng(0)
+    hyperlatents = spec.hyper_transform.hyperlatent_channels
+    z_hat = random.normal(size=(1, 1, 1, hyperlatents)).astype(np.float32)
+    y = random.normal(size=(1, 4, 4, spec.transform.latent_channels))
+
+    @jax.jit
+    def summaries(y):
         sums = []
 
-        def given(i, mean, scale_index):
-            sums.append(jnp.sum(mean) + jnp.sum(scale_index))
-            return y_slices[i]
+        def code(step, parameters):
+            if step.latent == "z":
+                return z_hat
+            sums.append(jnp.sum(parameters.mean) + jnp.sum(parameters.scale_index))
+            return step.select(y)
 
-        decode_slices(tuple(model.slices), features, given)
+        assert run_coding_steps(model, code).shape == y.shape
         return jnp.stack(sums)
 
-    jacobian = jax.jacobian(summaries)(y_slices)
-    influence = np.abs(jacobian).max(axis=(2, 3, 4, 5))  # [of slice, on slice]
-    for i, slice_model in enumerate(model.slices):
-        support = min(i, slice_model.max_support_slices)
-        assert (influence[i, :support] > 0).all()
-        assert (influence[i, support:] == 0).all()
+    jacobian = jax.jacobian(summaries)(jnp.asarray(y, jnp.float32))
+    influence = np.abs(jacobian).max(axis=(1, 2, 3))  # [of step, of channel]
+    expected = support_channels(spec)
+    assert len(influence) == len(expected)
+    for of_step, support in zip(influence, expected, strict=True):
+        assert (of_step[:support] > 0).all()
+        assert (of_step[support:] == 0).all()
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("name", REGISTRY["hyper_transform"])
+def test_hyper_analysis_sees_how_large_y_is(name: str, small: bool) -> None:
+    """It is what a hyperprior transmits; a norm over y would hide it."""
+    sizes = SMALL["hyper_transform"][name] if small else {}
+    spec = parse_component("hyper_transform", {"name": name, **sizes})
+    assert isinstance(spec, HyperTransformSpec)
+    network = spec.hyper_analysis(24, ParameterFactory(0))
+    y = 3 * np.random.default_rng(0).normal(size=(1, 16, 16, 24)).astype(np.float32)
+    z = network(y)
+    for factor in (0.5, 2.0):
+        change = jnp.linalg.norm(network(factor * y) - z) / jnp.linalg.norm(z)
+        assert float(change) > 0.1
 
 
 @covering
@@ -154,9 +183,12 @@ def test_gradients_reach_every_parameter(spec: ArchitectureSpec) -> None:
     @jax.jit
     def gradient(state):
         def loss(state):
-            return rd_loss(nnx.merge(graph, state), x, jax.random.key(0), 0.1)
+            output = nnx.merge(graph, state)(x, jax.random.key(0))
+            bits = jnp.sum(output.bits_y) + jnp.sum(output.bits_z)
+            error = jnp.mean(jnp.square(255 * (output.x_hat - x)))
+            return bits / x[..., 0].size + 0.1 * error
 
-        return jax.grad(loss, has_aux=True)(state)[0]
+        return jax.grad(loss)(state)
 
     for path, leaf in jax.tree.leaves_with_path(gradient(state)):
         assert float(jnp.abs(leaf).max()) > 0, jax.tree_util.keystr(path)
@@ -172,17 +204,17 @@ def test_a_constant_latent_costs_nothing(name: str) -> None:
 
     def bits_per_latent(state):
         model = nnx.merge(graph, state)
-        if model.hyper_synthesis is None:
-            return jnp.mean(model.prior.bits(y))
-        z = jnp.round(model.hyperlatents(y))
-        bits = [jnp.sum(model.prior.bits(z))]
+        latents = {"y": y}
+        if model.hyper_synthesis is not None:
+            latents["z"] = model.hyperlatents(y)
+        bits = []
 
-        def rounded(i, mean, scale_index):
-            symbols = ste_round(model.split(y)[i] - mean)
-            bits.append(jnp.sum(gaussian_bits(symbols, scale_index)))
-            return symbols + mean
+        def code(step, parameters):
+            part = step.quantize(step.select(latents[step.latent]), parameters)
+            bits.append(jnp.sum(step.bits(part, parameters)))
+            return part
 
-        decode_slices(tuple(model.slices), model.hyper_synthesis(z), rounded)
+        run_coding_steps(model, code)
         return sum(bits) / y.size
 
     @jax.jit

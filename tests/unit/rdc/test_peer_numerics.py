@@ -60,8 +60,8 @@ BLOCKS: dict[str, nnx.Module] = {
     "residual_bottleneck": ResidualBlock(PARAMETERS, 8),
     "attention": attention_with_relu(),
     "attention_without_relu": AttentionBlock(PARAMETERS, 8),
-    "conv_analysis": CONV_TRANSFORM.analysis(PARAMETERS),
-    "conv_synthesis": CONV_TRANSFORM.synthesis(PARAMETERS),
+    "conv_analysis": CONV_TRANSFORM.analysis_transform(PARAMETERS),
+    "conv_synthesis": CONV_TRANSFORM.synthesis_transform(PARAMETERS),
 }
 
 

@@ -1,0 +1,75 @@
+"""What `exact` must give on every device, of networks that the shipped model lacks.
+
+Swin blocks, both forms of CHARM, transposed convolutions, LRP: with weights that are
+drawn, not trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from rdc.architectures import build
+from rdc.codec.networks import CompiledNetworks
+from rdc.codec.numerics import NUMERICS
+from rdc.model import CodePart, CompressionModel
+from tests.architectures import COVERING
+
+ARCHITECTURES = ("elic-charm-swint", "swint-charm2020-conv")
+HEIGHT, WIDTH = 3, 6  # of z: windows that are padded and shifted, too
+
+
+def hashes() -> dict[str, dict[str, str]]:
+    """SHA-256 of the table indices and of y_hat, by architecture."""
+    return {name: of_model(drawn(name)) for name in ARCHITECTURES}
+
+
+def drawn(name: str) -> CompressionModel:
+    """A model whose every weight differs from its neighbours, gains and biases too."""
+    model = build(COVERING[name], seed=0)
+    random = np.random.default_rng(0)
+    graph, state = nnx.split(model)
+
+    def moved(weights: Any) -> jax.Array:
+        noise = random.normal(0, 0.1, weights.shape)
+        return jnp.asarray(weights + noise.astype(np.float32))
+
+    return nnx.merge(graph, jax.tree.map(moved, state))
+
+
+def of_model(
+    model: CompressionModel, run: Callable[[CodePart], np.ndarray] | None = None
+) -> dict[str, str]:
+    """Hashes of what the model makes of drawn symbols.
+
+    Args:
+      run: the loop over its coding steps; None for the codec's own with `exact`.
+    """
+    run = run or CompiledNetworks(model, NUMERICS["exact"]).run
+    random = np.random.default_rng(1)
+    z_hat = np.rint(random.normal(0, 4, (1, HEIGHT, WIDTH, model.prior.channels)))
+    z_hat[:, 0, 0, 0] = 255
+    indices = []
+
+    def code(step: Any, parameters: Any) -> np.ndarray:
+        if step.latent == "z":
+            return z_hat.astype(np.float32)
+        indices.append(np.rint(np.asarray(parameters.scale_index)).astype("<i4"))
+        mean = np.asarray(parameters.mean)
+        return np.rint(random.normal(0, 3, mean.shape)) + mean
+
+    y_hat = run(code).astype("<f4")
+    return {
+        "table_indices": _hash(np.concatenate(indices, axis=-1)),
+        "y_hat": _hash(y_hat),
+    }
+
+
+def _hash(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()

@@ -23,10 +23,10 @@ ANOTHER_DEVICE = (
 _CODE = """
 import hashlib, sys
 from pathlib import Path
-from rdc.codec import Codec
-codec = Codec.load(sys.argv[1])
+from rdc.codec import LearnedCodec
+codec = LearnedCodec.load(sys.argv[1])
 for stream in sys.argv[2:]:
-    y_hat = codec.decode(Path(stream).read_bytes()).y_hat
+    y_hat = codec.decoded(Path(stream).read_bytes()).y_hat
     print(hashlib.sha256(y_hat.tobytes()).hexdigest())
 """
 

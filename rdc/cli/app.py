@@ -1,8 +1,13 @@
-"""The commands together, and how they end."""
+"""The commands together, and how they end.
+
+Modules of commands import what they work with when they run: `rdc info` and `--help`
+answer without JAX.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 from rdc.cli import coding, complexity, export, info
@@ -15,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except RdcError as error:
-        print(f"rdc: {error}", file=sys.stderr)
+        print(f"rdc: {with_options(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         return ExitCode.OK
@@ -37,3 +42,10 @@ def parser() -> argparse.ArgumentParser:
     for group in (coding, info, export, complexity):
         group.add_commands(commands)
     return whole
+
+
+def with_options(message: str) -> str:
+    """The library speaks of settings; here they are options: `--max-pixels`."""
+    return re.sub(
+        r"the setting (\w+)", lambda m: "--" + m[1].replace("_", "-"), message
+    )

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rdc.cli.folders import described, run_on_folder
-from rdc.cli.operations import (
-    Compression,
-    Decompression,
-    Operation,
-    VerifiedCompression,
-    settings,
-)
 from rdc.errors import ConfigError, DataError
-from rdc.system.files import write_bytes_atomically
+
+if TYPE_CHECKING:
+    from rdc.cli.operations import Operation
 
 _IMAGES = """\
 Images are PNG, JPEG, WebP or TIFF of 8 bits per channel. The codec works in RGB: grey
@@ -35,13 +30,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compress = commands.add_parser(
         "compress",
         help="image (PNG, JPEG, WebP, TIFF) -> .rdc bitstream",
-        description=f"{_IMAGES}\n{_FOLDERS.format(suffix=Compression.suffix)}",
+        description=f"{_IMAGES}\n{_FOLDERS.format(suffix='.rdc')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     decompress = commands.add_parser(
         "decompress",
         help=".rdc bitstream -> PNG",
-        description=_FOLDERS.format(suffix=Decompression.suffix),
+        description=_FOLDERS.format(suffix=".png"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for command in (compress, decompress):
@@ -53,13 +48,27 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
             help="a model that comes with the program, or a folder that `rdc export` "
             "or a training wrote (default: the one that comes with it)",
         )
+        command.add_argument(
+            "--coder",
+            metavar="range|tfc",
+            help="entropy coder (default: range; tfc needs `make tfc` and starts a "
+            "program of its own, to read its streams, too, only with this option)",
+        )
     compress.add_argument(
-        "--coder",
-        metavar="range|tfc",
-        help="entropy coder (default: range; tfc needs `make tfc`)",
+        "--quality",
+        type=int,
+        metavar="Q",
+        help="1 for the smallest files, up to the number of the model's rates "
+        "(default: the one in the middle)",
     )
     compress.add_argument(
-        "--arithmetic",
+        "--effort",
+        type=int,
+        metavar="0",
+        help="how long to search for a smaller file; decoding stays as it is",
+    )
+    compress.add_argument(
+        "--numerics",
         metavar="exact|native",
         help="exact streams decode on every device (default); native ones are coded "
         "faster, and only a device of the same kind, JAX version and number of "
@@ -75,7 +84,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
             "--max-pixels",
             type=int,
             metavar="N",
-            help="refuse images of more pixels, padding included (default: 2^26)",
+            help="refuse images of more pixels, padding included (default: what "
+            "decodes within 2 GiB of memory)",
         )
         command.add_argument(
             "--jobs",
@@ -95,18 +105,24 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _compress(options: argparse.Namespace) -> None:
+    from rdc.cli.operations import Compression, VerifiedCompression, chosen
+
     kind = VerifiedCompression if options.verify else Compression
-    names = ("model", "coder", "arithmetic", "max_pixels")
-    values = {name: getattr(options, name) for name in names}
-    _run(kind(settings(values)), options)
+    values = vars(options)
+    settings = chosen(values, "model", "coder", "numerics", "max_pixels")
+    _run(kind(settings, chosen(values, "quality", "effort")), options)
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    values = {"model": options.model, "max_pixels": options.max_pixels}
-    _run(Decompression(settings(values)), options)
+    from rdc.cli.operations import Decompression, chosen
+
+    _run(Decompression(chosen(vars(options), "model", "coder", "max_pixels")), options)
 
 
 def _run(operation: Operation, options: argparse.Namespace) -> None:
+    from rdc.cli.folders import described, run_on_folder
+    from rdc.system.files import write_bytes_atomically
+
     source, target = options.input, options.output
     if source.is_dir():
         run_on_folder(operation, source, target, options.force, options.jobs)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rdc.errors import ConfigError
-from rdc.jobs.job import Record, TrainJob
-from rdc.system.files import read_json, storage_error
 
 MODEL_FILES = {"spec.json", "tables.npz", "weights.npz"}
 
@@ -56,17 +54,19 @@ def export_run(run_dir: Path, model_dir: Path, weights_dtype: str) -> str:
       StorageError: a file of the run is damaged.
     """
     from rdc.codec.exported import export, load_exported
+    from rdc.system.files import storage_error
 
     trained_dir, provenance = finished_training(run_dir)
     model_dir = model_dir.resolve()
     _check_replaceable(model_dir)
-    model = load_exported(trained_dir).model
+    trained = load_exported(trained_dir)
     new, old = (
         model_dir.with_name(f".{model_dir.name}.{uuid.uuid4().hex[:8]}.{end}")
         for end in ("new", "old")
     )
     try:
-        identity = export(model, new, provenance, weights_dtype).identity
+        points = trained.operating_points
+        exported = export(trained.model, new, provenance, points, weights_dtype)
         if model_dir.exists():
             os.replace(model_dir, old)
         os.replace(new, model_dir)
@@ -77,7 +77,7 @@ def export_run(run_dir: Path, model_dir: Path, weights_dtype: str) -> str:
             os.replace(old, model_dir)
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)
-    return identity
+    return exported.identity
 
 
 def finished_training(run_dir: Path) -> tuple[Path, dict[str, Any]]:
@@ -86,23 +86,27 @@ def finished_training(run_dir: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
       ConfigError: not the folder of a training, or one without a model.
     """
+    from rdc.jobs.job import TrainJob, parse_job
+    from rdc.jobs.layout import RECORD_FILE, SPEC_FILE, attempt_folder
+    from rdc.jobs.records import Record, TrainResult
+    from rdc.system.files import read_json
+
     try:
-        job = read_json(run_dir / "spec.json")
+        job = read_json(run_dir / SPEC_FILE)
     except (FileNotFoundError, NotADirectoryError):
-        raise _no_run(run_dir, "without spec.json") from None
+        raise _no_run(run_dir, f"without {SPEC_FILE}") from None
     if job.get("stage") != TrainJob.stage:
         raise _no_run(run_dir, f"of stage {job.get('stage')}")
+    parse_job(job)  # refuses what another version wrote
     try:
-        record = Record.from_dict(read_json(run_dir / "record.json"), "record")
+        record = Record.from_dict(read_json(run_dir / RECORD_FILE), "record")
     except FileNotFoundError:
         raise _unfinished(run_dir, "pending or running: it has no record") from None
     if record.status != "ok":
         raise _unfinished(run_dir, f"{record.status}: {record.error}")
-    attempt = run_dir / "attempts" / str(record.attempt)
-    return attempt / record.result["model_dir"], {
-        "job": job,
-        "record": record.to_dict(),
-    }
+    result = TrainResult.from_dict(record.result, "record.result")
+    folder = attempt_folder(run_dir, record.attempt) / result.model_dir
+    return folder, {"run_id": record.job_id, "job": job, "record": record.to_dict()}
 
 
 def _export(options: argparse.Namespace) -> None:

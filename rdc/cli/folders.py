@@ -11,7 +11,7 @@ from pathlib import Path
 from rdc.cli.operations import Coded, Operation
 from rdc.cli.processes import default_processes, run_all
 from rdc.data.image_sets import first_few
-from rdc.errors import ConfigError, DataError
+from rdc.errors import BitstreamError, ConfigError, DataError
 from rdc.system.files import write_bytes_atomically
 
 
@@ -47,7 +47,7 @@ def run_on_folder(
         for path, result in results:
             try:
                 coded = result()
-            except _faults_of_one_file() as error:
+            except (DataError, BitstreamError) as error:
                 faults[path] = str(error)
                 advance(f"rdc: {path}: {error}", True)
                 continue
@@ -108,12 +108,6 @@ def _summary(done: list[Coded], seconds: float) -> str:
         f"{images}, {size} bytes, mean {bpp:.4f} bpp, "
         f"{len(done) / seconds:.2f} images/s"
     )
-
-
-def _faults_of_one_file() -> tuple[type[Exception], ...]:
-    from rdc.codec import BitstreamError
-
-    return DataError, BitstreamError
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rdc.cli.operations import read_bytes
+from rdc.errors import DataError
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -26,21 +26,18 @@ def describe(path: Path) -> dict[str, Any]:
     """The header of a bitstream as plain data.
 
     Returns:
-      Sizes, bits per pixel, and model, coder and arithmetic by id and by name; a name
-      is None where this installation knows none.
+      Sizes, bits per pixel, rate, and model, coder and numerics by id and by name; a
+      name is None where this installation knows none.
 
     Raises:
       BitstreamError: damaged or foreign.
       DataError: the file cannot be read.
     """
-    from rdc.codec.container import unpack
-    from rdc.codec.numerics import ARITHMETICS
-    from rdc.entropy_coders.coders import CODERS
+    from rdc.codec.container import CODER_IDS, NUMERICS_IDS, name_of, unpack
+    from rdc.codec.model_folders import shipped_name
 
     data = read_bytes(path)
     header, payload = unpack(data)
-    coders = {coder.coder_id: coder.name for coder in CODERS.values()}
-    arithmetics = {a.arithmetic_id: a.name for a in ARITHMETICS.values()}
     model_id = header.model_id.hex()
     return {
         "file": str(path),
@@ -50,12 +47,23 @@ def describe(path: Path) -> dict[str, Any]:
         "payload_bytes": len(payload),
         "bpp": 8 * len(data) / (header.width_px * header.height_px),
         "model_id": model_id,
-        "model": _shipped_name(model_id),
+        "model": shipped_name(model_id),
+        "rate": header.rate,
         "coder_id": header.coder_id,
-        "coder": coders.get(header.coder_id),
-        "arithmetic_id": header.arithmetic_id,
-        "arithmetic": arithmetics.get(header.arithmetic_id),
+        "coder": name_of(CODER_IDS, header.coder_id),
+        "numerics_id": header.numerics_id,
+        "numerics": name_of(NUMERICS_IDS, header.numerics_id),
     }
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of an input file; raises `DataError`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            "the input file can be read", f"{path} ({error.strerror})", "check the path"
+        ) from None
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -69,19 +77,10 @@ def _info(options: argparse.Namespace) -> None:
         "size": f"{found['bytes']} bytes, {found['bpp']:.4f} bpp",
         "payload": f"{found['payload_bytes']} bytes",
         "model": f"{found['model_id']} ({model})",
+        "rate": str(found["rate"]),
         "coder": found["coder"] or f"unknown ({found['coder_id']})",
-        "arithmetic": found["arithmetic"] or f"unknown ({found['arithmetic_id']})",
+        "numerics": found["numerics"] or f"unknown ({found['numerics_id']})",
     }
     print(found["file"])
     for name, value in lines.items():
         print(f"  {name:12}{value}")
-
-
-def _shipped_name(model_id: str) -> str | None:
-    from rdc.codec.exported import load_exported
-    from rdc.codec.shipped import model_folder, shipped_models
-
-    for name in shipped_models():
-        if load_exported(model_folder(name)).identity == model_id:
-            return name
-    return None

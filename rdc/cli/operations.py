@@ -10,15 +10,21 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from rdc.cli.info import read_bytes
 from rdc.data.image_sets import list_images
 from rdc.data.images import png_bytes, read_image
-from rdc.errors import DataError
+from rdc.errors import ConfigError, DataError
+from rdc.specs.classical import SETTINGS
+from rdc.system.host_memory import keep_freed_memory
 from rdc.system.user_cache import compilation_cache
 
 if TYPE_CHECKING:
-    from rdc.codec import Codec
+    from rdc.codec.learned import LearnedCodec
 
 STREAM_SUFFIX = ".rdc"
+Choices = tuple[tuple[str, Any], ...]  # (name, value)
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,10 @@ class Operation(abc.ABC):
     """One direction with its settings; can be sent to other processes.
 
     Attributes:
-      settings: arguments of `Codec.load`, as (name, value).
+      settings: arguments of `Codec.load`.
     """
 
-    settings: tuple[tuple[str, Any], ...]
+    settings: Choices
     suffix: ClassVar[str]  # of the output
 
     @abc.abstractmethod
@@ -65,9 +71,15 @@ class Operation(abc.ABC):
         """
 
 
+@dataclass(frozen=True)
 class Compression(Operation):
-    """Image file -> bitstream."""
+    """Image file -> bitstream.
 
+    Attributes:
+      point: arguments of `Codec.compress`: quality and effort.
+    """
+
+    point: Choices = ()
     suffix = STREAM_SUFFIX
 
     def inputs(self, folder: Path) -> list[Path]:
@@ -75,7 +87,7 @@ class Compression(Operation):
 
     def run(self, source: Path) -> Coded:
         x = read_image(source)
-        data = _codec(self.settings).compress(x)
+        data = _codec(self.settings).compress(x, **dict(self.point))
         return Coded(data, len(data), *x.shape[:2])
 
 
@@ -87,8 +99,10 @@ class VerifiedCompression(Compression):
 
         x = read_image(source)
         codec = _codec(self.settings)
-        encoded = codec.encode(x)
-        if (codec.decode(encoded.data).y_hat != encoded.y_hat).any():
+        point = dict(self.point)
+        rate = codec.rate_of(point.pop("quality", None))
+        encoded = codec.encoded(x, rate, **point)
+        if np.any(codec.decoded(encoded.data).y_hat != encoded.y_hat):
             raise BitstreamError(
                 "a stream decodes to the latents that were encoded",
                 f"others for {source}",
@@ -122,19 +136,9 @@ class Decompression(Operation):
         return Coded(png_bytes(x_hat), len(data), *x_hat.shape[:2])
 
 
-def settings(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """`Operation.settings`; None leaves the choice to `Codec.load`."""
-    return tuple((k, v) for k, v in values.items() if v is not None)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Content of an input file; raises `DataError`."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            "the input file can be read", f"{path} ({error.strerror})", "check the path"
-        ) from None
+def chosen(values: Mapping[str, Any], *names: str) -> Choices:
+    """Those of `names` that have a value; the others are left to the library."""
+    return tuple((k, values[k]) for k in names if values[k] is not None)
 
 
 def _is_hidden(path: Path) -> bool:
@@ -142,10 +146,18 @@ def _is_hidden(path: Path) -> bool:
 
 
 @cache
-def _codec(settings: tuple[tuple[str, Any], ...]) -> Codec:
+def _codec(settings: Choices) -> LearnedCodec:
+    values = dict(settings)
+    if values.get("model") in SETTINGS:
+        raise ConfigError(
+            "files of classical codecs are ordinary images, not .rdc",
+            f"--model {values['model']}",
+            "write and read them with any image program; `rdc` takes learned models",
+        )
+    keep_freed_memory()
     # The networks are compiled anew for every image size: seconds, unless kept.
     os.environ |= compilation_cache()
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    from rdc.codec import Codec
+    from rdc.codec.learned import LearnedCodec
 
-    return Codec.load(**dict(settings))
+    return LearnedCodec.load(**values)

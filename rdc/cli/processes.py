@@ -18,12 +18,12 @@ import numpy as np
 import psutil
 
 from rdc.cli.operations import Coded
+from rdc.codec.limits import DEFAULT_MEMORY_BYTES
 from rdc.errors import RdcError
 
 Run = Callable[[Path], Coded]
 # Starting a process and compiling takes as long as some ten photographs.
 MIN_IMAGES_PER_PROCESS = 4
-BYTES_PER_PROCESS = 2 << 30  # of a photograph of 12 megapixels
 
 
 def default_processes(images: int) -> int:
@@ -33,7 +33,7 @@ def default_processes(images: int) -> int:
         min(
             len(_cores()),
             images // MIN_IMAGES_PER_PROCESS,
-            psutil.virtual_memory().available // BYTES_PER_PROCESS,
+            psutil.virtual_memory().available // DEFAULT_MEMORY_BYTES,
         ),
     )
 

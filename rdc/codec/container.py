@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rdc.data.images import MAX_PIXELS
 from rdc.errors import BitstreamError
 
 MAGIC = b"\x8aRDC"
-VERSION = 1
+VERSION = 2  # 1: no rate
 MODEL_ID_BYTES = 8
 
-_FIXED = struct.Struct(f"<4sBBB{MODEL_ID_BYTES}s")
+# What the header's bytes mean; a number is never used again for another meaning.
+CODER_IDS = {"range": 1, "tfc": 2}
+NUMERICS_IDS = {"native": 0, "exact": 1}
+
+_FIXED = struct.Struct(f"<4sBBBB{MODEL_ID_BYTES}s")
 _CHECKSUM = struct.Struct("<I")
 
 
@@ -24,15 +29,17 @@ class Header:
     Attributes:
       model_id: 8 bytes of the model's identity.
       height_px, width_px: of the image, at least 1 each and at most 2^28 pixels.
-      coder_id: of the entropy coder, see `rdc.entropy_coders.coders`.
-      arithmetic_id: 0 for `native`, the device's own floating point.
+      coder_id: of the entropy coder, see `CODER_IDS`.
+      numerics_id: of the entropy parameters, see `NUMERICS_IDS`.
+      rate: number of the model's operating point.
     """
 
     model_id: bytes
     height_px: int
     width_px: int
-    coder_id: int = 1
-    arithmetic_id: int = 0
+    coder_id: int = CODER_IDS["range"]
+    numerics_id: int = NUMERICS_IDS["native"]
+    rate: int = 0
 
     def __post_init__(self) -> None:
         if not (
@@ -40,20 +47,40 @@ class Header:
             and min(self.height_px, self.width_px) >= 1
             and self.height_px * self.width_px <= MAX_PIXELS
             and 0 <= self.coder_id < 256
-            and 0 <= self.arithmetic_id < 256
+            and 0 <= self.numerics_id < 256
+            and 0 <= self.rate < 256
         ):
             raise BitstreamError(
-                f"a stream has a model of {MODEL_ID_BYTES} bytes and 1 to "
-                f"{MAX_PIXELS} pixels",
-                f"{self.width_px} x {self.height_px} pixels",
+                f"a stream has a model of {MODEL_ID_BYTES} bytes, 1 to {MAX_PIXELS} "
+                "pixels, and a coder, numerics and rate of one byte each",
+                self,
             )
+
+    @property
+    def coder(self) -> str:
+        """Name of the entropy coder.
+
+        Raises:
+          BitstreamError: none that this program knows.
+        """
+        return _name(CODER_IDS, "coder", self.coder_id)
+
+    @property
+    def numerics(self) -> str:
+        """Name of the numerics; raises as `coder`."""
+        return _name(NUMERICS_IDS, "numerics", self.numerics_id)
 
 
 def pack(header: Header, payload: bytes) -> bytes:
-    """The bytes of a file: 27 more than the payload for a Kodak image."""
+    """The bytes of a file: 24 more than the payload for a Kodak image."""
     body = (
         _FIXED.pack(
-            MAGIC, VERSION, header.coder_id, header.arithmetic_id, header.model_id
+            MAGIC,
+            VERSION,
+            header.coder_id,
+            header.numerics_id,
+            header.rate,
+            header.model_id,
         )
         + _varint(header.height_px)
         + _varint(header.width_px)
@@ -75,19 +102,22 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
             f"{len(data)} bytes that begin with {data[:4].hex() or 'nothing'}",
             "only files written by `rdc compress` can be decoded",
         )
-    if len(data) < _FIXED.size + 2 + _CHECKSUM.size:
+    if len(data) <= len(MAGIC):
         raise _damaged(f"{len(data)} bytes")
     version = data[len(MAGIC)]
     if version != VERSION:
         raise BitstreamError(
             f"this program reads version {VERSION} of the format",
-            version,
-            "use the version of the program that wrote the stream",
+            f"version {version}",
+            "decode it with the version of the program that wrote it, or compress the "
+            "image again",
         )
+    if len(data) < _FIXED.size + 2 + _CHECKSUM.size:
+        raise _damaged(f"{len(data)} bytes")
     body, (checksum,) = data[:-4], _CHECKSUM.unpack(data[-4:])
     if zlib.crc32(body) != checksum:
         raise _damaged("another checksum")
-    _, _, coder_id, arithmetic_id, model_id = _FIXED.unpack_from(body)
+    _, _, coder_id, numerics_id, rate, model_id = _FIXED.unpack_from(body)
     height, position = _read_varint(body, _FIXED.size)
     width, position = _read_varint(body, position)
     header = Header(
@@ -95,9 +125,26 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
         height_px=height,
         width_px=width,
         coder_id=coder_id,
-        arithmetic_id=arithmetic_id,
+        numerics_id=numerics_id,
+        rate=rate,
     )
     return header, body[position:]
+
+
+def name_of(ids: Mapping[str, int], number: int) -> str | None:
+    """The name that goes by a number; None where there is none."""
+    return next((name for name, known in ids.items() if known == number), None)
+
+
+def _name(ids: Mapping[str, int], what: str, number: int) -> str:
+    name = name_of(ids, number)
+    if name is None:
+        raise BitstreamError(
+            f"the stream's {what} is known",
+            number,
+            "use a newer version of this program",
+        )
+    return name
 
 
 def _varint(value: int) -> bytes:

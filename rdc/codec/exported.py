@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,22 @@ import numpy as np
 from flax import nnx
 
 from rdc.architectures import build
+from rdc.codec.model_folders import (
+    SCHEMA_VERSION,
+    SPEC_FILE,
+    no_model,
+    read_model_spec,
+)
+from rdc.complexity import count
 from rdc.entropy_coders.tables import CdfTables, gaussian_tables, tables_from_pmfs
 from rdc.errors import ConfigError, StorageError
-from rdc.identity import content_id
+from rdc.identity import NUMERICS_VERSION, content_id
 from rdc.model import CompressionModel
 from rdc.registry import parse_architecture
-from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
+from rdc.specs.coding import OperatingPoint
+from rdc.specs.components import ArchitectureSpec
+from rdc.system.files import write_bytes_atomically, write_json_atomically
 
-SCHEMA_VERSION = 2  # 1: one level of scale per unit of a network's output, not eight
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
 
 
@@ -30,9 +39,12 @@ class ExportedModel:
     """What a model folder holds.
 
     Attributes:
-      identity: 16 hex digits of architecture, weights and tables; in every bitstream.
+      identity: 16 hex digits of architecture, weights, tables and numerics version; in
+        every bitstream.
       gaussian: one table per `scale_index`.
       prior: one table per channel of z (of y without a hyper-transform).
+      operating_points: the rates that the model was trained for.
+      decoder_peak_bytes_per_px: of the networks, as `rdc.complexity` counts it.
     """
 
     model: CompressionModel
@@ -40,12 +52,15 @@ class ExportedModel:
     gaussian: CdfTables
     prior: CdfTables
     provenance: dict[str, Any]
+    operating_points: tuple[OperatingPoint, ...]
+    decoder_peak_bytes_per_px: float
 
 
 def export(
     model: CompressionModel,
     folder: Path,
     provenance: dict[str, Any],
+    operating_points: Sequence[OperatingPoint],
     weights_dtype: str = "float32",
 ) -> ExportedModel:
     """Writes `model` with its integer tables, frozen from here on.
@@ -83,15 +98,48 @@ def export(
     sha256 = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     for name, data in files.items():
         write_bytes_atomically(folder / name, data)
+    exported = ExportedModel(
+        model,
+        _identity(model.spec, {"weights_dtype": weights_dtype, "sha256": sha256}),
+        gaussian,
+        prior,
+        provenance,
+        tuple(operating_points),
+        count(model.spec).decoder_peak_bytes_per_px,
+    )
     spec = {
         "schema_version": SCHEMA_VERSION,
+        "numerics_version": NUMERICS_VERSION,
+        "identity": exported.identity,
         "architecture": model.spec.to_dict(),
+        "operating_points": [point.to_dict() for point in exported.operating_points],
+        "decoder_peak_bytes_per_px": exported.decoder_peak_bytes_per_px,
         "weights_dtype": weights_dtype,
         "sha256": sha256,
         "provenance": provenance,
     }
-    write_json_atomically(folder / "spec.json", spec)
-    return ExportedModel(model, _identity(spec), gaussian, prior, provenance)
+    write_json_atomically(folder / SPEC_FILE, spec)
+    return exported
+
+
+def in_memory(model: CompressionModel) -> ExportedModel:
+    """What `export` would write of `model`, without a folder.
+
+    The identity is of the weights themselves: another one than that of the export.
+    """
+    digest = hashlib.sha256()
+    for name, weights in sorted(_named(nnx.state(model)).items()):
+        digest.update(name.encode())
+        digest.update(np.asarray(weights).tobytes())
+    return ExportedModel(
+        model,
+        _identity(model.spec, {"weights": digest.hexdigest()}),
+        gaussian_tables(),
+        prior_tables(model),
+        {},
+        (OperatingPoint(),),
+        count(model.spec).decoder_peak_bytes_per_px,
+    )
 
 
 def load_exported(folder: Path) -> ExportedModel:
@@ -102,21 +150,11 @@ def load_exported(folder: Path) -> ExportedModel:
       StorageError: a file is damaged.
     """
     folder = Path(folder)
+    spec = read_model_spec(folder)
     try:
-        spec = read_json(folder / "spec.json")
         files = {name: (folder / name).read_bytes() for name in spec["sha256"]}
-    except (FileNotFoundError, NotADirectoryError, KeyError) as error:
-        raise ConfigError(
-            "a model is a folder with spec.json, weights.npz and tables.npz",
-            f"{folder} ({error})",
-            "name a folder written by `rdc export` or by a training",
-        ) from None
-    if spec["schema_version"] != SCHEMA_VERSION:
-        raise ConfigError(
-            f"model folders have schema version {SCHEMA_VERSION}",
-            spec["schema_version"],
-            "export the model again with this version",
-        )
+    except FileNotFoundError as error:
+        raise no_model(folder, error) from None
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != spec["sha256"][name]:
             raise StorageError(
@@ -129,12 +167,15 @@ def load_exported(folder: Path) -> ExportedModel:
     arrays = {name: jnp.asarray(weights[name].view(dtype)) for name in weights.files}
     paths, tree = jax.tree.flatten_with_path(nnx.state(model))
     stored = jax.tree.unflatten(tree, [arrays[_name(path)] for path, _ in paths])
+    points = spec["operating_points"]
     return ExportedModel(
         _with_weights(model, stored),
-        _identity(spec),
+        spec["identity"],
         CdfTables.from_arrays(_prefixed(tables, "gaussian_")),
         CdfTables.from_arrays(_prefixed(tables, "prior_")),
         spec["provenance"],
+        tuple(OperatingPoint.from_dict(v, "operating_points") for v in points),
+        spec["decoder_peak_bytes_per_px"],
     )
 
 
@@ -149,9 +190,14 @@ def _with_weights(model: CompressionModel, stored: Any) -> CompressionModel:
     return nnx.merge(graph, jax.tree.map(lambda w: w.astype(jnp.float32), stored))
 
 
-def _identity(spec: dict[str, Any]) -> str:
+def _identity(architecture: ArchitectureSpec, content: dict[str, Any]) -> str:
     return content_id(
-        "model", {key: spec[key] for key in ("architecture", "weights_dtype", "sha256")}
+        "model",
+        {
+            "architecture": architecture.identity(),
+            "numerics_version": NUMERICS_VERSION,
+            **content,
+        },
     )
 
 

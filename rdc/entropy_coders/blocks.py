@@ -49,8 +49,13 @@ class BlockModel:
         self.length = block_length(self.size)
         scaled = frequencies.astype(np.int64) << (MODEL_BITS - PRECISION_BITS)
         self.single = Model(scaled)
+        # Per symbol, of the entry that costs least.
+        self.least_bits = MODEL_BITS - math.log2(scaled.max())
         if self.length > 1:
-            self.joint = Model(joint_frequencies(frequencies, self.length))
+            joint = joint_frequencies(frequencies, self.length)
+            least = (MODEL_BITS - math.log2(joint.max())) / self.length
+            self.least_bits = min(self.least_bits, least)
+            self.joint = Model(joint)
             # Each row of `length` bytes is one integer: faster to look up.
             blocks = np.indices((self.size,) * self.length, np.uint8)
             rows = blocks.reshape(self.length, -1).T.copy()

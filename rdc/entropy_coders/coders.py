@@ -1,4 +1,4 @@
-"""Entropy coders behind one interface, by name and by their id in the container."""
+"""Entropy coders behind one interface, by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from rdc.entropy_coders.range_coder import RangeCoder
 from rdc.entropy_coders.tables import CdfTables
 from rdc.entropy_coders.tfc_coder import TfcCoder
-from rdc.errors import BitstreamError, ConfigError
+from rdc.errors import ConfigError
 
 
 class Encoder(Protocol):
@@ -43,14 +43,21 @@ class Decoder(Protocol):
 
 
 class EntropyCoder(Protocol):
-    """Makes encoders and decoders of one kind of stream."""
+    """Makes encoders and decoders of one kind of stream.
+
+    Attributes:
+      is_external: it runs in a program of its own, which no stream may start.
+    """
 
     name: str
-    coder_id: int  # in the container; never reused for another format
+    is_external: bool
 
     def encoder(self) -> Encoder: ...
 
     def decoder(self, stream: bytes) -> Decoder: ...
+
+    def least_bits(self, count: int, tables: CdfTables) -> float:
+        """Of a stream with `count` symbols of each table; 0 where nothing is known."""
 
 
 CODERS: dict[str, EntropyCoder] = {
@@ -67,17 +74,3 @@ def coder_by_name(name: str) -> EntropyCoder:
     if name not in CODERS:
         raise ConfigError(f"codec.coder is one of {', '.join(CODERS)}", repr(name))
     return CODERS[name]
-
-
-def coder_by_id(coder_id: int) -> EntropyCoder:
-    """The coder that a container names.
-
-    Raises:
-      BitstreamError: no such coder.
-    """
-    for coder in CODERS.values():
-        if coder.coder_id == coder_id:
-            return coder
-    raise BitstreamError(
-        "the stream's coder is known", coder_id, "use a newer version of this program"
-    )

@@ -30,7 +30,7 @@ class RangeCoder:
     """Streams of 32-bit words in little-endian order."""
 
     name = "range"
-    coder_id = 1
+    is_external = False
 
     def encoder(self) -> RangeEncoder:
         return RangeEncoder()
@@ -42,6 +42,9 @@ class RangeCoder:
           BitstreamError: its length is not a whole number of words.
         """
         return RangeDecoder(stream)
+
+    def least_bits(self, count: int, tables: CdfTables) -> float:
+        return count * sum(model.least_bits for model in block_models(tables))
 
 
 class RangeEncoder:

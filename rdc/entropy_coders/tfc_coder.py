@@ -36,7 +36,7 @@ class TfcCoder:
     """Streams of `entropy_encode_index`."""
 
     name = "tfc"
-    coder_id = 2
+    is_external = True
 
     def encoder(self) -> TfcEncoder:
         """Begins a stream.
@@ -49,6 +49,9 @@ class TfcCoder:
     def decoder(self, stream: bytes) -> TfcDecoder:
         """Begins to decode `stream`; raises as `encoder`, and BitstreamError."""
         return TfcDecoder(_worker(), stream)
+
+    def least_bits(self, count: int, tables: CdfTables) -> float:
+        return 0.0
 
 
 class _Stream:

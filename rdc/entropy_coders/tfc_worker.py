@@ -1,9 +1,9 @@
 """TensorFlow Compression's range coder behind a pipe; runs in its own environment.
 
 A program, not a module of the package: `rdc.entropy_coders.tfc_coder` starts it with
-the Python of `.venv-tfc`, and it imports nothing of ours. Requests and replies are msgpack
-behind a length of four bytes. A request is [name, arguments..]; a reply is [true,
-value] or [false, message]. Arrays travel as the bytes of little-endian int32.
+the Python of `.venv-tfc`, and it imports nothing of ours. Requests and replies are
+msgpack behind a length of four bytes. A request is [name, arguments..]; a reply is
+[true, value] or [false, message]. Arrays travel as the bytes of little-endian int32.
 """
 
 import os

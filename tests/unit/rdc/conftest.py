@@ -10,8 +10,9 @@ import pytest
 
 from rdc.architectures import build
 from rdc.cli import main
-from rdc.codec import Codec
+from rdc.codec import LearnedCodec
 from rdc.codec.exported import export
+from rdc.specs.coding import OperatingPoint
 from tests.architectures import ALL
 
 
@@ -23,7 +24,7 @@ def small_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if hasattr(layer, "kernel"):
             layer.kernel.set_value(layer.kernel[...] * 20)
     folder = tmp_path_factory.mktemp("small_model")
-    export(model, folder, provenance={})
+    export(model, folder, provenance={}, operating_points=[OperatingPoint(lmbda=0.01)])
     return folder
 
 
@@ -35,9 +36,9 @@ def x() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def codec(small_model_dir: Path) -> Codec:
-    """The small model as `Codec.load` gives it by default."""
-    return Codec.load(small_model_dir)
+def codec(small_model_dir: Path) -> LearnedCodec:
+    """The small model as `LearnedCodec.load` gives it by default."""
+    return LearnedCodec.load(small_model_dir)
 
 
 @pytest.fixture

@@ -12,20 +12,24 @@ import numpy as np
 import pytest
 
 from rdc.cli import main
-from rdc.codec import Codec
+from rdc.codec import LearnedCodec
 from rdc.codec.exported import load_exported
-from rdc.jobs.job import EvaluateJob, Record, Request, TrainJob
-from rdc.specs.training import TrainSpec
+from rdc.jobs.job import EvaluateJob, Request, TrainJob
+from rdc.jobs.layout import MODEL_FOLDER, RECORD_FILE, SPEC_FILE, attempt_folder
+from rdc.jobs.records import Record
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
 from rdc.system.files import read_json, write_json_atomically
 from tests.architectures import ALL
 from tests.conftest import REPOSITORY
 
 JOB = TrainJob(
-    architecture=ALL["conv-mean_scale_hyperprior-conv"],
-    train=TrainSpec(
-        steps=4, batch_size=1, crop_px=64, learning_rate=1e-4, warmup_steps=1
-    ),
-    data_sha256="bundled",
+    model=ModelSpec(
+        architecture=ALL["conv-mean_scale_hyperprior-conv"],
+        recipe=Recipe(steps=4, batch_size=1, crop_px=64, warmup_steps=1),
+        rates=(0.02,),
+        data_sha256="bundled",
+    )
 )
 
 
@@ -33,14 +37,14 @@ JOB = TrainJob(
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real training of a few steps, its second attempt promoted."""
     folder = JOB.folder(tmp_path_factory.mktemp("out"))
-    attempt = folder / "attempts" / "2"
+    attempt = attempt_folder(folder, 2)
     attempt.mkdir(parents=True)
-    write_json_atomically(folder / "spec.json", JOB.to_dict())
+    write_json_atomically(folder / SPEC_FILE, JOB.to_dict())
     request = Request(images="bundled:train")
     write_json_atomically(attempt / "request.json", request.to_dict())
     command = [sys.executable, "-m", "rdc.jobs.worker", str(attempt)]
     subprocess.run(command, check=True, cwd=REPOSITORY)
-    shutil.copy(attempt / "record.json", folder / "record.json")
+    shutil.copy(attempt / RECORD_FILE, folder / RECORD_FILE)
     return folder
 
 
@@ -51,7 +55,7 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
 
 
 def change_record(run_dir: Path, **changes: object) -> None:
-    path = run_dir / "record.json"
+    path = run_dir / RECORD_FILE
     record = Record.from_dict(read_json(path), "record")
     write_json_atomically(path, replace(record, **changes).to_dict())
 
@@ -71,11 +75,16 @@ def test_exported_models_code_and_carry_their_record(
     stored = read_json(folder / "spec.json")["weights_dtype"]
     assert stored == (weights or "bfloat16")
     record = read_json(finished / "record.json")
-    assert exported.provenance == {"job": JOB.to_dict(), "record": record}
-    assert record["result"]["loss_last"] > 0
+    assert exported.provenance == {
+        "run_id": JOB.job_id,
+        "job": JOB.to_dict(),
+        "record": record,
+    }
+    assert record["result"]["summary"]["loss_last"] > 0
+    assert [point.lmbda for point in exported.operating_points] == [0.02]
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
 
-    codec = Codec.load(folder)
+    codec = LearnedCodec.load(folder)
     x = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     assert codec.decompress(codec.compress(x)).shape == x.shape
 
@@ -83,7 +92,7 @@ def test_exported_models_code_and_carry_their_record(
 def test_float32_is_the_model_of_the_training(finished, tmp_path):
     folder = tmp_path / "model"
     assert main(["export", str(finished), str(folder), "--weights", "float32"]) == 0
-    trained = load_exported(finished / "attempts/2/model")
+    trained = load_exported(attempt_folder(finished, 2) / MODEL_FOLDER)
     assert load_exported(folder).identity == trained.identity
 
 
@@ -123,7 +132,7 @@ def test_an_unfinished_run(run_dir, tmp_path, capsys):
 
 
 def test_folders_that_are_no_run(run_dir, tmp_path, capsys):
-    evaluation = EvaluateJob(run_id="0", dataset="d", data_sha256="0", lmbda=0.01)
+    evaluation = EvaluateJob(run_id="0", dataset="d", data_sha256="0")
     other = tmp_path / "evaluation"
     write_json_atomically(other / "spec.json", evaluation.to_dict())
     for folder, message in (
@@ -136,6 +145,15 @@ def test_folders_that_are_no_run(run_dir, tmp_path, capsys):
         assert main(["export", str(folder), str(tmp_path / "model")]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_words(run_dir, tmp_path, capsys):
+    job = read_json(run_dir / SPEC_FILE)
+    model = job.pop("model")
+    earlier = {"train": {"lmbda": 0.02}, "architecture": model["architecture"]}
+    write_json_atomically(run_dir / SPEC_FILE, {**job, **earlier})
+    assert main(["export", str(run_dir), str(tmp_path / "model")]) == 2
+    assert "another version" in capsys.readouterr().err
 
 
 def test_damaged_runs_leave_nothing_behind(run_dir, tmp_path, capsys):

@@ -208,7 +208,8 @@ def begun(small_model_dir: Path, folder: Path) -> tuple[subprocess.Popen, Path]:
         start_new_session=True,
         cwd=REPOSITORY,
     )
-    until(lambda: target.exists() and names(target))
+    # Not a temporary file of one that is being written.
+    until(lambda: target.exists() and any(n.endswith(".rdc") for n in names(target)))
     return process, target
 
 

@@ -1,4 +1,4 @@
-"""Damaged `.rdc` files through `Codec.decompress`: refused, and in bounded time.
+"""Damaged `.rdc` files through `LearnedCodec.decompress`: refused, and in bounded time.
 
 Where the checksum is made to fit the damage again, an image may come out: then
 somebody meant it, and all that counts is that nothing crashes or hangs.
@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rdc.codec import BitstreamError, Codec
-from rdc.codec.container import MAX_PIXELS, pack, unpack
+from rdc.codec import BitstreamError, LearnedCodec
+from rdc.codec.container import CODER_IDS, MAX_PIXELS, pack, unpack
+from rdc.entropy_coders import tfc_coder
 from tests.conftest import REPOSITORY
 from tests.unit.rdc.entropy_coders.samples import damage
 
@@ -29,14 +31,14 @@ SIZES = [(40, 60), (64, 64), (50, 100), (1, 1), (128, 30)]
 
 
 @pytest.fixture(scope="module", params=["exact", "native"])
-def codec(request: pytest.FixtureRequest, small_model_dir: Path) -> Codec:
-    return Codec.load(
-        small_model_dir, arithmetic=request.param, max_pixels=MAX_CODED_PIXELS
+def codec(request: pytest.FixtureRequest, small_model_dir: Path) -> LearnedCodec:
+    return LearnedCodec.load(
+        small_model_dir, numerics=request.param, max_pixels=MAX_CODED_PIXELS
     )
 
 
 @pytest.fixture(scope="module")
-def files(codec: Codec) -> list[bytes]:
+def files(codec: LearnedCodec) -> list[bytes]:
     """Whole files, each decoded once."""
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (*size, 3), np.uint8) for size in SIZES]
@@ -51,7 +53,7 @@ def resealed(body: bytes) -> bytes:
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def outcome(codec: Codec, data: bytes) -> str:
+def outcome(codec: LearnedCodec, data: bytes) -> str:
     """Decodes; `refused` or `decoded`, everything else is an error."""
     started = time.process_time()
     try:
@@ -67,7 +69,7 @@ def outcome(codec: Codec, data: bytes) -> str:
     return result
 
 
-def test_every_damage_is_refused(codec: Codec, files: list[bytes]) -> None:
+def test_every_damage_is_refused(codec: LearnedCodec, files: list[bytes]) -> None:
     random = np.random.default_rng(1)
     tried = 0
     while tried < 3000:
@@ -80,30 +82,37 @@ def test_every_damage_is_refused(codec: Codec, files: list[bytes]) -> None:
         tried += 1
 
 
-def test_foreign_files_are_refused(codec: Codec) -> None:
+def test_foreign_files_are_refused(codec: LearnedCodec) -> None:
     random = np.random.default_rng(2)
-    starts = (b"", b"\x8aRDC", b"\x8aRDC\x01\x01\x01", b"\x89PNG\r\n\x1a\n", b"RIFF")
+    starts = (
+        b"",
+        b"\x8aRDC",
+        b"\x8aRDC\x01\x01\x01",
+        b"\x8aRDC\x02\x01\x01",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF",
+    )
     for start, size in product(starts, (0, 1, 16, 27, 1000)):
         for _ in range(8):
             with pytest.raises(BitstreamError):
                 codec.decompress(start + random.bytes(size))
 
 
-def test_damage_under_a_fitting_checksum_ends(codec: Codec, files: list[bytes]) -> None:
+def test_damage_under_a_fitting_checksum_ends(
+    codec: LearnedCodec, files: list[bytes]
+) -> None:
     random = np.random.default_rng(3)
     outcomes = {"refused": 0, "decoded": 0}
     while sum(outcomes.values()) < 1200:
         one, other = random.choice(len(files), 2, replace=False)
         body = damage(files[one][:-4], files[other][:-4], random)
-        if asks_for_tfc(body):
-            continue
         outcomes[outcome(codec, resealed(body))] += 1
     # Checksums of the slices and the end of the stream find most of it.
     assert outcomes["refused"] > 1000
 
 
 def test_damaged_payloads_of_a_fitting_size_end(
-    codec: Codec, files: list[bytes]
+    codec: LearnedCodec, files: list[bytes]
 ) -> None:
     """Headers and checksums of slices are whole: the symbols are at fault."""
     random = np.random.default_rng(4)
@@ -118,25 +127,42 @@ def test_damaged_payloads_of_a_fitting_size_end(
 
 
 def test_headers_that_lie_are_refused_or_decoded(
-    codec: Codec, files: list[bytes]
+    codec: LearnedCodec, files: list[bytes]
 ) -> None:
-    fixed = 15  # bytes before the sizes
+    fixed = 16  # bytes before the sizes
     numbers = [0, 1, 2, 63, 64, 65, 128, 129, 1 << 14, 1 << 28, (1 << 35) - 1]
     encoded = [varint(number) for number in numbers]
     encoded += [b"\x80\x00", b"\x80" * 5, b"\xff" * 9, b""]
     for data, height, width in product(files[:2], encoded, encoded):
         _, payload = unpack(data)
         outcome(codec, resealed(data[:fixed] + height + width + payload))
-    for place, value in product((4, 5, 6), range(256)):
+    for place, value in product((4, 5, 6, 7), range(256)):
         body = bytearray(files[0][:-4])
         body[place] = value
-        if not asks_for_tfc(body):
-            outcome(codec, resealed(bytes(body)))
+        outcome(codec, resealed(bytes(body)))
+
+
+def test_a_stream_starts_no_process(
+    codec: LearnedCodec, files: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second coder runs in one: for whoever named it, not for a stream."""
+    monkeypatch.setenv(tfc_coder.ENVIRONMENT, sys.executable)  # one that would start
+
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a stream started a process")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    for data in files:
+        header, payload = unpack(data)
+        asking = replace(header, coder_id=CODER_IDS["tfc"])
+        for content in (payload, payload[:2], b""):
+            with pytest.raises(BitstreamError, match="setting coder tfc"):
+                codec.decompress(pack(asking, content))
 
 
 @pytest.mark.tfc
 def test_damaged_streams_of_the_second_coder(small_model_dir: Path) -> None:
-    codec = Codec.load(small_model_dir, coder="tfc", max_pixels=MAX_CODED_PIXELS)
+    codec = LearnedCodec.load(small_model_dir, coder="tfc", max_pixels=MAX_CODED_PIXELS)
     random = np.random.default_rng(5)
     images = [random.integers(0, 256, (40, 60, 3), np.uint8) for _ in range(2)]
     one, other = (codec.compress(x) for x in images)
@@ -168,10 +194,10 @@ def test_huge_dimensions_cost_nothing(small_model_dir: Path) -> None:
 HUGE = """
 import json, resource, sys, time
 import numpy as np
-from rdc.codec import BitstreamError, Codec
+from rdc.codec import BitstreamError, LearnedCodec
 from rdc.codec.container import Header, pack, unpack
 
-codec = Codec.load(sys.argv[1])
+codec = LearnedCodec.load(sys.argv[1])
 header, payload = unpack(codec.compress(np.zeros((64, 64, 3), np.uint8)))
 codec.decompress(pack(header, payload))
 
@@ -188,7 +214,7 @@ for height_px, width_px in sides:
             model_id=header.model_id,
             height_px=height_px,
             width_px=width_px,
-            arithmetic_id=header.arithmetic_id,
+            numerics_id=header.numerics_id,
         )
         tried += 1
         try:
@@ -210,8 +236,3 @@ def varint(value: int) -> bytes:
         out.append(value & 127 | 128)
         value >>= 7
     return bytes([*out, value])
-
-
-def asks_for_tfc(body: bytes) -> bool:
-    """That coder has an environment of its own, which may be absent."""
-    return body[5:6] == b"\x02"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rdc.codec import Codec
-from rdc.codec.shipped import DEFAULT_MODEL, model_folder, shipped_models
+from rdc.codec import LearnedCodec
+from rdc.codec.container import unpack
+from rdc.codec.model_folders import DEFAULT_MODEL, model_folder, shipped_models
 from rdc.data.images import read_image
 from rdc.errors import ConfigError
 from rdc.measurements import metrics
@@ -21,13 +23,16 @@ SIZES = [(1, 1), (17, 33), (767, 513)]
 # A stream of an earlier version of the program, and what it must decode to.
 RECORDED = Path(__file__).parents[3] / "golden"
 
+PAYLOAD_OF_FORMAT_1 = "8a7781650122a619ded93ce804b4ef0ea0da9c9561537aa42340a80415a9f1a6"
+WEIGHTS_OF_SCHEMA_2 = "fc6750f08fff3fce68b4b7fdd33aad7db06490e20500537a65c2cf8876a8c29b"
+
 
 @pytest.fixture(scope="module")
-def codec() -> Codec:
-    return Codec.load()
+def codec() -> LearnedCodec:
+    return LearnedCodec.load()
 
 
-def test_it_is_small_and_says_where_it_comes_from(codec: Codec) -> None:
+def test_it_is_small_and_says_where_it_comes_from(codec: LearnedCodec) -> None:
     files = list(model_folder(None).iterdir())
     assert sum(path.stat().st_size for path in files) < 8e6
     provenance = codec.provenance
@@ -43,16 +48,16 @@ def test_unknown_models_are_named() -> None:
     assert DEFAULT_MODEL in shipped_models()
 
 
-def test_odd_sizes_and_kodak_decode_in_other_processes(
-    codec: Codec, shared_data: Path, tmp_path: Path
+def test_odd_sizes_and_photographs_decode_in_other_processes(
+    codec: LearnedCodec, photographs: dict[str, list[Path]], tmp_path: Path
 ) -> None:
     """Bit for bit, with all threads and with one."""
-    photograph = read_image(shared_data / "kodak/kodim19.png")  # upright
-    tall = np.tile(photograph, (1, 2, 1))[:767, :513]
+    photograph = read_image(photographs["train"][-1])  # upright
+    tall = np.tile(photograph, (2, 2, 1))[:767, :513]
     images = [tall[:height, :width] for height, width in SIZES] + [photograph]
     streams, expected = [], []
     for i, x in enumerate(images):
-        encoded = codec.encode(x)
+        encoded = codec.encoded(x)
         streams.append(tmp_path / f"{i}.rdc")
         streams[-1].write_bytes(encoded.data)
         expected.append(hash_of(encoded.y_hat))
@@ -62,9 +67,11 @@ def test_odd_sizes_and_kodak_decode_in_other_processes(
         assert other.stdout.split() == expected, other.stderr
 
 
-def test_it_beats_jpeg_on_a_photograph(codec: Codec, shared_data: Path) -> None:
+def test_it_beats_jpeg_on_a_photograph(
+    codec: LearnedCodec, photographs: dict[str, list[Path]]
+) -> None:
     """`make bench` measures by how much, on all of Kodak."""
-    x = read_image(shared_data / "kodak/kodim23.png")
+    x = read_image(photographs["eval"][0])
     data = codec.compress(x)
     x_hat = codec.decompress(data)
     buffer = io.BytesIO()
@@ -77,7 +84,20 @@ def test_it_beats_jpeg_on_a_photograph(codec: Codec, shared_data: Path) -> None:
     assert metrics.psnr_db(x, x_hat) > metrics.psnr_db(x, jpeg)
 
 
-def test_streams_of_earlier_versions_decode(codec: Codec) -> None:
+def test_streams_of_earlier_versions_decode(codec: LearnedCodec) -> None:
     """To the same latents, whatever device and version decodes now."""
-    decoded = codec.decode((RECORDED / "light.rdc").read_bytes())
+    decoded = codec.decoded((RECORDED / "light.rdc").read_bytes())
     assert hash_of(decoded.y_hat) == (RECORDED / "light.sha256").read_text().strip()
+
+
+def test_conversion_kept_weights_bytes_and_latents(codec: LearnedCodec) -> None:
+    """From the files of format 1, of which these are the hashes: the header alone is
+    another one."""
+    data = (RECORDED / "light.rdc").read_bytes()
+    header, payload = unpack(data)
+    assert sha256(payload).hexdigest() == PAYLOAD_OF_FORMAT_1
+    weights = (model_folder(None) / "weights.npz").read_bytes()
+    assert sha256(weights).hexdigest() == WEIGHTS_OF_SCHEMA_2
+    assert (header.coder, header.numerics, header.rate) == ("range", "exact", 0)
+    assert header.model_id.hex() == codec.codec_id
+    assert [point.lmbda for point in codec.operating_points] == [0.0125]

@@ -107,7 +107,7 @@ def read_container(data: bytes) -> dict:
     """Fields of a `.rdc` file by name, and the payload."""
     assert data[:4] == b"\x8aRDC"
     assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
-    sides, position = [], 15
+    sides, position = [], 16
     for _ in range(2):
         value = shift = 0
         while data[position] >= 128:
@@ -119,8 +119,9 @@ def read_container(data: bytes) -> dict:
     return {
         "version": data[4],
         "coder_id": data[5],
-        "arithmetic_id": data[6],
-        "model_id": data[7:15],
+        "numerics_id": data[6],
+        "rate": data[7],
+        "model_id": data[8:16],
         "height_px": sides[0],
         "width_px": sides[1],
         "payload": data[position:-4],

@@ -15,9 +15,9 @@ from rdc.entropy_coders.blocks import (
     block_length,
     joint_frequencies,
 )
-from rdc.entropy_coders.coders import coder_by_id, coder_by_name
+from rdc.entropy_coders.coders import coder_by_name
 from rdc.entropy_coders.range_coder import PART_SYMBOLS, RangeCoder
-from rdc.entropy_coders.tables import tables_from_pmfs
+from rdc.entropy_coders.tables import CdfTables, tables_from_pmfs
 from rdc.errors import BitstreamError, ConfigError
 from tests.unit.rdc.entropy_coders.reference_decoder import (
     ReferenceRangeDecoder,
@@ -201,8 +201,30 @@ def test_impossible_tables_are_an_error_of_the_caller(index):
 
 def test_lookup_of_coders():
     assert isinstance(coder_by_name("range"), RangeCoder)
-    assert isinstance(coder_by_id(1), RangeCoder)
     with pytest.raises(ConfigError, match="range, tfc"):
         coder_by_name("zip")
-    with pytest.raises(BitstreamError, match="coder"):
-        coder_by_id(0)
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 1000])
+@pytest.mark.parametrize("top", [0.5, 0.9, 0.999, 1 - 1e-6])
+def test_no_stream_is_shorter_than_its_least_bits(count, top):
+    """Of the cheapest symbols that there are; and the bound is near to that."""
+    rest = (1 - top) / 2
+    tables = tables_from_pmfs([[rest, top, rest], [top, 1 - top]], [-1, 5], 1e-9)
+    index = np.repeat(np.arange(2, dtype=np.int32), count)
+    cheapest = np.where(index == 0, 0, 5).astype(np.int32)
+    stream = assert_round_trip((cheapest, index, tables))
+    least = CODER.least_bits(count, tables)
+    assert least <= 8 * len(stream) <= 1.01 * least + 2 * 64
+    costly = np.where(index == 0, 1, 6).astype(np.int32)
+    assert least <= 8 * len(assert_round_trip((costly, index, tables)))
+
+
+def test_joined_symbols_may_cost_less_than_single_ones():
+    """What the joint frequencies lack to their sum goes to the commonest block."""
+    frequencies = np.array([65534, 1, 1], np.uint16)
+    tables = CdfTables(frequencies, np.array([3], np.int32), np.array([0], np.int32))
+    count = 100_000
+    index = np.zeros(count, np.int32)
+    stream = assert_round_trip((index, index, tables))
+    assert CODER.least_bits(count, tables) <= 8 * len(stream)

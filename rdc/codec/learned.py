@@ -1,0 +1,265 @@
+"""The codec of a trained model: reads and writes `.rdc` bitstreams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
+from rdc.codec.container import CODER_IDS, NUMERICS_IDS, Header, pack, unpack
+from rdc.codec.exported import ExportedModel, in_memory, load_exported
+from rdc.codec.limits import PixelLimit
+from rdc.codec.model_folders import model_folder
+from rdc.codec.networks import CompiledNetworks, TransformNetworks
+from rdc.codec.numerics import NUMERICS, numerics_by_name
+from rdc.codec.symbols import PARITY_BYTES, Portion, RecordingDecoder
+from rdc.complexity import Complexity, count
+from rdc.entropy_coders.coders import CODERS, Decoder, coder_by_name
+from rdc.errors import BitstreamError
+from rdc.model import CompressionModel
+
+Shapes = dict[str, tuple[int, int, int]]  # [h, w, channels] of y, and of z
+
+
+class LearnedCodec(Codec):
+    """A trained model that reads and writes `.rdc` bitstreams (docs/format.md).
+
+    Args:
+      exported: the model.
+      coder: name of the entropy coder that writes. Streams of one that runs in a
+        process of its own (`tfc`) are read only where it is named here, too.
+      numerics: how entropy parameters are computed for writing: `exact` makes streams
+        that every device decodes, `native` is faster and makes streams that a device
+        of other floating point refuses. Both are read.
+      max_pixels: of the largest image, padding included, that is coded at all; None
+        for what fits into 2 GiB (`rdc.codec.limits`).
+    """
+
+    def __init__(
+        self,
+        exported: ExportedModel,
+        coder: str = "range",
+        numerics: str = "exact",
+        max_pixels: int | None = None,
+    ):
+        self._exported = exported
+        self._coder = coder_by_name(coder)
+        self._numerics = numerics_by_name(numerics).name
+        self._limit = PixelLimit(
+            exported.model.spec, exported.decoder_peak_bytes_per_px, max_pixels
+        )
+        self._transforms = TransformNetworks(exported.model)
+        self._networks: dict[str, CompiledNetworks] = {}
+        self._num_checksums = len(exported.model.steps)
+        self.codec_id = exported.identity
+        self.operating_points = exported.operating_points
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls,
+        model: str | Path | None = None,
+        coder: str = "range",
+        numerics: str = "exact",
+        max_pixels: int | None = None,
+    ) -> Self:
+        """Loads a model that comes with the package, by name, or an exported folder.
+
+        Args:
+          model: None for the default, `light`.
+
+        Raises:
+          ConfigError: not a model folder, or one of another version.
+          StorageError: a file of the model is damaged.
+        """
+        exported = load_exported(model_folder(model))
+        return cls(exported, coder, numerics, max_pixels)
+
+    @classmethod
+    def of(cls, model: CompressionModel, **settings: Any) -> Self:
+        """A codec of weights in memory; `settings` as in `load`.
+
+        Its streams are its own: the model's export has another identity.
+        """
+        return cls(in_memory(model), **settings)
+
+    @property
+    def model(self) -> CompressionModel:
+        return self._exported.model
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How the model was trained, as its folder says."""
+        return self._exported.provenance
+
+    def cost(self, height_px: int = 512, width_px: int = 768) -> Complexity:
+        return count(self.model.spec, height_px, width_px)
+
+    def encoded(self, x: np.ndarray, rate: int = 0, effort: int = 0) -> Encoded:
+        check_image_array(x)
+        self.check_point(rate, effort)
+        self._limit.check_image(*x.shape[:2])
+        latents = {"y": self._transforms.analyse(self._padded(x))}
+        if self.model.hyper_analysis is not None:
+            latents["z"] = self._transforms.hyperlatents(latents["y"])
+        shapes = {name: values.shape[1:] for name, values in latents.items()}
+        encoder = self._coder.encoder()
+        parity: list[bytes] = []
+        bits: list[float] = []
+
+        def code(step: Any, parameters: Any) -> np.ndarray:
+            portion = self._portion(step, parameters, shapes)
+            symbols = portion.symbols(step.select(latents[step.latent]))
+            index = portion.table_index.ravel()
+            encoder.put(symbols.ravel(), index, portion.tables)
+            parity.append(portion.parity)
+            bits.append(step.estimated_bits(symbols, parameters))
+            return portion.values(symbols)
+
+        y_hat = self._compiled(self._numerics).run(code)
+        header = Header(
+            model_id=bytes.fromhex(self.codec_id),
+            height_px=x.shape[0],
+            width_px=x.shape[1],
+            coder_id=CODER_IDS[self._coder.name],
+            numerics_id=NUMERICS_IDS[self._numerics],
+            rate=rate,
+        )
+        data = pack(header, b"".join(parity) + encoder.finish())
+        return Encoded(data, sum(bits), y_hat)
+
+    def decoded(self, data: bytes) -> Decoded:
+        header, parity, stream = self._opened(data)
+        decoder = CODERS[header.coder].decoder(stream)
+        y_hat = self._decoded_latents(header, parity, decoder)
+        return Decoded(self._synthesised(header, y_hat), y_hat)
+
+    def decoding_stages(self, data: bytes) -> dict[str, Callable[[], Any]]:
+        """Parts of the decoder to be timed, of the programs that `decode` runs.
+
+        `network` has the symbols of `data` given and makes x_hat of them;
+        `entropy_coding` has the table indices given and makes the symbols;
+        `end_to_end` is `decode`.
+        """
+        header, parity, stream = self._opened(data)
+        coder = CODERS[header.coder]
+        recorder = RecordingDecoder(coder.decoder(stream))
+        self._decoded_latents(header, parity, recorder)
+        networks = self._compiled(header.numerics)
+        shapes = self._shapes(header)
+
+        def network() -> np.ndarray:
+            symbols = iter(recorder.symbols)
+
+            def code(step: Any, parameters: Any) -> np.ndarray:
+                portion = self._portion(step, parameters, shapes)
+                return portion.values(next(symbols))
+
+            return self._synthesised(header, networks.run(code))
+
+        def entropy_coding() -> None:
+            decoder = coder.decoder(stream)
+            for table_index, tables in recorder.calls:
+                decoder.get(table_index, tables)
+            decoder.finish()
+
+        return {
+            "network": network,
+            "entropy_coding": entropy_coding,
+            **super().decoding_stages(data),
+        }
+
+    def _opened(self, data: bytes) -> tuple[Header, bytes, bytes]:
+        """(header, checksums of the steps, entropy-coded stream) of a bitstream.
+
+        Raises:
+          BitstreamError: whatever can be known before a network runs.
+        """
+        header, payload = unpack(data)
+        if header.model_id.hex() != self.codec_id:
+            raise BitstreamError(
+                "a bitstream is decoded with the model that wrote it",
+                f"model {self.codec_id} for a stream of {header.model_id.hex()}",
+                "name that model with the setting model",
+            )
+        if header.rate >= len(self.operating_points):
+            raise BitstreamError(
+                f"the model has {len(self.operating_points)} rates, from 0 on",
+                header.rate,
+                "this is no stream of the model: fetch the file again",
+            )
+        coder = CODERS[header.coder]
+        if coder.is_external and coder is not self._coder:
+            raise BitstreamError(
+                "streams are decoded in this process unless another is asked for",
+                f"one of the coder {coder.name}, which starts a program of its own",
+                f"if you trust the file, decode it with the setting coder {coder.name}",
+            )
+        self._limit.check_stream(header.height_px, header.width_px)
+        checksums = PARITY_BYTES * self._num_checksums
+        parity, stream = payload[:checksums], payload[checksums:]
+        shapes = self._shapes(header)
+        height, width, _ = shapes.get("z", shapes["y"])  # of what the prior codes
+        least = coder.least_bits(height * width, self._exported.prior)
+        if len(parity) < checksums or 8 * len(stream) < least:
+            raise BitstreamError(
+                f"a payload for {header.width_px} x {header.height_px} pixels has at "
+                f"least {checksums + int(least / 8)} bytes",
+                len(payload),
+                "its header lies, or it was cut: fetch the file again",
+            )
+        return header, parity, stream
+
+    def _decoded_latents(
+        self, header: Header, parity: bytes, decoder: Decoder
+    ) -> np.ndarray:
+        shapes = self._shapes(header)
+        checksums = parity
+
+        def code(step: Any, parameters: Any) -> np.ndarray:
+            nonlocal checksums
+            portion = self._portion(step, parameters, shapes)
+            parity_here = portion.parity
+            if not checksums.startswith(parity_here):
+                done = (len(parity) - len(checksums)) // PARITY_BYTES
+                raise BitstreamError(
+                    "this device computes the entropy parameters of the encoder",
+                    f"others in coding step {done}",
+                    "decode where it was encoded: same device kind, JAX version and "
+                    "threads; streams coded with numerics `exact` need none of this",
+                )
+            checksums = checksums[len(parity_here) :]
+            return portion.values(
+                decoder.get(portion.table_index.ravel(), portion.tables)
+            )
+
+        y_hat = self._compiled(header.numerics).run(code)
+        decoder.finish()
+        return y_hat
+
+    def _synthesised(self, header: Header, y_hat: np.ndarray) -> np.ndarray:
+        x_hat = self._transforms.synthesise(y_hat)
+        return x_hat[: header.height_px, : header.width_px]
+
+    def _compiled(self, numerics: str) -> CompiledNetworks:
+        if numerics not in self._networks:
+            networks = CompiledNetworks(self.model, NUMERICS[numerics])
+            self._networks[numerics] = networks
+        return self._networks[numerics]
+
+    def _portion(self, step: Any, parameters: Any, shapes: Shapes) -> Portion:
+        if step.tables == "prior":
+            return Portion.of_prior(shapes[step.latent], self._exported.prior)
+        return Portion.of_gaussian(parameters, self._exported.gaussian)
+
+    def _shapes(self, header: Header) -> Shapes:
+        spec = self.model.spec
+        y_shape, z_shape = spec.latent_shapes(header.height_px, header.width_px)
+        return {"y": y_shape} if z_shape is None else {"y": y_shape, "z": z_shape}
+
+    def _padded(self, x: np.ndarray) -> np.ndarray:
+        padded = self.model.spec.padded_px(*x.shape[:2])
+        pads = [(0, new - old) for new, old in zip(padded, x.shape, strict=False)]
+        return np.pad(x, [*pads, (0, 0)], mode="edge")

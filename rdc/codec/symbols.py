@@ -1,0 +1,87 @@
+"""Between latents and the entropy coder: symbols, their tables, checksums."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rdc.entropy_coders.coders import Decoder
+from rdc.entropy_coders.tables import CdfTables
+from rdc.errors import DataError
+
+PARITY_BYTES = 2  # per Gaussian step: a checksum of its entropy parameters
+
+
+@dataclass(frozen=True)
+class Portion:
+    """How the symbols of one coding step are coded; value = symbol + offset.
+
+    Attributes:
+      offset: f[1,h,w,C], or 0 for plain integers.
+      table_index: i32[1,h,w,C].
+      is_computed: by networks, which another device may compute otherwise.
+    """
+
+    offset: Any
+    table_index: np.ndarray
+    tables: CdfTables
+    is_computed: bool = False
+
+    @classmethod
+    def of_prior(cls, shape: tuple[int, int, int], tables: CdfTables) -> Portion:
+        """All of a latent [h,w,C]: the table index is the channel."""
+        channels = np.arange(shape[-1], dtype=np.int32)
+        return cls(np.float32(0), np.broadcast_to(channels, (1, *shape)), tables)
+
+    @classmethod
+    def of_gaussian(cls, parameters: Any, tables: CdfTables) -> Portion:
+        """A part under its `GaussianParameters`."""
+        offset = np.asarray(parameters.mean)
+        index = np.rint(np.asarray(parameters.scale_index)).astype(np.int32)
+        return cls(offset, index, tables, is_computed=True)
+
+    @property
+    def parity(self) -> bytes:
+        """Checksum of offset and table index; empty where nothing was computed."""
+        if not self.is_computed:
+            return b""
+        mean = zlib.crc32(self.offset.tobytes())
+        checksum = zlib.crc32(self.table_index.tobytes(), mean)
+        return (checksum & 0xFFFF).to_bytes(PARITY_BYTES, "little")
+
+    def symbols(self, values: np.ndarray) -> np.ndarray:
+        """The nearest symbols, i32[1,h,w,C].
+
+        Raises:
+          DataError: values or offsets that are not finite.
+        """
+        centred = values - self.offset
+        if not np.isfinite(centred).all():
+            raise DataError(
+                "latents are finite", "infinite or NaN ones", "the model has diverged"
+            )
+        return np.rint(centred).astype(np.int32)
+
+    def values(self, symbols: np.ndarray) -> np.ndarray:
+        """Inverse of `symbols`, f[1,h,w,C]; symbols may be flat."""
+        return symbols.reshape(self.table_index.shape).astype(np.float32) + self.offset
+
+
+class RecordingDecoder:
+    """A decoder that remembers what it was asked for and what it gave."""
+
+    def __init__(self, decoder: Decoder):
+        self._decoder = decoder
+        self.calls: list[tuple[np.ndarray, CdfTables]] = []
+        self.symbols: list[np.ndarray] = []
+
+    def get(self, table_index: np.ndarray, tables: CdfTables) -> np.ndarray:
+        self.calls.append((table_index, tables))
+        self.symbols.append(self._decoder.get(table_index, tables))
+        return self.symbols[-1]
+
+    def finish(self) -> None:
+        self._decoder.finish()

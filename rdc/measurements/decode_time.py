@@ -1,137 +1,85 @@
-"""Decode times on the present device, in three stages that are never mixed.
+"""Decode times of a codec on the present device, in stages that are never mixed.
 
-    network         hyper-synthesis, slice networks and synthesis on given symbols
+    network         all that a decoder computes but the entropy coding
     entropy_coding  symbols from bytes, with given table indices
     end_to_end      bytes to u8 pixels in host memory
 
-Compiled ahead per shape, warmed up, inputs on the device, every repeat kept.
+What is timed is the codec's own compiled programs, on the symbols of a real stream.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
-from rdc.architectures import build
-from rdc.codec import Codec
-from rdc.data.image_sets import dataset_name, readable_images
-from rdc.jobs.job import BenchmarkJob, Request
-from rdc.model import CompressionModel, decode_slices
-from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import BenchmarkSpec
+from rdc.codec.base import Codec
+from rdc.measurements.rows import DecodeTime
+from rdc.specs.base import unknown_name
+from rdc.specs.timing import BenchmarkSpec
+from rdc.system.hardware import cpu_threads, load_average
 
 
-def benchmark(job: BenchmarkJob, request: Request) -> dict[str, Any]:
-    """Times the decoder of a trained model, or of random weights (network alone)."""
-    spec = job.benchmark
-    if request.model_dir is None:
-        model = build(job.architecture, seed=0)
-        dataset = None
-        times = {"network": _network_times(model, spec)}
-    else:
-        codec = Codec.load(request.model_dir, job.codec.coder, job.codec.arithmetic)
-        assert request.images is not None
-        dataset = dataset_name(request.images)
-        data = codec.compress(_photograph(request.images, spec))
-        times = {
-            "network": _network_times(codec.model, spec),
-            "entropy_coding": list(_repeats(codec.symbol_decoding(data), spec)),
-            "end_to_end": list(_repeats(lambda: codec.decompress(data), spec)),
-        }
-    return {
-        "arch_id": job.arch_id,
-        "run_id": job.run_id,
-        "times": [
-            {
-                "dataset": dataset,
-                "height_px": spec.height_px,
-                "width_px": spec.width_px,
-                "precision": spec.precision,
-                "stage": stage,
-                "repeat": repeat,
-                "decode_ms": milliseconds,
-            }
-            for stage, repeats in times.items()
-            for repeat, milliseconds in enumerate(repeats)
-        ],
-    }
+def time_decoder(
+    codec: Codec,
+    spec: BenchmarkSpec,
+    image: np.ndarray | None = None,
+    *,
+    dataset: str | None = None,
+    rate: int = 0,
+    stages: Sequence[str] | None = None,
+) -> list[DecodeTime]:
+    """Times the decoder, warmed up; every repeat is kept.
 
+    Of random weights (`LearnedCodec.of(build(architecture))`), the stage `network`
+    alone tells something: their symbols are no one's.
 
-def _network_times(model: CompressionModel, spec: BenchmarkSpec) -> list[float]:
-    decode = jax.jit(network_decoder(model))
-    inputs = _symbols(model.spec, spec.height_px, spec.width_px)
-    inputs = jax.device_put((nnx.state(model), *inputs))
-    compiled = decode.lower(*inputs).compile()
-    return list(_repeats(lambda: jax.block_until_ready(compiled(*inputs)), spec))
+    Args:
+      codec: its numerics are what is timed.
+      spec: size of the image, and how often.
+      image: u8[height_px,width_px,3]; None: noise.
+      dataset: that the image is from.
+      rate: the operating point that the image is encoded at.
+      stages: of `codec.decoding_stages`; None: all of this codec.
 
-
-def network_decoder(model: CompressionModel) -> Callable:
-    """(state, symbols of y, symbols of z) -> (u8 pixels, table indices per slice).
-
-    All that a decoder computes but the entropy coding between the slices.
+    Raises:
+      ConfigError: no such stage or rate.
+      DataError: an image that this codec does not take.
     """
-    graph = nnx.graphdef(model)
-
-    def decode(
-        state: Any, y_symbols: jax.Array, z_symbols: jax.Array
-    ) -> tuple[jax.Array, list[jax.Array]]:
-        model = nnx.merge(graph, state)
-        y_hat, indices = y_symbols, []
-        if model.hyper_synthesis is not None:
-            slices = model.split(y_symbols)
-
-            def quantize(i: int, mean: jax.Array, scale_index: jax.Array) -> jax.Array:
-                indices.append(jnp.round(scale_index).astype(jnp.int32))
-                return slices[i] + mean
-
-            y_hat = decode_slices(
-                tuple(model.slices), model.hyper_synthesis(z_symbols), quantize
+    if image is None:
+        random = np.random.default_rng(0)
+        shape = (spec.height_px, spec.width_px, 3)
+        image = random.integers(0, 256, shape, np.uint8)
+    known = codec.decoding_stages(codec.encode(image, rate))
+    for stage in stages or ():
+        if stage not in known:
+            raise unknown_name("decoding stage of this codec", stage, list(known))
+    rows = []
+    for stage in known if stages is None else stages:
+        load = load_average()
+        rows += [
+            DecodeTime(
+                dataset=dataset,
+                height_px=image.shape[0],
+                width_px=image.shape[1],
+                precision=spec.precision,
+                cpu_threads=cpu_threads(),
+                visible_devices=jax.local_device_count(),
+                load_average=load,
+                stage=stage,
+                repeat=repeat,
+                decode_ms=milliseconds,
             )
-        x_hat = model.synthesis_transform(y_hat)
-        return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8), indices
-
-    return decode
-
-
-def _symbols(
-    spec: ArchitectureSpec, height_px: int, width_px: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays of zeros in the shapes of y and z."""
-    multiple, stride = spec.padding_multiple_px, spec.transform.stride
-    height, width = (-(-side // multiple) * multiple for side in (height_px, width_px))
-    y_shape = (1, height // stride, width // stride, spec.transform.latent_channels)
-    z_shape: tuple[int, ...] = (0,)
-    if (hyper := spec.hyper_transform) is not None:
-        sides = (side // hyper.stride for side in y_shape[1:3])
-        z_shape = (1, *sides, hyper.hyperlatent_channels)
-    return np.zeros(y_shape, np.float32), np.zeros(z_shape, np.float32)
-
-
-def _photograph(source: str, spec: BenchmarkSpec) -> np.ndarray:
-    """A real image of the asked size: the first that is large enough, cropped, else
-    the first, mirrored at its borders."""
-    first = None
-    for _, image in readable_images(source):
-        first = image if first is None else first
-        if image.shape[0] >= spec.height_px and image.shape[1] >= spec.width_px:
-            return image[: spec.height_px, : spec.width_px]
-    assert first is not None  # a set without readable images has raised
-    pads = [
-        (0, max(spec.height_px - first.shape[0], 0)),
-        (0, max(spec.width_px - first.shape[1], 0)),
-        (0, 0),
-    ]
-    return np.pad(first, pads, "symmetric")[: spec.height_px, : spec.width_px]
+            for repeat, milliseconds in enumerate(_repeats(known[stage], spec))
+        ]
+    return rows
 
 
 def _repeats(run: Callable[[], Any], spec: BenchmarkSpec) -> Iterator[float]:
-    """Milliseconds of each repeat, after the warm-up."""
+    """Milliseconds of each repeat, after the warm-up; the first call may compile."""
     for _ in range(max(spec.warmup, 1)):
         run()
     for _ in range(spec.repeats):

@@ -1,16 +1,20 @@
-"""Rate and distortion of a trained model on images, from real bytes."""
+"""Rate and distortion of a codec on images, from real bytes."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from rdc.codec import Codec
-from rdc.data.image_sets import list_images, readable_images
-from rdc.jobs.job import EvaluateJob, Request
+import numpy as np
+
+from rdc.codec.base import Codec
 from rdc.measurements import metrics
-from rdc.ops.distortions import DISTORTIONS
+from rdc.measurements.rows import ImageMeasurement
+from rdc.specs.coding import OperatingPoint
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -18,65 +22,76 @@ class LatentMismatchError(Exception):
     """A bitstream decoded to other latents than were encoded: a defect."""
 
 
-def evaluate(job: EvaluateJob, request: Request) -> dict[str, Any]:
-    """Encodes and decodes every image of the set through the codec.
-
-    An unreadable image is named and skipped.
-
-    Returns:
-      The `result` of the record; see docs/records.md.
-
-    Raises:
-      DataError: no image of the set can be read.
-      LatentMismatchError: some bytes decoded to other latents.
-    """
-    assert request.images is not None
-    assert request.model_dir is not None
-    codec = Codec.load(request.model_dir, job.codec.coder, job.codec.arithmetic)
-    rows, read = [], set()
-    for path, x in readable_images(request.images):
-        values = evaluate_image(codec, x, job.lmbda, job.distortion)
-        row = {"image": path.name, **values}
-        _log.info("%s %.4f bpp", path.name, row["bpp_coded"])
-        rows.append(row)
-        read.add(path)
-    skipped = [path.name for path in list_images(request.images) if path not in read]
-    return {
-        "run_id": job.run_id,
-        "dataset": job.dataset,
-        "images": rows,
-        "skipped_images": skipped,
-    }
-
-
-def evaluate_image(
-    codec: Codec, x: Any, lmbda: float, distortion: str = "mse"
-) -> dict[str, Any]:
-    """One row of the table `rate_distortion`, u8[H,W,3] -> columns.
+def evaluate(
+    codec: Codec,
+    images: Iterable[tuple[str, np.ndarray]],
+    points: Sequence[OperatingPoint] | None = None,
+    *,
+    effort: int = 0,
+) -> list[ImageMeasurement]:
+    """Encodes and decodes every image at every operating point.
 
     Args:
-      lmbda: weight of `distortion`, a name in `rdc.ops.distortions`.
+      codec: learned or classical: the same is done with both.
+      images: names and pixels, u8[H,W,3].
+      points: some of `codec.operating_points`; None: all.
+      effort: how long the encoder searches.
+
+    Raises:
+      DataError: an image that this codec does not take.
+      LatentMismatchError: some bytes decoded to other latents.
     """
-    encoded = codec.encode(x)
-    decoded = codec.decode(encoded.data)
-    if (decoded.y_hat != encoded.y_hat).any():
-        raise LatentMismatchError("the decoder's y_hat differs from the encoder's")
-    pixels = x.shape[0] * x.shape[1]
-    bpp_coded = 8 * len(encoded.data) / pixels
-    mse_255 = metrics.mse_255(x, decoded.x_hat)
-    row = {
-        "height_px": x.shape[0],
-        "width_px": x.shape[1],
-        "bytes": len(encoded.data),
-        "bpp_estimated": encoded.bits_estimated / pixels,
-        "bpp_coded": bpp_coded,
-        # JSON has no infinity: a perfect image has no PSNR.
-        "psnr_db": metrics.psnr_db(x, decoded.x_hat) if mse_255 else None,
-        "ms_ssim": metrics.ms_ssim(x, decoded.x_hat),
-        "mse_255": mse_255,
-    }
-    distorted = DISTORTIONS[distortion].measured(row)
-    rd_loss = (
-        None if distorted is None else metrics.rd_loss(bpp_coded, distorted, lmbda)
+    points = codec.operating_points if points is None else points
+    compiled: set[tuple[int, ...]] = set()
+    rows = []
+    for name, x in images:
+        for point in points:
+            if x.shape not in compiled:  # the first call of a size may compile
+                codec.decode(codec.encode(x, point.rate, effort))
+                compiled.add(x.shape)
+            row = measured(codec, name, x, point, effort)
+            _log.info("%s, rate %d: %.4f bpp", name, row.rate, row.bpp_coded)
+            rows.append(row)
+    return rows
+
+
+def measured(
+    codec: Codec, name: str, x: np.ndarray, point: OperatingPoint, effort: int = 0
+) -> ImageMeasurement:
+    """One image, u8[H,W,3], at one operating point; raises as `evaluate`."""
+    encoded, encode_ms = _timed(lambda: codec.encoded(x, point.rate, effort))
+    decoded, decode_ms = _timed(lambda: codec.decoded(encoded.data))
+    if not _equal(encoded.y_hat, decoded.y_hat):
+        raise LatentMismatchError(
+            f"{name}: the decoder's y_hat differs from the encoder's"
+        )
+    height, width = x.shape[:2]
+    pixels = height * width
+    bits = encoded.bits_estimated
+    return ImageMeasurement(
+        image=name,
+        rate=point.rate,
+        setting=point.setting,
+        height_px=height,
+        width_px=width,
+        bytes=len(encoded.data),
+        bpp_estimated=None if bits is None else bits / pixels,
+        bpp_coded=8 * len(encoded.data) / pixels,
+        encode_ms=encode_ms,
+        decode_ms=decode_ms,
+        metrics=metrics.measure(x, decoded.x_hat),
     )
-    return {**row, "rd_loss": rd_loss}
+
+
+def _timed(run: Callable[[], T]) -> tuple[T, float]:
+    """What `run` gives, and the milliseconds that it took."""
+    started = time.perf_counter()
+    result = run()
+    return result, (time.perf_counter() - started) * 1000
+
+
+def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """Also where a codec has no latents."""
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b)

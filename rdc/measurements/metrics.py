@@ -1,19 +1,29 @@
-"""Distortion of 8-bit images, and the loss that weighs it against the rate."""
+"""Metrics: how far a decoded image is from the original, both of 8 bits.
+
+To add one, write a function and one line of `METRICS`: every evaluation of every codec
+then has it, in records and as a column of the tables. No JAX here, and SciPy only where
+a metric is computed: planners and analysis read the names.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
-MS_SSIM_MIN_SIDE_PX = 161  # five scales of an 11-tap window: 10 * 2^4 + 1
+from rdc.ops.ms_ssim_constants import (
+    CONTRAST_CONSTANT,
+    LUMINANCE_CONSTANT,
+    MS_SSIM_MIN_SIDE_PX,
+    MS_SSIM_WEIGHTS,
+    WINDOW_SIGMA,
+    WINDOW_TAPS,
+)
 
-MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-WINDOW_TAPS = 11
-WINDOW_SIGMA = 1.5
-LUMINANCE_CONSTANT = (0.01 * 255) ** 2
-CONTRAST_CONSTANT = (0.03 * 255) ** 2
+# Variance of a rounding to whole levels. No error of 8-bit images is told from less.
+LEAST_MSE_255 = 1 / 12
 
 
 def mse_255(x: np.ndarray, x_hat: np.ndarray) -> float:
@@ -24,13 +34,13 @@ def mse_255(x: np.ndarray, x_hat: np.ndarray) -> float:
 
 
 def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
-    """PSNR of u8[H,W,3] images in dB; infinite where they are equal.
+    """PSNR of u8[H,W,3] images in dB, at most 58.92.
 
-    Of a set of images, the field reports the mean of these values, not the PSNR of
-    the mean error.
+    That is the PSNR of an error of `LEAST_MSE_255`: a perfect image would have an
+    infinite one, which no mean of a set survives. Of a set, the field reports the mean
+    of these values, not the PSNR of the mean error.
     """
-    error = mse_255(x, x_hat)
-    return 10 * math.log10(255**2 / error) if error > 0 else math.inf
+    return 10 * math.log10(255**2 / max(mse_255(x, x_hat), LEAST_MSE_255))
 
 
 def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float | None:
@@ -65,11 +75,6 @@ def ms_ssim_db(value: float) -> float:
     return -10 * math.log10(1 - value) if value < 1 else math.inf
 
 
-def rd_loss(bpp: float, distortion: float, lmbda: float) -> float:
-    """bpp + lmbda * distortion; for mse_255, lmbda refers to the 0-255 scale."""
-    return bpp + lmbda * distortion
-
-
 def _ssim_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Luminance and contrast-structure maps at valid window positions."""
     mean_x, mean_y = _window_mean(x), _window_mean(y)
@@ -83,6 +88,8 @@ def _ssim_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window_mean(image: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
     margin = WINDOW_TAPS // 2
     positions = np.arange(WINDOW_TAPS) - margin
     window = np.exp(-0.5 * (positions / WINDOW_SIGMA) ** 2)
@@ -108,3 +115,35 @@ def _check_pair(x: np.ndarray, x_hat: np.ndarray) -> None:
         raise ValueError(
             f"metrics compare images of 8 bits: {x.dtype} and {x_hat.dtype}"
         )
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of one decoded image.
+
+    Attributes:
+      function: (x, x_hat), each u8[H,W,3] -> the value; None where the image is too
+        small for it.
+      label: as people write it, in plots and tables.
+      unit: "" for a plain number.
+      minimise: whether less is better.
+    """
+
+    function: Callable[[np.ndarray, np.ndarray], float | None]
+    label: str
+    unit: str
+    minimise: bool
+
+
+# Column -> metric; the name carries the unit.
+METRICS: dict[str, Metric] = {
+    "psnr_db": Metric(psnr_db, "PSNR", "dB", minimise=False),
+    "ms_ssim": Metric(ms_ssim, "MS-SSIM", "", minimise=False),
+    "mse_255": Metric(mse_255, "MSE", "squared levels", minimise=True),
+}
+METRIC_NAMES = tuple(METRICS)
+
+
+def measure(x: np.ndarray, x_hat: np.ndarray) -> dict[str, float | None]:
+    """All metrics of u8[H,W,3] images, by name."""
+    return {name: metric.function(x, x_hat) for name, metric in METRICS.items()}

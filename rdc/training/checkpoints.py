@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from rdc.specs.training import CheckpointSpec
+from rdc.identity import NUMERICS_VERSION
+from rdc.specs.checkpoint import CheckpointSpec
 from rdc.system.files import storage_error
 from rdc.training.step import TrainState
 
-VERSION = 2  # of what weights mean; 1: one level of scale per unit of an output
 STALL_SHARE = 0.02  # of the time that a training may wait for its checkpoints
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ class Checkpoints:
     Args:
       folder: this attempt's; created when the first checkpoint is written.
       earlier: checkpoint folders of earlier attempts, newest last.
-      run_id: written into every checkpoint; another run's is never restored.
+      run_id: written into every checkpoint, with the version of the numerics; one of
+        another model or version is never restored.
       keep: so many of the newest stay in `folder`.
     """
 
@@ -35,7 +36,7 @@ class Checkpoints:
         self, folder: Path, earlier: Sequence[Path], run_id: str, keep: int = 2
     ):
         self._folder, self._earlier = folder, list(earlier)
-        self._origin = {"run_id": run_id, "version": VERSION}
+        self._origin = {"run_id": run_id, "numerics_version": NUMERICS_VERSION}
         self._keep = keep
         self._writer: ocp.CheckpointManager | None = None
 
@@ -71,9 +72,9 @@ class Checkpoints:
     def restore(
         self, like: TrainState, at_most: int | None = None
     ) -> tuple[TrainState, dict[str, Any]] | None:
-        """The newest readable checkpoint of this run, or None.
+        """The newest readable checkpoint of this model, or None.
 
-        One that cannot be used (cut, of another run or version) is named in the log,
+        One that cannot be used (cut, of another model or version) is named in the log,
         and the one before it is tried.
 
         Args:
@@ -106,7 +107,11 @@ class Checkpoints:
             origin = {name: progress.pop(name, None) for name in self._origin}
             if origin != self._origin:
                 _log.warning(
-                    "checkpoint %s/%s skipped: another run's or version's", folder, step
+                    "checkpoint %s/%s skipped: it is of %s, this training of %s",
+                    folder,
+                    step,
+                    origin,
+                    self._origin,
                 )
                 continue
             return TrainState(**restored.state), progress

@@ -19,6 +19,7 @@ from rich.progress import (
 from tensorboardX import SummaryWriter
 
 from rdc.system.files import write_json_atomically
+from rdc.training.summary import METRICS_FILE, PROGRESS_FILE, TENSORBOARD_FOLDER
 
 PROGRESS_EVERY_SECONDS = 1.0
 
@@ -33,8 +34,8 @@ class Journal:
 
     def __init__(self, folder: Path, total_steps: int, bar: bool = True):
         self._folder, self._total = folder, total_steps
-        self._jsonl = open(folder / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115
-        self._tensorboard = SummaryWriter(str(folder / "tensorboard"))
+        self._jsonl = open(folder / METRICS_FILE, "a", buffering=1)  # noqa: SIM115
+        self._tensorboard = SummaryWriter(str(folder / TENSORBOARD_FOLDER))
         self._last_progress = 0.0
         console = Console(stderr=True)
         self._bar = Progress(
@@ -84,4 +85,4 @@ class Journal:
             "bpp": metrics["bpp"],
             "updated_at": time.time(),
         }
-        write_json_atomically(self._folder / "progress.json", progress)
+        write_json_atomically(self._folder / PROGRESS_FILE, progress)

@@ -21,7 +21,7 @@ from rdc.model import CompressionModel
 class LowPrecision(nnx.Module):
     """A network in bfloat16 but for its last layer, between float32 interfaces.
 
-    The last layer puts out what is rounded, coded or compared: a latent of 300 or a
+    The last layer gives what is rounded, coded or compared: a latent of 300 or a
     sample of 8 bits has no room in the 8 bits of bfloat16's mantissa.
     """
 
@@ -50,7 +50,7 @@ class Rematerialised(nnx.Module):
 
 def prepare(model: CompressionModel, precision: str, remat: bool) -> None:
     """Makes the networks of a merged `model` compute as a recipe says."""
-    for module in (model, *model.slices):
+    for module in (model, *model.steps):
         for name, network in list(vars(module).items()):
             if isinstance(network, Network):
                 if remat:

@@ -1,34 +1,31 @@
-"""Several rates of one architecture in one program.
+"""Several models of one architecture in one program.
 
-Trainings that differ in `lmbda` alone see the same batches and the same noise. On an
-accelerator that one small model does not fill, their states are stacked and the step
-is mapped over them; elsewhere they take turns on each batch.
+Models that differ in `lmbda` alone see the same batches and the same noise. They take
+turns on each batch; or their states are stacked and the step is mapped over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
-from rdc.model import CompressionModel
-from rdc.specs.training import TrainSpec
-from rdc.training.step import Metrics, TrainState, step_function
+from rdc.training.step import Metrics, StepFunction, TrainState
 
 Form = Literal["in_turn", "mapped"]
 
 # Per backend; see docs/decisions/011-rates-in-one-program.md. A vmapped convolution is
-# a grouped one, which XLA's CPU backend runs without its fast path.
-FORM: dict[str, Form] = {"cpu": "in_turn", "default": "mapped"}
+# a grouped one: XLA's CPU backend has no fast path for it, cuDNN its slowest. A backend
+# on which `mapped` was measured and won gets a line.
+FORM: dict[str, Form] = {"default": "in_turn"}
 
 
 class Program(Protocol):
-    """The steps of several rates: one state per rate in, one out."""
+    """The steps of several models: one state per model in, one out."""
 
     def join(self, states: Sequence[TrainState]) -> Any:
         """The states in the form that a step takes; they are donated to it."""
@@ -37,19 +34,23 @@ class Program(Protocol):
         """The inverse of `join`."""
 
     def __call__(self, joined: Any, batch: jax.Array) -> tuple[Any, Any]:
-        """One step of every rate, and metrics for `by_rate`."""
+        """One step of every model, and metrics for `by_model`."""
 
-    def by_rate(self, metrics: Any) -> list[dict[str, float]]:
-        """The metrics of each rate, from what a step gave, read to the host."""
+    def by_model(self, metrics: Any) -> list[dict[str, float]]:
+        """The metrics of each model, from what a step gave, read to the host."""
 
 
 class InTurn:
-    """Every rate's own step on the same batch."""
+    """Every model's own step on the same batch.
 
-    def __init__(
-        self, steps: Sequence[Callable[[Any, jax.Array], tuple[Any, Metrics]]]
-    ):
-        self._steps = list(steps)
+    Args:
+      step: compiled.
+      lmbdas: one per model.
+      key: of the noise.
+    """
+
+    def __init__(self, step: StepFunction, lmbdas: Sequence[float], key: jax.Array):
+        self._step, self._lmbdas, self._key = step, list(lmbdas), key
 
     def join(self, states: Sequence[TrainState]) -> list[TrainState]:
         return list(states)
@@ -61,50 +62,52 @@ class InTurn:
         self, joined: list[TrainState], batch: jax.Array
     ) -> tuple[list[TrainState], list[Metrics]]:
         results = [
-            step(state, batch) for step, state in zip(self._steps, joined, strict=True)
+            self._step(state, batch, lmbda, self._key)
+            for state, lmbda in zip(joined, self._lmbdas, strict=True)
         ]
         return [state for state, _ in results], [metrics for _, metrics in results]
 
-    def by_rate(self, metrics: list[dict[str, float]]) -> list[dict[str, float]]:
-        return metrics
+    def by_model(self, metrics: list[dict[str, Any]]) -> list[dict[str, float]]:
+        return [{name: float(v) for name, v in row.items()} for row in metrics]
 
 
-# Everything of a state but the step number, which the rates share: so is the noise.
+# Everything of a state but the step number, which the models share: so is the noise.
 _AXES = TrainState(params=0, optimizer=0, step=None, average=0)  # type: ignore[arg-type]
 
 
 class Mapped:
-    """One step mapped over stacked states."""
+    """One step mapped over stacked states, and compiled so.
 
-    def __init__(self, model: CompressionModel, specs: Sequence[TrainSpec]):
-        recipe = replace(specs[0], lmbda=1.0)
-        step = step_function(nnx.graphdef(model), recipe)
+    Args:
+      step: a pure function; `lmbdas` and `key` as of `InTurn`.
+    """
+
+    def __init__(self, step: StepFunction, lmbdas: Sequence[float], key: jax.Array):
         mapped = jax.vmap(step, in_axes=(_AXES, None, 0, None), out_axes=(_AXES, 0))
         self._step = jax.jit(mapped, donate_argnums=0)
-        self._lmbdas = jnp.asarray([spec.lmbda for spec in specs])
-        self._key = jax.random.key(recipe.seed)
+        self._lmbdas, self._key = jnp.asarray(lmbdas), key
 
     def join(self, states: Sequence[TrainState]) -> TrainState:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
         return replace(stacked, step=stacked.step[0])
 
     def split(self, joined: TrainState) -> list[TrainState]:
-        rates = len(self._lmbdas)
-        stacked = replace(joined, step=jnp.broadcast_to(joined.step, rates))
-        return [jax.tree.map(itemgetter(i), stacked) for i in range(rates)]
+        models = len(self._lmbdas)
+        stacked = replace(joined, step=jnp.broadcast_to(joined.step, models))
+        return [jax.tree.map(itemgetter(i), stacked) for i in range(models)]
 
     def __call__(
         self, joined: TrainState, batch: jax.Array
     ) -> tuple[TrainState, Metrics]:
         return self._step(joined, batch, self._lmbdas, self._key)
 
-    def by_rate(self, metrics: dict[str, Any]) -> list[dict[str, float]]:
-        rates = range(len(self._lmbdas))
-        return [{name: row[i] for name, row in metrics.items()} for i in rates]
+    def by_model(self, metrics: dict[str, Any]) -> list[dict[str, float]]:
+        models = range(len(self._lmbdas))
+        return [{name: float(row[i]) for name, row in metrics.items()} for i in models]
 
 
-def form_of(rates: int) -> Form:
-    """How so many rates are computed on the present backend."""
-    if rates <= 1:
+def form_of(models: int) -> Form:
+    """How so many models are computed on the present backend."""
+    if models <= 1:
         return "in_turn"
     return FORM.get(jax.default_backend(), FORM["default"])

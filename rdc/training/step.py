@@ -14,7 +14,7 @@ from flax import nnx
 
 from rdc.model import CompressionModel
 from rdc.ops.distortions import DISTORTIONS, mse_255
-from rdc.specs.training import TrainSpec
+from rdc.specs.recipe import Recipe
 from rdc.training.networks import prepare
 
 Metrics = dict[str, jax.Array]
@@ -31,29 +31,29 @@ class TrainState:
     average: Any = None  # of the weights; None where the recipe has no `ema`
 
 
-def schedule(spec: TrainSpec) -> optax.Schedule:
+def schedule(recipe: Recipe) -> optax.Schedule:
     """Linear warm-up, the full rate, then cosine decay from `decay_start` on."""
-    rate = spec.learning_rate
-    warmup = optax.linear_schedule(0.0, rate, max(spec.warmup, 1))
-    if spec.decay == "constant":
+    rate = recipe.learning_rate
+    warmup = optax.linear_schedule(0.0, rate, max(recipe.warmup, 1))
+    if recipe.decay == "constant":
         rest: optax.Schedule = optax.constant_schedule(rate)
-        return optax.join_schedules([warmup, rest], [spec.warmup])
-    start = max(round(spec.decay_start * spec.steps), spec.warmup)
+        return optax.join_schedules([warmup, rest], [recipe.warmup])
+    start = max(round(recipe.decay_start * recipe.steps), recipe.warmup)
     decay = optax.cosine_decay_schedule(
-        rate, max(spec.steps - start, 1), spec.final_learning_rate_ratio
+        rate, max(recipe.steps - start, 1), recipe.final_learning_rate_ratio
     )
     constant = optax.constant_schedule(rate)
-    return optax.join_schedules([warmup, constant, decay], [spec.warmup, start])
+    return optax.join_schedules([warmup, constant, decay], [recipe.warmup, start])
 
 
-def optimizer(spec: TrainSpec) -> optax.GradientTransformation:
+def optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Adam behind clipping of the global gradient norm."""
     return optax.chain(
-        optax.clip_by_global_norm(spec.clip_norm), optax.adam(schedule(spec))
+        optax.clip_by_global_norm(recipe.clip_norm), optax.adam(schedule(recipe))
     )
 
 
-def rd_loss(
+def training_loss(
     model: CompressionModel,
     x: jax.Array,
     key: jax.Array,
@@ -82,36 +82,41 @@ def rd_loss(
     }
 
 
-def initial_state(model: CompressionModel, spec: TrainSpec) -> TrainState:
+def initial_state(model: CompressionModel, recipe: Recipe) -> TrainState:
+    """The state before the first step, with the weights of `model`."""
     params = nnx.state(model, nnx.Param)
     return TrainState(
         params=params,
-        optimizer=optimizer(spec).init(params),
+        optimizer=optimizer(recipe).init(params),
         step=jnp.zeros((), jnp.int32),
-        average=jax.tree.map(jnp.copy, params) if spec.ema else None,
+        average=jax.tree.map(jnp.copy, params) if recipe.ema else None,
     )
 
 
+# (state, u8[B,H,W,3], lmbda, key) -> (state, metrics)
 StepFunction = Callable[
     [TrainState, jax.Array, jax.Array | float, jax.Array], tuple[TrainState, Metrics]
 ]
 
 
-def step_function(graph: nnx.GraphDef, spec: TrainSpec) -> StepFunction:
-    """The step as a pure function (state, u8[B,H,W,3], lmbda, key) -> (state, metrics).
+def step_function(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepFunction:
+    """The step of a training as a pure function.
 
-    `lmbda` and `seed` of `spec` are not used: they are arguments, so that trainings
-    that differ in them alone share one compiled program.
+    Its noise depends on `key` and the step number alone. A step whose loss or gradient
+    is not finite changes no weight and reports `skipped` = 1.
+
+    Args:
+      accumulate: micro-batches of a step; the recipe's, or more where memory is short.
     """
-    transformation = optimizer(spec)
+    transformation = optimizer(recipe)
 
     def loss(
         params: Any, batch: jax.Array, keys: jax.Array, lmbda: jax.Array | float
     ) -> tuple[jax.Array, Metrics]:
         model = nnx.merge(graph, params)
-        prepare(model, spec.precision, spec.remat)
+        prepare(model, recipe.precision, recipe.remat)
         x = batch.astype(jnp.float32) / 255.0
-        return rd_loss(model, x, keys, lmbda, spec.distortion)
+        return training_loss(model, x, keys, lmbda, recipe.distortion)
 
     def step(
         state: TrainState, batch: jax.Array, lmbda: jax.Array | float, key: jax.Array
@@ -121,7 +126,7 @@ def step_function(graph: nnx.GraphDef, spec: TrainSpec) -> StepFunction:
         def gradients(batch: jax.Array, keys: jax.Array) -> tuple[Any, Metrics]:
             return jax.grad(loss, has_aux=True)(state.params, batch, keys, lmbda)
 
-        gradient, metrics = accumulated(gradients, spec.accumulate, batch, keys)
+        gradient, metrics = accumulated(gradients, accumulate, batch, keys)
         norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
         updates, new_optimizer = transformation.update(
@@ -132,7 +137,7 @@ def step_function(graph: nnx.GraphDef, spec: TrainSpec) -> StepFunction:
             params=new_params,
             optimizer=new_optimizer,
             step=state.step,
-            average=_averaged(state, new_params, spec.ema),
+            average=_averaged(state, new_params, recipe.ema),
         )
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new_state, state)
         skipped = 1.0 - finite.astype(jnp.float32)
@@ -175,23 +180,20 @@ def _averaged(state: TrainState, params: Any, ema: float) -> Any:
     return jax.tree.map(lambda a, p: p + decay * (a - p), state.average, params)
 
 
-def make_step(
-    model: CompressionModel, spec: TrainSpec
-) -> Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]:
-    """The compiled step (state, u8[B,H,W,3]) -> (state, metrics); `state` is donated.
+def compiled_step(
+    model: CompressionModel, recipe: Recipe, accumulate: int | None = None
+) -> StepFunction:
+    """`step_function`, compiled at its first call; the state is donated to it.
 
-    Its noise depends on the seed and the step number alone. A step whose loss or
-    gradient is not finite changes no weight and reports `skipped` = 1.
+    Args:
+      model: its structure; the weights are in the state.
+      accumulate: None: the recipe's.
     """
-    compiled = _compiled(nnx.graphdef(model), replace(spec, lmbda=1.0, seed=0))
-    key = jax.random.key(spec.seed)
-
-    def step(state: TrainState, batch: jax.Array) -> tuple[TrainState, Metrics]:
-        return compiled(state, batch, spec.lmbda, key)
-
-    return step
+    if accumulate is None:
+        accumulate = recipe.accumulate
+    return _compiled(nnx.graphdef(model), recipe, accumulate)
 
 
 @lru_cache(maxsize=4)
-def _compiled(graph: nnx.GraphDef, spec: TrainSpec) -> Any:
-    return jax.jit(step_function(graph, spec), donate_argnums=0)
+def _compiled(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepFunction:
+    return jax.jit(step_function(graph, recipe, accumulate), donate_argnums=0)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rdc.jobs.job import Request, TrainJob
-from rdc.specs.training import CheckpointSpec, TrainSpec
-from rdc.training.loop import train
+from rdc.specs.checkpoint import CheckpointSpec
+from rdc.specs.recipe import Recipe
+from rdc.training import train
 from tests.architectures import ALL
 
 FAMILIES = {
@@ -23,23 +23,21 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_loss_falls_within_120_steps(
-    family: str, shared_data: Path, tmp_path: Path
-) -> None:
+def test_loss_falls_within_120_steps(family: str, tmp_path: Path) -> None:
     spec = ALL[FAMILIES[family]]
     assert spec.family == family
-    job = TrainJob(
-        architecture=spec,
-        train=TrainSpec(
-            steps=120, batch_size=2, crop_px=64, learning_rate=1e-3, warmup_steps=10
-        ),
-        data_sha256="photographs of train_small.txt",
+    recipe = Recipe(
+        steps=120, batch_size=2, crop_px=64, learning_rate=1e-3, warmup_steps=10
     )
-    request = Request(
-        images=str(shared_data / "train_small.txt"),
+    trained = train(
+        spec,
+        recipe,
+        (0.0125,),
+        "bundled:train",
+        tmp_path,
         checkpoint=CheckpointSpec(every_seconds=None),
     )
-    result = train(job, request, tmp_path).result
-    assert result["steps"] == 120
-    assert result["skipped_steps"] == 0
-    assert result["loss_last"] < 0.5 * result["loss_first"]
+    summary = trained.summary
+    assert summary.steps == 120
+    assert summary.skipped_steps == 0
+    assert summary.loss_last < 0.5 * summary.loss_first

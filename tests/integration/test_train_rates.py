@@ -1,4 +1,4 @@
-"""`launch/train.py` with several rates: one process, a run per rate."""
+"""`launch/train.py` with several values of lambda: one process, a model for each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from launch.commands.train import recipes
+from launch.commands.train import models
 from rdc.errors import ConfigError
-from rdc.specs.training import TrainSpec
+from rdc.jobs.layout import RECORD_FILE, SPEC_FILE
+from rdc.jobs.records import TrainResult
+from rdc.specs.recipe import Recipe
 from rdc.system.files import read_json
+from tests.architectures import ALL
 from tests.conftest import REPOSITORY
 
 
@@ -37,32 +40,43 @@ def train(out: Path, lmbda: str) -> str:
     return done.stdout
 
 
-def test_each_rate_is_a_run_of_its_own(tmp_path: Path) -> None:
+def test_each_value_is_a_model_of_its_own(tmp_path: Path) -> None:
     printed = train(tmp_path, "[0.01,0.02]")
     assert printed.count("model: ") == 2
-    records = {}
-    for path in (tmp_path / "runs").glob("*/*/record.json"):
-        spec, record = (read_json(path.with_name(n)) for n in ("spec.json", path.name))
-        records[spec["train"]["lmbda"]] = record
+    losses = {}
+    for path in (tmp_path / "runs").glob(f"*/*/{RECORD_FILE}"):
+        spec, record = read_json(path.with_name(SPEC_FILE)), read_json(path)
         assert record["status"] == "ok"
-        assert record["result"]["rates_together"] == 2
-        assert (path.parent / "attempts/1/model/spec.json").is_file()
-        assert len(list((path.parent / "attempts/1/checkpoint").iterdir())) == 1
-    assert sorted(records) == [0.01, 0.02]
-    assert records[0.01]["result"]["loss_last"] < records[0.02]["result"]["loss_last"]
+        result = TrainResult.from_dict(record["result"])
+        assert result.summary.models_together == 2
+        attempt = path.parent / "attempts/1"
+        assert (attempt / result.model_dir / "spec.json").is_file()
+        assert len(list((attempt / "checkpoint").iterdir())) == 1
+        (rate,) = spec["model"]["rates"]
+        losses[rate] = result.summary.loss_last
+    assert sorted(losses) == [0.01, 0.02]
+    assert losses[0.01] < losses[0.02]
     assert "started train" in printed
-    assert "started train" not in train(tmp_path, "0.02")  # it is the same run
+    assert "started train" not in train(tmp_path, "0.02")  # it is the same model
 
 
-def test_recipes() -> None:
-    train = TrainSpec().to_dict()
-    assert [r.lmbda for r in recipes({**train, "lmbda": [0.02, 0.01]})] == [0.02, 0.01]
-    assert recipes(train) == [TrainSpec()]
+def test_models_of_a_configuration() -> None:
+    architecture = ALL["conv-factorized-None"]
+    recipe = Recipe(steps=9)
+
+    def rates(lmbda: object) -> list[tuple[float, ...]]:
+        values = {**recipe.to_dict(), "lmbda": lmbda}
+        found = models(architecture, values, "00")
+        assert {model.recipe for model in found} == {recipe}
+        return [model.rates for model in found]
+
+    assert rates([0.02, 0.01]) == [(0.02,), (0.01,)]
+    assert rates(0.02) == [(0.02,)]
     for lmbda, message in (
         ([], "a list of different ones"),
         ([0.01, 0.01], "a list of different ones"),
-        ([0.01, -0.02], r"train\.lmbda is positive; got -0.02"),
+        ([0.01, -0.02], r"positive numbers; got \(-0.02,\)"),
         (["much"], r"train\.lmbda"),
     ):
         with pytest.raises(ConfigError, match=message):
-            recipes({**train, "lmbda": lmbda})
+            rates(lmbda)

@@ -1,6 +1,8 @@
 """Metrics against independent implementations and their own laws."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +10,14 @@ from scipy.signal import convolve2d
 
 from rdc.data.image_sets import list_images
 from rdc.data.images import read_image
-from rdc.measurements.metrics import ms_ssim, ms_ssim_db, mse_255, psnr_db, rd_loss
+from rdc.measurements.metrics import (
+    METRIC_NAMES,
+    measure,
+    ms_ssim,
+    ms_ssim_db,
+    mse_255,
+    psnr_db,
+)
 
 
 def distorted(x: np.ndarray, strength: int) -> np.ndarray:
@@ -41,9 +50,19 @@ def test_errors_do_not_wrap_around():
 
 def test_equal_images(photographs):
     x = photographs["chelsea"]
-    assert psnr_db(x, x) == math.inf
+    assert psnr_db(x, x) == pytest.approx(10 * math.log10(12 * 255**2))
+    assert psnr_db(x, x) == pytest.approx(58.92, abs=0.005)
     assert ms_ssim(x, x) == pytest.approx(1, abs=1e-12)
     assert ms_ssim_db(1.0) == math.inf
+
+
+def test_no_psnr_is_over_that_of_a_perfect_image(photographs):
+    x = photographs["chelsea"]
+    almost = x.copy()
+    almost[0, 0, 0] ^= 1
+    one_in_ten = x.copy()
+    one_in_ten[::3, ::3, :] ^= 1
+    assert psnr_db(x, almost) == psnr_db(x, x) > psnr_db(x, one_in_ten) > 57
 
 
 def test_symmetry(photographs):
@@ -127,9 +146,27 @@ def test_small_images_have_no_ms_ssim(size):
     assert ms_ssim(x, x) is None
 
 
-def test_decibels_and_loss():
+def test_decibels():
     assert ms_ssim_db(0.99) == pytest.approx(20)
-    assert rd_loss(0.5, 40.0, 0.0125) == 1.0
+
+
+def test_all_metrics_of_a_pair(photographs):
+    x = photographs["flower"]
+    y = distorted(x, 9)
+    assert measure(x, y) == {
+        "psnr_db": psnr_db(x, y),
+        "ms_ssim": ms_ssim(x, y),
+        "mse_255": mse_255(x, y),
+    }
+    assert tuple(measure(x, y)) == METRIC_NAMES
+
+
+def test_names_of_metrics_cost_neither_jax_nor_scipy():
+    code = (
+        "import rdc.measurements.rows, rdc.measurements, sys; "
+        "sys.exit(any(m in sys.modules for m in ('jax', 'scipy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_other_shapes_and_types_are_refused(flat):

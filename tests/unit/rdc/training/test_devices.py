@@ -15,9 +15,9 @@ import logging
 import jax
 import numpy as np
 from rdc.architectures import build
-from rdc.specs.training import TrainSpec
+from rdc.specs.recipe import Recipe
 from rdc.training.devices import DataParallel
-from rdc.training.step import initial_state, make_step
+from rdc.training.step import compiled_step, initial_state
 from tests.architectures import ALL
 
 warnings = []
@@ -27,13 +27,14 @@ logging.getLogger("rdc").addHandler(handler)
 batch = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
 rows = []
 for devices, accumulate in ((1, 1), (4, 1), (4, 2)):
-    spec = TrainSpec(
+    recipe = Recipe(
         steps=9, batch_size=8, crop_px=32, learning_rate=1e-3, accumulate=accumulate
     )
     model = build(ALL["conv-factorized-None"], seed=0)
     parallel = DataParallel(8 // accumulate, jax.local_devices()[:devices])
-    state = parallel.replicate(initial_state(model, spec))
-    state, metrics = make_step(model, spec)(state, parallel.divide(batch))
+    state = parallel.replicate(initial_state(model, recipe))
+    step = compiled_step(model, recipe)
+    state, metrics = step(state, parallel.divide(batch), 0.0125, jax.random.key(0))
     moments = jax.tree.leaves(state.optimizer[1][0].mu)
     rows.append(
         {

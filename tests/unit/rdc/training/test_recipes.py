@@ -7,54 +7,26 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+import yaml
 from jax import numpy as jnp
 
 from rdc.errors import ConfigError
-from rdc.jobs.job import EvaluateJob, TrainJob, parse_job
 from rdc.measurements import metrics
 from rdc.ops.distortions import DISTORTIONS
 from rdc.ops.ms_ssim import ms_ssim
-from rdc.specs.training import TrainSpec
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
 from rdc.training.loop import micro_batches
 from tests.architectures import ALL
+from tests.conftest import REPOSITORY
 
-JOB = TrainJob(
-    architecture=ALL["conv-mean_scale_hyperprior-conv"],
-    train=TrainSpec(steps=60, batch_size=2, crop_px=64),
-    data_sha256="bundled",
-)
-ADDED = {
-    "distortion": "ms_ssim",
-    "precision": "bfloat16",
-    "accumulate": 2,
-    "remat": True,
-    "ema": 0.999,
-    "warmup_share": 0.1,
-}
-
-
-def test_identity_of_earlier_recipes_stays() -> None:
-    """`run_id` of this job before the recipe had the fields of `ADDED`."""
-    assert JOB.job_id == "2936f0fff2a552d9"
-    earlier = JOB.to_dict()
-    assert not ADDED.keys() & earlier["train"].keys()
-    assert parse_job(earlier) == JOB
-
-
-@pytest.mark.parametrize("name", ADDED)
-def test_added_fields_make_another_run(name: str) -> None:
-    train = replace(JOB.train, crop_px=192)
-    plain = replace(JOB, train=train)
-    other = replace(JOB, train=replace(train, **{name: ADDED[name]}))
-    assert other.job_id != plain.job_id
-    assert parse_job(other.to_dict()) == other
+RECIPE = Recipe(steps=60, batch_size=2, crop_px=64)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"learning_rate": 0.0}, "train.learning_rate is positive; got 0.0"),
-        ({"lmbda": -0.01}, "train.lmbda is positive; got -0.01"),
         ({"accumulate": 0}, "train.accumulate is at least 1"),
         ({"accumulate": 3}, r"accumulate divides train.batch_size \(32\); got 3"),
         ({"ema": 1.0}, "train.ema is at least 0 and less than 1"),
@@ -68,12 +40,38 @@ def test_added_fields_make_another_run(name: str) -> None:
 )
 def test_impossible_recipes_are_refused(values: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        TrainSpec.from_dict(values, "train")
+        Recipe.from_dict(values, "train")
+
+
+@pytest.mark.parametrize("rates", [(), (-0.01,), (0.0,), (0.01, 0.01)])
+def test_impossible_rates_are_refused(rates: tuple[float, ...]) -> None:
+    rule = r"rates \(train.lmbda\) are different positive numbers"
+    with pytest.raises(ConfigError, match=rule):
+        model(RECIPE, rates)
 
 
 def test_crops_must_be_multiples_of_the_stride() -> None:
     with pytest.raises(ConfigError, match=r"stride \(64\); got 100. Use 128"):
-        replace(JOB, train=replace(JOB.train, crop_px=100))
+        model(replace(RECIPE, crop_px=100), (0.01,))
+
+
+def model(recipe: Recipe, rates: tuple[float, ...]) -> ModelSpec:
+    return ModelSpec(
+        architecture=ALL["conv-mean_scale_hyperprior-conv"],
+        recipe=recipe,
+        rates=rates,
+        data_sha256="bundled",
+    )
+
+
+def test_a_number_of_warm_up_steps_goes_before_a_share() -> None:
+    """Also on the default recipe, which has a share."""
+    study = yaml.safe_load((REPOSITORY / "conf/train/study.yaml").read_text())
+    study.pop("lmbda", None)
+    shared = Recipe.from_dict(study, "train")
+    counted = Recipe.from_dict({**study, "warmup_steps": 100}, "train")
+    assert shared.warmup_share > 0
+    assert (shared.warmup, counted.warmup) == (10_000, 100)
 
 
 @pytest.mark.parametrize(
@@ -83,24 +81,12 @@ def test_crops_must_be_multiples_of_the_stride() -> None:
 def test_micro_batches_after_out_of_memory(
     batch_size: int, accumulate: int, factor: int, expected: int
 ) -> None:
-    spec = TrainSpec(batch_size=batch_size, accumulate=accumulate)
-    assert micro_batches(spec, factor) == expected
+    recipe = Recipe(batch_size=batch_size, accumulate=accumulate)
+    assert micro_batches(recipe, factor) == expected
 
 
 def test_ms_ssim_is_defined_where_the_metric_is() -> None:
     assert DISTORTIONS["ms_ssim"].least_px == metrics.MS_SSIM_MIN_SIDE_PX
-
-
-def test_evaluations_know_what_lmbda_weighs() -> None:
-    job = EvaluateJob(run_id="ab", dataset="k", data_sha256="cd", lmbda=8.0)
-    assert "distortion" not in job.to_dict()
-    other = replace(job, distortion="ms_ssim")
-    assert parse_job(other.to_dict()) == other
-    assert other.job_id != job.job_id
-    row = {"mse_255": 30.0, "ms_ssim": 0.75}
-    measured = {name: DISTORTIONS[name].measured(row) for name in DISTORTIONS}
-    assert measured == {"mse": 30.0, "ms_ssim": 0.25}
-    assert DISTORTIONS["ms_ssim"].measured({**row, "ms_ssim": None}) is None
 
 
 def images(noise: float) -> tuple[np.ndarray, np.ndarray]:

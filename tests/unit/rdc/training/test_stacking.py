@@ -1,4 +1,4 @@
-"""Several rates in one process: each as if it were alone."""
+"""Several models in one process: each as if it were alone."""
 
 from __future__ import annotations
 
@@ -18,76 +18,92 @@ from flax import nnx
 
 from rdc.architectures import build
 from rdc.errors import ConfigError, DivergedError, PreemptedError
-from rdc.jobs.job import Assignment, Request, TrainJob
-from rdc.specs.training import CheckpointSpec, TrainSpec
-from rdc.training import loop
-from rdc.training.stacking import Mapped
-from rdc.training.step import TrainState, initial_state, make_step
+from rdc.specs.checkpoint import CheckpointSpec
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
+from rdc.training import TrainedModel, course
+from rdc.training.loop import train_together
+from rdc.training.member import Training
+from rdc.training.stacking import Mapped, form_of
+from rdc.training.step import TrainState, compiled_step, initial_state, step_function
 from tests.architectures import ALL
 
-RATES = (0.005, 0.02)
-JOBS = [
-    TrainJob(
+RECIPE = Recipe(steps=60, batch_size=2, crop_px=32, learning_rate=1e-3, ema=0.9)
+SPECS = [
+    ModelSpec(
         architecture=ALL["conv-factorized-None"],
-        train=TrainSpec(
-            lmbda=rate,
-            steps=60,
-            batch_size=2,
-            crop_px=32,
-            learning_rate=1e-3,
-            ema=0.9,
-        ),
+        recipe=RECIPE,
+        rates=(lmbda,),
         data_sha256="bundled",
     )
-    for rate in RATES
+    for lmbda in (0.005, 0.02)
 ]
-EVERY_WINDOW = Request(
-    images="bundled:train", checkpoint=CheckpointSpec(every_seconds=0)
-)
+LMBDAS = [lmbda for spec in SPECS for lmbda in spec.rates]
+EVERY_WINDOW = CheckpointSpec(every_seconds=0)
 
 
-def weights(trained: loop.Trained) -> list[np.ndarray]:
+def weights(trained: TrainedModel) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(trained.model))]
 
 
-def assert_equal(a: loop.Trained, b: loop.Trained) -> None:
+def assert_equal(a: TrainedModel, b: TrainedModel) -> None:
     for x, y in zip(weights(a), weights(b), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
-def assignments(
-    folder: Path, request: Request = EVERY_WINDOW, earlier: Path | None = None
-) -> list[Assignment[TrainJob]]:
+def run(trainings: list[Training], **settings: Any) -> list[Any]:
+    settings = {"checkpoint": EVERY_WINDOW, **settings}
+    return train_together(trainings, "bundled:train", **settings)
+
+
+def trainings(folder: Path, earlier: Path | None = None) -> list[Training]:
+    """Of all `SPECS`, a folder each."""
     given = []
-    for job in JOBS:
-        own = folder / job.job_id
+    for spec in SPECS:
+        own = folder / spec.run_id
         own.mkdir(parents=True)
-        resume = () if earlier is None else (str(earlier / job.job_id),)
-        given.append(Assignment(job, replace(request, resume_from=resume), own))
+        resume = () if earlier is None else (earlier / spec.run_id,)
+        given.append(Training(spec, own, resume))
     return given
+
+
+def alone(folder: Path, number: int, *resume: Path, **settings: Any) -> TrainedModel:
+    folder.mkdir(exist_ok=True)
+    (trained,) = run([Training(SPECS[number], folder, resume)], **settings)
+    return trained
 
 
 @pytest.fixture(scope="module")
 def together(
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[list[loop.Trained], Path]:
+) -> tuple[list[TrainedModel], Path]:
     folder = tmp_path_factory.mktemp("together")
-    outcomes = loop.train_together(assignments(folder))
-    assert all(isinstance(outcome, loop.Trained) for outcome in outcomes)
+    outcomes = run(trainings(folder))
+    assert all(isinstance(outcome, TrainedModel) for outcome in outcomes)
     return outcomes, folder
 
 
-def test_each_rate_is_bit_equal_to_its_training_alone(
+@pytest.fixture
+def cut(together: tuple, tmp_path: Path) -> Path:
+    """The folder of the first model, as if killed before its last step."""
+    earlier = tmp_path / "cut"
+    shutil.copytree(together[1] / SPECS[0].run_id, earlier)
+    shutil.rmtree(earlier / "checkpoint/60")
+    return earlier
+
+
+def test_each_model_is_bit_equal_to_its_training_alone(
     together: tuple, tmp_path: Path
 ) -> None:
     outcomes, folder = together
-    alone = loop.train(JOBS[1], EVERY_WINDOW, tmp_path)
-    assert_equal(outcomes[1], alone)
-    for name in ("loss_first", "loss_last", "steps", "arch_id"):
-        assert outcomes[1].result[name] == alone.result[name]
-    assert outcomes[1].result["rates_together"] == 2
-    assert alone.result["rates_together"] == 1
-    assert logged(folder / JOBS[1].job_id) == logged(tmp_path)
+    other = alone(tmp_path, 1)
+    assert_equal(outcomes[1], other)
+    assert outcomes[1].spec == other.spec == SPECS[1]
+    for name in ("loss_first", "loss_last", "steps"):
+        assert getattr(outcomes[1].summary, name) == getattr(other.summary, name)
+    assert outcomes[1].summary.models_together == 2
+    assert other.summary.models_together == 1
+    assert logged(folder / SPECS[1].run_id) == logged(tmp_path)
     assert any((a != b).any() for a, b in zip(*map(weights, outcomes), strict=True))
 
 
@@ -98,126 +114,120 @@ def logged(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k not in speed} for row in rows]
 
 
-def test_rates_resume_together_from_their_newest_common_step(
+def test_models_resume_together_from_their_newest_common_step(
     together: tuple, tmp_path: Path
 ) -> None:
     """As if killed between the last checkpoints of the two; averages included."""
     outcomes, folder = together
     earlier = tmp_path / "1"
     shutil.copytree(folder, earlier)
-    shutil.rmtree(earlier / JOBS[0].job_id / "checkpoint/60")
-    again = loop.train_together(assignments(tmp_path / "2", earlier=earlier))
+    shutil.rmtree(earlier / SPECS[0].run_id / "checkpoint/60")
+    again = run(trainings(tmp_path / "2", earlier=earlier))
     for a, b in zip(outcomes, again, strict=True):
-        assert b.result["resumed_from_step"] == 40
+        assert b.resumed_from_step == 40
         assert_equal(a, b)
 
 
-def test_a_rate_resumes_alone_from_a_checkpoint_of_several(
-    together: tuple, tmp_path: Path
+def test_a_model_resumes_alone_from_a_checkpoint_of_several(
+    together: tuple, cut: Path, tmp_path: Path
 ) -> None:
-    outcomes, folder = together
-    earlier = tmp_path / "1"
-    shutil.copytree(folder / JOBS[0].job_id, earlier)
-    shutil.rmtree(earlier / "checkpoint/60")
-    (tmp_path / "2").mkdir()
-    request = replace(EVERY_WINDOW, resume_from=(str(earlier),))
-    alone = loop.train(JOBS[0], request, tmp_path / "2")
-    assert alone.result["resumed_from_step"] == 40
-    assert_equal(outcomes[0], alone)
+    other = alone(tmp_path / "2", 0, cut)
+    assert other.resumed_from_step == 40
+    assert_equal(together[0][0], other)
 
 
-def test_after_an_out_of_memory_a_run_resumes_in_micro_batches(
-    together: tuple, tmp_path: Path
+def test_after_an_out_of_memory_a_training_resumes_in_micro_batches(
+    together: tuple, cut: Path, tmp_path: Path
 ) -> None:
     """The batch stays whole, so the result is the same up to rounding."""
-    outcomes, folder = together
-    earlier = tmp_path / "1"
-    shutil.copytree(folder / JOBS[0].job_id, earlier)
-    shutil.rmtree(earlier / "checkpoint/60")
-    (tmp_path / "2").mkdir()
-    request = replace(EVERY_WINDOW, resume_from=(str(earlier),), accumulate=2)
-    result = loop.train(JOBS[0], request, tmp_path / "2").result
-    expected = outcomes[0].result
-    assert (result["resumed_from_step"], result["accumulate"]) == (40, 2)
-    assert (expected["accumulate"], expected["batch_size"]) == (1, 2)
-    assert result["batch_size"] == 2
-    assert result["loss_first"] == expected["loss_first"]
-    assert result["loss_last"] == pytest.approx(expected["loss_last"], rel=1e-3)
+    resumed = alone(tmp_path / "2", 0, cut, accumulate=2)
+    summary, expected = resumed.summary, together[0][0].summary
+    assert (resumed.resumed_from_step, summary.accumulate) == (40, 2)
+    assert (expected.accumulate, expected.batch_size) == (1, 2)
+    assert summary.batch_size == 2
+    assert summary.loss_first == expected.loss_first
+    assert summary.loss_last == pytest.approx(expected.loss_last, rel=1e-3)
 
 
 def disturbed(
-    monkeypatch: pytest.MonkeyPatch,
-    disturb: Callable[[TrainSpec, TrainState], TrainState],
+    monkeypatch: pytest.MonkeyPatch, disturb: Callable[[float, TrainState], TrainState]
 ) -> None:
-    real = loop.make_step
+    """Every step gets the state that `disturb` makes of it, by lambda."""
+    real = course.compiled_step
 
-    def make(model: Any, spec: TrainSpec) -> Any:
-        step = real(model, spec)
-        return lambda state, batch: step(disturb(spec, state), batch)
+    def compiled(*arguments: Any) -> Any:
+        step = real(*arguments)
+        return lambda state, batch, lmbda, key: step(
+            disturb(lmbda, state), batch, lmbda, key
+        )
 
-    monkeypatch.setattr(loop, "make_step", make)
+    monkeypatch.setattr(course, "compiled_step", compiled)
 
 
-def test_a_rate_that_diverges_leaves_the_others_alone(
+def test_a_model_that_diverges_leaves_the_others_alone(
     together: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poison(spec: TrainSpec, state: TrainState) -> TrainState:
-        if spec.lmbda != RATES[0] or int(state.step) < 20:
+    def poison(lmbda: float, state: TrainState) -> TrainState:
+        if lmbda != LMBDAS[0] or int(state.step) < 20:
             return state
         return replace(state, params=jax.tree.map(lambda w: w * jnp.nan, state.params))
 
     disturbed(monkeypatch, poison)
-    failed, trained = loop.train_together(assignments(tmp_path))
+    failed, trained = run(trainings(tmp_path))
     assert isinstance(failed, DivergedError)
     assert_equal(trained, together[0][1])
-    left = tmp_path / JOBS[0].job_id
+    left = tmp_path / SPECS[0].run_id
     # Its last good checkpoint stays, for an attempt of its own.
     assert sorted(int(p.name) for p in (left / "checkpoint").iterdir()) == [20]
 
 
-def test_sigterm_leaves_a_checkpoint_of_every_rate(
+def test_sigterm_leaves_a_checkpoint_of_every_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(spec: TrainSpec, state: TrainState) -> TrainState:
-        if spec.lmbda == RATES[1] and int(state.step) == 5:
+    def stop(lmbda: float, state: TrainState) -> TrainState:
+        if lmbda == LMBDAS[1] and int(state.step) == 5:
             signal.raise_signal(signal.SIGTERM)
         return state
 
     disturbed(monkeypatch, stop)
-    with pytest.raises(PreemptedError, match="step 20"):
-        loop.train_together(
-            assignments(
-                tmp_path,
-                replace(EVERY_WINDOW, checkpoint=CheckpointSpec(every_seconds=None)),
-            )
-        )
-    for job in JOBS:
-        assert (tmp_path / job.job_id / "checkpoint/20").is_dir()
+    with pytest.raises(PreemptedError, match="step 6"):
+        run(trainings(tmp_path), checkpoint=CheckpointSpec(every_seconds=None))
+    for spec in SPECS:
+        assert (tmp_path / spec.run_id / "checkpoint/6").is_dir()
 
 
-def test_runs_that_differ_in_more_than_the_rate_are_refused(tmp_path: Path) -> None:
-    given = assignments(tmp_path)
-    other = replace(JOBS[1], train=replace(JOBS[1].train, seed=1))
-    with pytest.raises(ConfigError, match=r"differ in train\.lmbda alone"):
-        loop.train_together([given[0], replace(given[1], job=other)])
+def test_models_that_differ_in_more_than_the_rate_are_refused(tmp_path: Path) -> None:
+    given = trainings(tmp_path)
+    other = replace(SPECS[1], recipe=replace(RECIPE, seed=1))
+    with pytest.raises(ConfigError, match="differ in their rates alone"):
+        run([given[0], replace(given[1], spec=other)])
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu"])
+def test_models_take_turns_where_nothing_else_was_measured(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert form_of(4) == "in_turn"
 
 
 def test_the_mapped_form_computes_the_same() -> None:
-    """Up to rounding; a rate that is not finite stays where it is, alone."""
-    model = build(JOBS[0].architecture, seed=0)
-    specs = [job.train for job in JOBS]
+    """Up to rounding; a model that is not finite stays where it is, alone."""
+    model = build(SPECS[0].architecture, seed=0)
     batch = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    fresh = [initial_state(model, spec) for spec in specs]
+    fresh = [initial_state(model, RECIPE) for _ in SPECS]
     copies = jax.device_get(fresh)
-    program = Mapped(model, specs)
+    key = jax.random.key(0)
+    program = Mapped(step_function(nnx.graphdef(model), RECIPE, 1), LMBDAS, key)
     joined, metrics = program(program.join(fresh), batch)
-    rows = program.by_rate(jax.device_get(metrics))
-    for spec, copy, state, row in zip(
-        specs, copies, program.split(joined), rows, strict=True
+    rows = program.by_model(jax.device_get(metrics))
+    for lmbda, copy, state, row in zip(
+        LMBDAS, copies, program.split(joined), rows, strict=True
     ):
-        alone, expected = make_step(model, spec)(jax.device_put(copy), batch)
+        step = compiled_step(model, RECIPE)
+        other, expected = step(jax.device_put(copy), batch, lmbda, key)
         assert row["loss"] == pytest.approx(float(expected["loss"]), rel=1e-5)
-        moments = [s.optimizer[1][0].mu for s in (state, alone)]
+        moments = [s.optimizer[1][0].mu for s in (state, other)]
         for a, b in zip(*map(jax.tree.leaves, moments), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))
         assert state.step == 1

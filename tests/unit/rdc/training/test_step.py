@@ -16,18 +16,18 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from rdc.architectures import build
 from rdc.data.image_sets import list_images
 from rdc.data.images import read_image
-from rdc.specs.training import TrainSpec
+from rdc.specs.recipe import Recipe
 from rdc.training.networks import prepare
 from rdc.training.step import (
     TrainState,
+    compiled_step,
     initial_state,
-    make_step,
-    rd_loss,
     step_function,
+    training_loss,
 )
 from tests.architectures import ALL, COVERING
 
-SPEC = TrainSpec(steps=60, batch_size=4, crop_px=64, learning_rate=1e-3)
+RECIPE = Recipe(steps=60, batch_size=4, crop_px=64, learning_rate=1e-3)
 SMALLEST = ALL["conv-factorized-None"]  # the shortest to compile
 EVERY_NETWORK = ALL["conv-charm-conv"]
 
@@ -39,11 +39,11 @@ def batch() -> np.ndarray:
     return np.stack([image[i : i + 64, i : i + 64] for i in (0, 30, 60, 90)])
 
 
-def after(spec: TrainSpec, batch: np.ndarray, steps: int = 1) -> tuple[TrainState, Any]:
+def after(recipe: Recipe, batch: np.ndarray) -> tuple[TrainState, Any]:
+    """One step."""
     model = build(SMALLEST, seed=0)
-    state, step = initial_state(model, spec), make_step(model, spec)
-    for _ in range(steps):
-        state, metrics = step(state, batch)
+    state, step = initial_state(model, recipe), compiled_step(model, recipe)
+    state, metrics = step(state, batch, 0.0125, jax.random.key(0))
     return state, jax.device_get(metrics)
 
 
@@ -60,7 +60,7 @@ def distance(a: Any, b: Any) -> float:
 
 @pytest.fixture(scope="module")
 def plain(batch: np.ndarray) -> tuple[TrainState, Any]:
-    return after(SPEC, batch)
+    return after(RECIPE, batch)
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -68,7 +68,7 @@ def test_micro_batches_equal_the_whole_batch(
     count: int, plain: tuple, batch: np.ndarray
 ) -> None:
     """Up to rounding, noise included."""
-    state, metrics = after(replace(SPEC, accumulate=count), batch)
+    state, metrics = after(replace(RECIPE, accumulate=count), batch)
     for name, value in plain[1].items():
         assert metrics[name] == pytest.approx(value, rel=1e-5), name
     assert distance(first_moments(state), first_moments(plain[0])) < 1e-5
@@ -77,9 +77,9 @@ def test_micro_batches_equal_the_whole_batch(
 def test_weights_are_averaged_beside_the_training(
     plain: tuple, batch: np.ndarray
 ) -> None:
-    spec = replace(SPEC, ema=0.5)
+    recipe = replace(RECIPE, ema=0.5)
     start = jax.device_get(nnx.state(build(SMALLEST, seed=0), nnx.Param))
-    state, _ = after(spec, batch)
+    state, _ = after(recipe, batch)
     for a, b in zip(
         *map(jax.tree.leaves, (state.params, plain[0].params)), strict=True
     ):
@@ -109,10 +109,10 @@ def types(equation: JaxprEqn) -> set[str]:
 
 
 def test_bfloat16_is_for_networks_alone(batch: np.ndarray) -> None:
-    spec = replace(SPEC, precision="bfloat16", accumulate=2)
+    recipe = replace(RECIPE, precision="bfloat16", accumulate=2)
     model = build(EVERY_NETWORK, seed=0)
-    state = initial_state(model, spec)
-    step = step_function(nnx.graphdef(model), spec)
+    state = initial_state(model, recipe)
+    step = step_function(nnx.graphdef(model), recipe, recipe.accumulate)
     key = jax.random.key(0)
     trace = jax.make_jaxpr(step, return_shape=True)
     jaxpr, (new_state, metrics) = trace(state, batch, 0.01, key)
@@ -161,7 +161,7 @@ def gradient(batch: np.ndarray, precision: str, remat: bool) -> Any:
         model = nnx.merge(graph, weights)
         prepare(model, precision, remat)
         x = jnp.asarray(batch, jnp.float32) / 255
-        return rd_loss(model, x, jax.random.key(0), 0.0125)
+        return training_loss(model, x, jax.random.key(0), 0.0125)
 
     return jax.device_get(jax.jit(jax.grad(loss, has_aux=True))(weights))
 

@@ -3,48 +3,88 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from rdc.architectures import build
+from rdc.codec.exported import export
 from rdc.data.image_sets import list_images
 from rdc.errors import ConfigError, DataError, DivergedError, PreemptedError
-from rdc.jobs.job import Request, TrainJob
-from rdc.specs.training import CheckpointSpec, TrainSpec
-from rdc.training import checkpoints, loop
+from rdc.specs.checkpoint import CheckpointSpec
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
+from rdc.training import TrainedModel, checkpoints, course, train
 from rdc.training.checkpoints import CheckpointTimer
 from rdc.training.input import CropSource, ImageSource, training_batches
-from rdc.training.step import initial_state, make_step, schedule
+from rdc.training.step import compiled_step, initial_state, schedule
 from tests.architectures import ALL
 
-JOB = TrainJob(
-    architecture=ALL["conv-mean_scale_hyperprior-conv"],
-    train=TrainSpec(
-        steps=60, batch_size=2, crop_px=64, learning_rate=1e-3, warmup_steps=5
-    ),
-    data_sha256="bundled",
-)
-EVERY_WINDOW = Request(
-    images="bundled:train", checkpoint=CheckpointSpec(every_seconds=0)
-)
+ARCHITECTURE = ALL["conv-mean_scale_hyperprior-conv"]
+RECIPE = Recipe(steps=60, batch_size=2, crop_px=64, learning_rate=1e-3, warmup_steps=5)
+RATES = (0.0125,)
+IMAGES = "bundled:train"
+EVERY_WINDOW = CheckpointSpec(every_seconds=0)
+NEVER = CheckpointSpec(every_seconds=None)
 
 
-def weights(model) -> list[np.ndarray]:
+def trained(folder: Path, recipe: Recipe = RECIPE, **settings: Any) -> TrainedModel:
+    settings = {"checkpoint": EVERY_WINDOW, **settings}
+    return train(ARCHITECTURE, recipe, RATES, IMAGES, folder, **settings)
+
+
+def weights(model: nnx.Module) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(model))]
 
 
+def logged(folder: Path) -> list[dict[str, float]]:
+    """The lines of a training's metrics."""
+    return list(map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()))
+
+
+def saved_steps(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in (folder / "checkpoint").iterdir())
+
+
+def disturbed(monkeypatch: pytest.MonkeyPatch, disturb: Callable) -> None:
+    """Every step gets the state that `disturb` makes of it."""
+    real = course.compiled_step
+
+    def compiled(*arguments: Any) -> Any:
+        step = real(*arguments)
+        return lambda state, *others: step(disturb(state), *others)
+
+    monkeypatch.setattr(course, "compiled_step", compiled)
+
+
+def broken(state: Any) -> Any:
+    return replace(state, params=jax.tree.map(lambda w: w * np.nan, state.params))
+
+
+def stop_before(step: int) -> Callable:
+    """SIGTERM while the step after `step` is on its way."""
+
+    def disturb(state: Any) -> Any:
+        if int(state.step) == step:
+            signal.raise_signal(signal.SIGTERM)
+        return state
+
+    return disturb
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[loop.Trained, Path]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Path]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    return loop.train(JOB, EVERY_WINDOW, folder), folder
+    return trained(folder), folder
 
 
 def test_resuming_is_bit_equal(undisturbed: tuple, tmp_path: Path) -> None:
@@ -52,15 +92,14 @@ def test_resuming_is_bit_equal(undisturbed: tuple, tmp_path: Path) -> None:
     earlier = tmp_path / "1"
     shutil.copytree(folder / "checkpoint", earlier / "checkpoint")
     shutil.rmtree(earlier / "checkpoint/60")  # as if killed before the last step
-    resumed_folder = tmp_path / "2"
-    resumed_folder.mkdir()
-    request = replace(EVERY_WINDOW, resume_from=(str(earlier),))
-    resumed = loop.train(JOB, request, resumed_folder)
-    assert resumed.result["resumed_from_step"] == 40
+    resumed = trained(tmp_path / "2", resume_from=[earlier])
+    assert (whole.resumed_from_step, resumed.resumed_from_step) == (0, 40)
     for a, b in zip(weights(whole.model), weights(resumed.model), strict=True):
         np.testing.assert_array_equal(a, b)
-    for key in ("loss_first", "loss_last", "steps", "skipped_steps"):
-        assert resumed.result[key] == whole.result[key]
+    for name in ("loss_first", "loss_last", "steps", "skipped_steps"):
+        assert getattr(resumed.summary, name) == getattr(whole.summary, name)
+    rate = 60 / resumed.summary.train_seconds
+    assert resumed.summary.steps_per_second == pytest.approx(rate)
 
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(
@@ -72,21 +111,17 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     for path in (earlier / "checkpoint/60").rglob("*"):
         if path.is_file() and path.stat().st_size > 200:
             path.write_bytes(path.read_bytes()[:100])
-    resumed_folder = tmp_path / "2"
-    resumed_folder.mkdir()
-    request = replace(EVERY_WINDOW, resume_from=(str(earlier),))
-    assert loop.train(JOB, request, resumed_folder).result["resumed_from_step"] == 40
+    assert trained(tmp_path / "2", resume_from=[earlier]).resumed_from_step == 40
     assert "60 skipped" in caplog.text
 
 
-def test_checkpoints_by_step(undisturbed: tuple, tmp_path: Path) -> None:
+def test_checkpoints_by_step(tmp_path: Path) -> None:
     """At the multiples asked for and at the end, and only the newest stay."""
-    for keep, left in ((2, ["40", "60"]), (1, ["60"])):
+    for keep, left in ((2, [40, 60]), (1, [60])):
         folder = tmp_path / str(keep)
-        folder.mkdir()
         spec = CheckpointSpec(every_seconds=None, every_steps=40, keep=keep)
-        loop.train(JOB, replace(EVERY_WINDOW, checkpoint=spec), folder)
-        assert sorted(p.name for p in (folder / "checkpoint").iterdir()) == left
+        trained(folder, checkpoint=spec)
+        assert saved_steps(folder) == left
 
 
 def test_checkpoints_by_time_take_two_per_cent_of_it() -> None:
@@ -97,33 +132,32 @@ def test_checkpoints_by_time_take_two_per_cent_of_it() -> None:
     assert [timer.due(60), timer.due(80), timer.due(100)] == [False, False, True]
 
 
-def test_checkpoints_of_another_run_are_not_taken(
+def test_checkpoints_of_another_model_are_not_taken(
     undisturbed: tuple, tmp_path: Path
 ) -> None:
-    other = replace(JOB, data_sha256="other photographs")
-    request = replace(EVERY_WINDOW, resume_from=(str(undisturbed[1]),))
-    assert loop.train(other, request, tmp_path).result["resumed_from_step"] == 0
+    settings = {"checkpoint": NEVER, "resume_from": [undisturbed[1]]}
+    other = train(ARCHITECTURE, RECIPE, (0.02,), IMAGES, tmp_path, **settings)
+    assert other.resumed_from_step == 0
 
 
-def test_checkpoints_of_another_version_are_not_taken(
+def test_checkpoints_of_other_numerics_are_not_taken(
     undisturbed: tuple,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Their weights mean something else, though the run is the same."""
-    monkeypatch.setattr(checkpoints, "VERSION", checkpoints.VERSION + 1)
-    request = replace(EVERY_WINDOW, resume_from=(str(undisturbed[1]),))
-    assert loop.train(JOB, request, tmp_path).result["resumed_from_step"] == 0
-    assert "another run's or version's" in caplog.text
+    """Their weights mean something else, even under an equal id."""
+    version = checkpoints.NUMERICS_VERSION
+    monkeypatch.setattr(checkpoints, "NUMERICS_VERSION", version + 1)
+    assert trained(tmp_path, resume_from=[undisturbed[1]]).resumed_from_step == 0
+    assert f"'numerics_version': {version}}}, this training of" in caplog.text
 
 
 def test_metrics_are_written(undisturbed: tuple) -> None:
     whole, folder = undisturbed
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = logged(folder)
     assert [row["step"] for row in rows] == [20, 40, 60]
-    assert rows[-1]["loss"] == whole.result["loss_last"] < whole.result["loss_first"]
+    assert rows[-1]["loss"] == whole.summary.loss_last < whole.summary.loss_first
     assert rows[0]["loss"] == pytest.approx(
         rows[0]["bpp"] + 0.0125 * rows[0]["mse_255"], rel=1e-4
     )
@@ -136,98 +170,115 @@ def test_metrics_are_written(undisturbed: tuple) -> None:
 def test_diverged_after_one_rollback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A NaN that comes back after the return to the checkpoint ends the run."""
-    real = loop.make_step
-
-    def poisoned(model, spec):
-        step = real(model, spec)
-
-        def run(state, batch):
-            if int(state.step) >= 20:
-                broken = jax.tree.map(lambda w: w * jnp.nan, state.params)
-                state = replace(state, params=broken)
-            return step(state, batch)
-
-        return run
-
-    monkeypatch.setattr(loop, "make_step", poisoned)
+    """A NaN that comes back after the return to the checkpoint ends the training."""
+    disturbed(monkeypatch, lambda s: broken(s) if int(s.step) >= 20 else s)
     with pytest.raises(DivergedError, match="after 1 rollback"):
-        loop.train(JOB, EVERY_WINDOW, tmp_path)
+        trained(tmp_path)
 
 
 def test_a_rollback_before_the_first_checkpoint_returns_to_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.make_step
     poisoned = iter([True] * 10)
+    disturbed(
+        monkeypatch,
+        lambda s: broken(s) if int(s.step) >= 10 and next(poisoned, False) else s,
+    )
+    summary = trained(tmp_path, checkpoint=NEVER).summary
+    assert (summary.rollbacks, summary.skipped_steps) == (1, 10)
+    assert summary.steps == 60
+    assert [row["step"] for row in logged(tmp_path)] == [20, 40, 60]
+    # The time is that of 80 steps: 20 were done, and done again.
+    rate = 80 / summary.train_seconds
+    assert summary.steps_per_second == pytest.approx(rate)
 
-    def make(model, spec):
-        step = real(model, spec)
 
-        def run(state, batch):
-            if int(state.step) >= 10 and next(poisoned, False):
-                broken = jax.tree.map(lambda w: w * jnp.nan, state.params)
-                state = replace(state, params=broken)
-            return step(state, batch)
+def test_sigterm_is_heard_within_a_window(
+    undisturbed: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the next step; the means of the cut window are those of an undisturbed run."""
+    whole, folder = undisturbed
+    with monkeypatch.context() as patch:
+        disturbed(patch, stop_before(25))
+        with pytest.raises(PreemptedError, match="step 26"):
+            trained(tmp_path / "1", checkpoint=NEVER)
+    assert saved_steps(tmp_path / "1") == [26]
+    resumed = trained(tmp_path / "2", checkpoint=NEVER, resume_from=[tmp_path / "1"])
+    assert resumed.resumed_from_step == 26
+    for a, b in zip(weights(whole.model), weights(resumed.model), strict=True):
+        np.testing.assert_array_equal(a, b)
 
-        return run
+    def means(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+        speed = {"steps_per_second", "input_share"}
+        return [{k: v for k, v in row.items() if k not in speed} for row in rows]
 
-    monkeypatch.setattr(loop, "make_step", make)
-    request = replace(EVERY_WINDOW, checkpoint=CheckpointSpec(every_seconds=None))
-    result = loop.train(JOB, request, tmp_path).result
-    assert (result["rollbacks"], result["skipped_steps"]) == (1, 10)
-    assert result["steps"] == 60
-    logged = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in logged] == [20, 40, 60]
+    both = logged(tmp_path / "1") + logged(tmp_path / "2")
+    assert means(both) == means(logged(folder))
+    rate = 60 / resumed.summary.train_seconds
+    assert resumed.summary.steps_per_second == pytest.approx(rate)
+
+
+def test_a_model_starts_from_another(
+    undisturbed: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = undisturbed
+    provenance = {"run_id": whole.spec.run_id}
+    points = whole.spec.operating_points
+    export(whole.model, tmp_path / "model", provenance, points)
+    seen = []
+    disturbed(monkeypatch, lambda s: seen.append(jax.device_get(s.params)) or s)
+    recipe = replace(RECIPE, steps=1, warmup_steps=0)
+    tuned = trained(tmp_path / "1", recipe, init_from=tmp_path / "model")
+    assert tuned.spec.init_from == whole.spec.run_id
+    assert tuned.spec.run_id != replace(tuned.spec, init_from=None).run_id
+    for a, b in zip(jax.tree.leaves(seen[0]), weights(whole.model), strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = ALL["conv-factorized-None"]
+    settings = {"init_from": tmp_path / "model"}
+    with pytest.raises(ConfigError, match="its own architecture"):
+        train(other, recipe, RATES, IMAGES, tmp_path / "2", **settings)
 
 
 def test_a_non_finite_step_changes_no_weight() -> None:
-    model = build(JOB.architecture, seed=0)
-    state = initial_state(model, JOB.train)
-    poison = jax.tree.leaves(state.params)[0].at[...].set(jnp.nan)
+    model = build(ARCHITECTURE, seed=0)
+    state = initial_state(model, RECIPE)
+    poison = jax.tree.leaves(state.params)[0].at[...].set(np.nan)
     params = jax.tree.unflatten(
         jax.tree.structure(state.params), [poison, *jax.tree.leaves(state.params)[1:]]
     )
     before = [np.asarray(w) for w in jax.tree.leaves(params)]
     batch = np.zeros((2, 64, 64, 3), np.uint8)
-    after, metrics = make_step(model, JOB.train)(replace(state, params=params), batch)
+    step = compiled_step(model, RECIPE)
+    poisoned = replace(state, params=params)
+    after, metrics = step(poisoned, batch, 0.0125, jax.random.key(0))
     assert metrics["skipped"] == 1
     assert after.step == 1
     for a, b in zip(before, jax.tree.leaves(after.params), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_sigterm_leaves_a_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = loop.make_step
-
-    def killed(model, spec):
-        step = real(model, spec)
-
-        def run(state, batch):
-            if int(state.step) == 25:
-                signal.raise_signal(signal.SIGTERM)
-            return step(state, batch)
-
-        return run
-
-    monkeypatch.setattr(loop, "make_step", killed)
-    request = replace(EVERY_WINDOW, checkpoint=CheckpointSpec(every_seconds=None))
-    with pytest.raises(PreemptedError, match="step 40"):
-        loop.train(JOB, request, tmp_path)
-    assert (tmp_path / "checkpoint/40").is_dir()
-
-
 def test_crop_must_fit_the_architecture() -> None:
     with pytest.raises(ConfigError, match="multiple of the architecture's stride"):
-        replace(JOB, train=replace(JOB.train, crop_px=100))
+        ModelSpec(
+            architecture=ARCHITECTURE,
+            recipe=replace(RECIPE, crop_px=100),
+            rates=RATES,
+            data_sha256="00",
+        )
 
 
 def test_images_smaller_than_the_crop_are_refused(tmp_path: Path) -> None:
-    job = replace(JOB, train=replace(JOB.train, crop_px=1024))
     with pytest.raises(DataError, match="at least 1024 pixels"):
-        loop.train(job, EVERY_WINDOW, tmp_path)
+        trained(tmp_path, replace(RECIPE, crop_px=1024))
+
+
+def test_images_may_be_a_list_of_paths(undisturbed: tuple, tmp_path: Path) -> None:
+    """The same data under its name and as files: the same model."""
+    paths = [os.fspath(path) for path in list_images(IMAGES)]
+    settings = {"resume_from": [undisturbed[1]], "checkpoint": NEVER}
+    again = train(ARCHITECTURE, RECIPE, RATES, paths, tmp_path, **settings)
+    assert again.spec == undisturbed[0].spec
+    assert again.resumed_from_step == 60
 
 
 def test_samples_are_a_function_of_seed_and_number() -> None:
@@ -276,24 +327,23 @@ def test_a_damaged_image_is_replaced_by_the_next(
 
 
 def test_schedule() -> None:
-    spec = TrainSpec(
+    recipe = Recipe(
         steps=100,
         learning_rate=1.0,
         warmup_steps=10,
         decay_start=0.5,
         final_learning_rate_ratio=0.1,
     )
-    rate = schedule(spec)
+    rate = schedule(recipe)
     values = [float(rate(step)) for step in (0, 5, 10, 49, 75, 100)]
     np.testing.assert_allclose(values, [0, 0.5, 1, 1, 0.55, 0.1], atol=0.03)
-    by_share = schedule(replace(spec, warmup_steps=0, warmup_share=0.1))
+    by_share = schedule(replace(recipe, warmup_steps=0, warmup_share=0.1))
     assert [float(by_share(step)) for step in (0, 5, 10, 49, 75, 100)] == values
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("lmbda", -0.01),
         ("learning_rate", 0.0),
         ("steps", 0),
         ("warmup_steps", 10**9),
@@ -303,4 +353,4 @@ def test_schedule() -> None:
 )
 def test_impossible_recipes_are_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field):
-        TrainSpec.from_dict({field: value})
+        Recipe.from_dict({field: value})

@@ -12,7 +12,9 @@ from sweep_lab import LIMITS, Silent
 from launch.executors.child import ChildSettings
 from launch.executors.local import LocalExecutor
 from rdc.errors import ExitCode
-from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.jobs.layout import RECORD_FILE, SPEC_FILE
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
 from rdc.system.files import read_json
 from sweeps.driver import Driver, SweepEnd
 from sweeps.grid import Grid
@@ -20,7 +22,7 @@ from sweeps.lease import Lease
 from sweeps.plan import make_plan
 from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
 
-WORKER = Path(__file__).with_name("rates_worker.py")
+WORKER = Path(__file__).with_name("models_worker.py")
 GRID = {
     "name": "rates",
     "base": {"transform": "conv", "entropy_model": "factorized"},
@@ -28,7 +30,7 @@ GRID = {
 }
 
 
-def tasks(rates_together: int, seeds: int = 1) -> list[Task]:
+def tasks(models_together: int, seeds: int = 1) -> list[Task]:
     images = ImageSet("images", "images", "00")
     settings = TaskSettings(
         stages=("train",),
@@ -36,16 +38,18 @@ def tasks(rates_together: int, seeds: int = 1) -> list[Task]:
         eval_set=images,
         hardware_id="here",
         benchmark=BenchmarkSpec(),
-        rates_together=rates_together,
+        models_together=models_together,
     )
-    plan = make_plan(Grid.from_dict(GRID), TrainSpec(steps=3).to_dict(), "00")
-    return [t for t in make_tasks(plan, settings) if t.job.train.seed < seeds]
+    train = {"lmbda": 0.0125, **Recipe(steps=3).to_dict()}
+    plan = make_plan(Grid.from_dict(GRID), train, "00")
+    tasks = make_tasks(plan, settings)
+    return [task for task in tasks if task.job.model.recipe.seed < seeds]
 
 
 def run(folder: Path, tasks: list[Task], plan: dict[str, list[str]]) -> SweepEnd:
     (folder / "plan.json").write_text(json.dumps(plan))
     command = (sys.executable, str(WORKER), str(folder))
-    executor = LocalExecutor(ChildSettings(command))
+    executor = LocalExecutor(ChildSettings(command, locks=folder / "locks"))
     out = folder / "out"
     with Lease(out) as lease:
         try:
@@ -63,8 +67,8 @@ def journal(folder: Path) -> list[str]:
 
 def statuses(folder: Path) -> dict[float, str]:
     found = {}
-    for path in (folder / "out/runs").glob("*/*/record.json"):
-        rate = read_json(path.with_name("spec.json"))["train"]["lmbda"]
+    for path in (folder / "out/runs").glob(f"*/*/{RECORD_FILE}"):
+        (rate,) = read_json(path.with_name(SPEC_FILE))["model"]["rates"]
         record = read_json(path)
         assert record["job_id"] == path.parent.name
         found[rate] = record["status"]
@@ -72,36 +76,36 @@ def statuses(folder: Path) -> dict[float, str]:
 
 
 @pytest.mark.parametrize(
-    ("rates_together", "expected"),
+    ("models_together", "expected"),
     [
         (1, ["0.01:1", "0.02:1", "0.03:1"]),
         (2, ["0.01:1 0.02:1", "0.03:1"]),
         (3, ["0.01:1 0.02:1 0.03:1"]),
     ],
 )
-def test_rates_of_one_architecture_share_a_process(
-    rates_together: int, expected: list[str], tmp_path: Path
+def test_models_of_one_architecture_share_a_process(
+    models_together: int, expected: list[str], tmp_path: Path
 ) -> None:
-    end = run(tmp_path, tasks(rates_together), {})
+    end = run(tmp_path, tasks(models_together), {})
     assert end.exit_code == ExitCode.OK
     assert end.counts == {"ok": 3}
     assert journal(tmp_path) == [f"{line} micro=1" for line in expected]
     assert statuses(tmp_path) == dict.fromkeys([0.01, 0.02, 0.03], "ok")
 
 
-def test_runs_that_differ_otherwise_do_not(tmp_path: Path) -> None:
+def test_models_that_differ_otherwise_do_not(tmp_path: Path) -> None:
     run(tmp_path, tasks(8, seeds=2), {})
     assert journal(tmp_path) == ["0.01:1 0.02:1 0.03:1 micro=1"] * 2
 
 
-def test_a_rate_that_diverges_goes_on_alone(tmp_path: Path) -> None:
+def test_a_model_that_diverges_goes_on_alone(tmp_path: Path) -> None:
     end = run(tmp_path, tasks(3), {"0.02": ["diverged", "diverged"]})
     assert end.exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
     assert journal(tmp_path) == ["0.01:1 0.02:1 0.03:1 micro=1", "0.02:2 micro=1"]
     assert statuses(tmp_path) == {0.01: "ok", 0.02: "diverged", 0.03: "ok"}
 
 
-def test_rates_of_a_lost_process_start_again_together(tmp_path: Path) -> None:
+def test_models_of_a_lost_process_start_again_together(tmp_path: Path) -> None:
     end = run(tmp_path, tasks(3), {"0.03": ["killed"]})
     assert end.exit_code == ExitCode.OK
     assert journal(tmp_path) == [
@@ -119,15 +123,15 @@ def test_after_an_out_of_memory_each_runs_alone(tmp_path: Path) -> None:
     ]
 
 
-def test_finished_rates_are_not_trained_again(tmp_path: Path) -> None:
+def test_finished_models_are_not_trained_again(tmp_path: Path) -> None:
     assert run(tmp_path, tasks(3), {"0.02": ["diverged"] * 2}).started == 2
     assert run(tmp_path, tasks(3), {}).started == 0
     folder = next(
         path.parent
-        for path in (tmp_path / "out/runs").glob("*/*/record.json")
+        for path in (tmp_path / "out/runs").glob(f"*/*/{RECORD_FILE}")
         if read_json(path)["status"] == "diverged"
     )
-    (folder / "record.json").unlink()
+    (folder / RECORD_FILE).unlink()
     for end in folder.glob("attempts/*/end.json"):
         end.unlink()
     again = run(tmp_path, tasks(3), {})

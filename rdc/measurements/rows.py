@@ -1,0 +1,83 @@
+"""What was measured, as typed rows. No JAX here.
+
+A row and its record become columns of the tables (`analysis.tables`) under the names of
+their fields: a result has its one home here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rdc.measurements.metrics import METRICS
+from rdc.specs.base import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageMeasurement(Spec):
+    """One image through a codec at one of its operating points.
+
+    Plain data is flat: `metrics` is no key of it, but each metric is, under its name.
+
+    Attributes:
+      rate: number of the operating point.
+      setting: quality parameter of a classical codec; None of a learned one.
+      bytes: of the whole file.
+      bpp_estimated: from likelihoods; None where the codec has none.
+      encode_ms, decode_ms: one call each with everything compiled, beside whatever
+        else the machine does; None where nobody looked. Decode times to rely on are
+        `DecodeTime`s.
+      metrics: value of each of `rdc.measurements.metrics.METRICS`; None where the
+        image has none.
+    """
+
+    image: str
+    rate: int
+    setting: float | None
+    height_px: int
+    width_px: int
+    bytes: int
+    bpp_estimated: float | None
+    bpp_coded: float
+    encode_ms: float | None
+    decode_ms: float | None
+    metrics: Mapping[str, float | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        values = super().to_dict()
+        return values | values.pop("metrics")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """From flat data; a metric that came later than the record is None."""
+        others = {k: v for k, v in values.items() if k not in METRICS}
+        metrics = {name: values.get(name) for name in METRICS}
+        return super().from_dict({**others, "metrics": metrics}, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeTime(Spec):
+    """One repeat of one stage of the decoder.
+
+    Attributes:
+      stage: `network`, `entropy_coding` or `end_to_end`.
+      dataset: that the image is from; None for noise.
+      cpu_threads: that the process may use.
+      visible_devices: of JAX, in the process.
+      load_average: of the machine, over the minute before.
+    """
+
+    dataset: str | None
+    height_px: int
+    width_px: int
+    precision: str
+    cpu_threads: int
+    visible_devices: int
+    load_average: float | None
+    stage: str
+    repeat: int
+    decode_ms: float
+
+
+STAGES = ("network", "entropy_coding", "end_to_end")

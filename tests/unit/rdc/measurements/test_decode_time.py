@@ -1,0 +1,91 @@
+"""Decode times: of the codec's own programs, in stages, warmed up, every repeat."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rdc.architectures import build
+from rdc.codec import ClassicalCodec, LearnedCodec
+from rdc.data.photograph import photograph
+from rdc.errors import ConfigError
+from rdc.measurements import time_decoder
+from rdc.measurements.rows import STAGES
+from rdc.specs.classical import ClassicalSpec
+from rdc.specs.timing import BenchmarkSpec
+from tests.architectures import ALL
+
+SPEC = BenchmarkSpec(height_px=64, width_px=128, warmup=2, repeats=3)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return photograph("bundled:eval", SPEC.height_px, SPEC.width_px)
+
+
+@pytest.fixture(scope="module")
+def jpeg() -> ClassicalCodec:
+    return ClassicalCodec(ClassicalSpec(name="jpeg"))
+
+
+@pytest.fixture(scope="module", params=["native", "exact"])
+def learned(request: pytest.FixtureRequest) -> LearnedCodec:
+    model = build(ALL["conv-charm-conv"], seed=1)
+    return LearnedCodec.of(model, numerics=request.param)
+
+
+def test_stages_of_a_learned_codec(learned: LearnedCodec, image: np.ndarray) -> None:
+    rows = time_decoder(learned, SPEC, image, dataset="photographs")
+    assert [(row.stage, row.repeat) for row in rows] == [
+        (stage, repeat) for stage in STAGES for repeat in range(SPEC.repeats)
+    ]
+    for row in rows:
+        assert row.decode_ms > 0
+        assert (row.height_px, row.width_px) == (64, 128)
+        assert (row.dataset, row.precision) == ("photographs", "float32")
+        assert row.cpu_threads == len(os.sched_getaffinity(0))
+        assert row.visible_devices >= 1
+        assert row.load_average is not None
+
+
+def test_what_is_timed_is_the_decoder(
+    learned: LearnedCodec, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call of the stages that give pixels gives those of `decode`."""
+    seen: dict[str, list] = {stage: [] for stage in STAGES}
+    real = learned.decoding_stages
+
+    def watched(data: bytes) -> dict[str, Callable[[], Any]]:
+        def watch(stage: str, run: Callable[[], Any]) -> Callable[[], Any]:
+            return lambda: seen[stage].append(run())
+
+        return {stage: watch(stage, run) for stage, run in real(data).items()}
+
+    monkeypatch.setattr(learned, "decoding_stages", watched)
+    time_decoder(learned, SPEC, image)
+    expected = learned.decode(learned.encode(image))
+    for stage, calls in seen.items():
+        assert len(calls) == SPEC.warmup + SPEC.repeats
+        if stage != "entropy_coding":
+            for x_hat in calls:
+                np.testing.assert_array_equal(x_hat, expected)
+
+
+def test_random_weights_are_timed_in_the_network_alone(learned: LearnedCodec) -> None:
+    rows = time_decoder(learned, SPEC, stages=("network",))
+    assert [row.stage for row in rows] == ["network"] * 3
+    assert {row.dataset for row in rows} == {None}
+    assert {(row.height_px, row.width_px) for row in rows} == {(64, 128)}
+
+
+def test_classical_codecs_have_one_stage(
+    jpeg: ClassicalCodec, image: np.ndarray
+) -> None:
+    rows = time_decoder(jpeg, SPEC, image, rate=3)
+    assert [row.stage for row in rows] == ["end_to_end"] * 3
+    with pytest.raises(ConfigError, match=r"got 'network'\. Known: end_to_end"):
+        time_decoder(jpeg, SPEC, image, stages=("network",))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rdc.jobs.job import TrainJob
+from rdc.jobs.layout import RECORD_FILE, job_folder
 from sweeps.policy import Start
 from sweeps.state import JobFolder, set_aside
 from sweeps.tasks import Task
@@ -27,7 +28,8 @@ class Board:
         self._models: dict[str, Path | None] = {}
         self._children: dict[str, list[Task]] = defaultdict(list)
         self._ready: dict[str, Start] = {}
-        self._queue: list[tuple[int, int, str]] = []  # of the ready ones, and of former
+        # Of the ready ones; what `take` took beside the first is dropped by `next`.
+        self._queue: list[tuple[int, int, str]] = []
         self._delayed: list[tuple[float, str, Start]] = []
         self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
         self._together: dict[str, list[str]] = defaultdict(list)
@@ -39,7 +41,7 @@ class Board:
         """The folder of a task, or of the training that a task depends on."""
         task = self.tasks.get(job_id)
         kind = task.job.folder_name if task else TrainJob.folder_name
-        return JobFolder(self.out / kind / job_id[:2] / job_id, job_id)
+        return JobFolder(job_folder(self.out, kind, job_id), job_id)
 
     def load(self, retry_failed: bool) -> None:
         """Reads all promoted records; retrains where a needed model is gone."""
@@ -64,7 +66,7 @@ class Board:
     def _check_models(self) -> None:
         for parent in {task.parent for task in self.unfinished() if task.parent}:
             if self.status.get(parent) == "ok" and self.model(parent) is None:
-                set_aside(self.folder(parent).path / "record.json", "without-model")
+                set_aside(self.folder(parent).path / RECORD_FILE, "without-model")
                 del self.status[parent]
 
     def model(self, run_id: str) -> Path | None:

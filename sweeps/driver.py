@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rdc.errors import DiskFullError, ExitCode, StorageError
-from rdc.jobs.job import Record, TrainJob
+from rdc.errors import ConfigError, DiskFullError, ExitCode, StorageError
+from rdc.jobs.job import TrainJob
+from rdc.jobs.records import Record
 from sweeps.board import Board
-from sweeps.executor import Attempt, AttemptEnd, Executor
+from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor
 from sweeps.lease import Lease
 from sweeps.outcome import classify
 from sweeps.policy import (
@@ -104,6 +105,7 @@ class Driver:
 
         Raises:
           LeaseLostError: another driver took over.
+          ConfigError: a job that no machine can hold; nothing was started.
         """
         began = time.monotonic()
         self.board.load(self._retry_failed)
@@ -140,27 +142,31 @@ class Driver:
         self._observer.tick(self)
 
     def _pause(self, error: DiskFullError) -> None:
-        self._stop = ExitCode.BAD_INPUT, f"paused: {error}"
+        self._stop = ExitCode.DISK_FULL, f"paused: {error}"
 
     def _start_all_that_fit(self) -> None:
-        capacity = None
         while self._stop is None:
             choice = self.board.next(time.monotonic())
             if choice is None:
                 return
-            capacity = capacity or self._executor.capacity()
-            free_cpus, free_gpus = capacity.cpus, capacity.gpus
-            for other in self.running.values():
-                free_cpus -= other.attempt.resources.cpus or capacity.machine_cpus
-                free_gpus -= other.attempt.resources.gpus
+            if not self.started:
+                self._refuse_what_never_fits(self._executor.capacity())
             task, start = choice
-            wanted = task.resources
-            cpus = wanted.cpus or capacity.machine_cpus
-            # A job that is larger than the machine runs alone.
-            if self.running and (cpus > free_cpus or wanted.gpus > free_gpus):
+            if self.running and not self._executor.has_room(task.resources):
                 return
             first, *others = self.board.take()
             self._start(first, others, start)
+
+    def _refuse_what_never_fits(self, capacity: Capacity) -> None:
+        for task in self.board.unfinished():
+            wanted, stage = task.resources.gpus, task.job.stage
+            if wanted > capacity.machine_gpus:
+                raise ConfigError(
+                    f"a {stage} job finds its GPUs on one machine: "
+                    f"hardware.{stage}.gpus is at most {capacity.machine_gpus:g} here",
+                    f"{wanted:g}",
+                    "lower it, choose hardware=cpu, or add such a machine",
+                )
 
     def _start(self, task: Task, others: Sequence[Task], start: Start) -> None:
         """Starts a process for `task` and what shares it."""

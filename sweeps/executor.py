@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from rdc.specs.base import Spec, require
+
+_ROUNDING = 1e-6  # thirds of a GPU add up to one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,16 +17,23 @@ class Resources(Spec):
     """What one process uses.
 
     Attributes:
-      cpus: cores; None takes a whole machine, so that nothing disturbs timing.
-      gpus: accelerators, where a share below 1 is possible on Ray alone.
+      cpus: cores; None takes a whole machine.
+      gpus: accelerators: a share of one, or a whole number.
+      exclusive: no other process of any sweep works on the machine meanwhile, so that
+        nothing disturbs timing.
     """
 
     cpus: int | None = 1
     gpus: float = 0.0
+    exclusive: bool = False
 
     def __post_init__(self) -> None:
         require(self.cpus is None or self.cpus >= 1, "cpus is at least 1", self.cpus)
-        require(self.gpus >= 0, "gpus is not negative", self.gpus)
+        require(
+            0 <= self.gpus <= 1 or self.gpus == int(self.gpus) > 1,
+            "gpus is a share of one, from 0 to 1, or a whole number",
+            self.gpus,
+        )
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,19 @@ class Capacity:
     cpus: int
     gpus: float
     machine_cpus: int
+    machine_gpus: float
+
+    def cpus_of(self, wanted: Resources) -> int:
+        """Cores that a process takes: a whole machine at most."""
+        return min(wanted.cpus or self.machine_cpus, self.machine_cpus)
+
+    def has_room(self, wanted: Resources, running: Iterable[Resources]) -> bool:
+        """Whether `wanted` fits beside what runs."""
+        free_cpus, free_gpus = self.cpus, self.gpus + _ROUNDING
+        for other in running:
+            free_cpus -= self.cpus_of(other)
+            free_gpus -= other.gpus
+        return self.cpus_of(wanted) <= free_cpus and wanted.gpus <= free_gpus
 
 
 @dataclass(frozen=True)
@@ -67,8 +90,13 @@ class Executor(Protocol):
 
     def capacity(self) -> Capacity: ...
 
+    def has_room(self, wanted: Resources) -> bool:
+        """Whether such a process can start beside those that run."""
+
     def start(self, attempt: Attempt) -> None:
         """Starts a process; its standard output and error go to `folder/log.txt`.
+
+        Where other processes of this machine keep it waiting, it starts later.
 
         Raises:
           StorageError: the log cannot be written.

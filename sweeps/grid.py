@@ -24,17 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rdc.errors import ConfigError
+from rdc.jobs.plan_row import COST_COLUMNS
 from rdc.specs.base import Spec, require, unknown_name
 
 Axes = Mapping[str, Any]
-COST_COLUMNS = (
-    "params_total",
-    "params_decoder",
-    "kmacs_per_px",
-    "kflops_per_px",
-    "kmacs_per_px_encode",
-    "decoder_peak_bytes_per_px",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,33 +77,6 @@ class Grid(Spec):
         for key in self.constraints:
             if key not in COST_COLUMNS:
                 raise unknown_name("cost in grid.constraints", key, list(COST_COLUMNS))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str = "grid") -> Grid:
-        """Builds the grid, and every block in it, from plain data."""
-        fields = {k: v for k, v in values.items() if v is not None}
-        blocks = fields.get("blocks", ())
-        constraints = fields.get("constraints", {})
-        require(isinstance(blocks, list | tuple), "grid.blocks is a list", blocks)
-        require(
-            isinstance(constraints, Mapping),
-            "grid.constraints is a mapping",
-            constraints,
-        )
-        fields["blocks"] = tuple(
-            Block.from_dict(_mapping(block, f"grid.blocks[{i}]"), f"grid.blocks[{i}]")
-            for i, block in enumerate(blocks)
-        )
-        fields["constraints"] = {
-            key: Bounds.from_dict(
-                _mapping(bounds, f"grid.constraints.{key}"), f"grid.constraints.{key}"
-            )
-            for key, bounds in constraints.items()
-        }
-        fields["expect"] = Expectation.from_dict(
-            _mapping(fields.get("expect", {}), "grid.expect"), "grid.expect"
-        )
-        return super().from_dict(fields, where)
 
 
 @dataclass(frozen=True)
@@ -172,11 +138,6 @@ def _axis(key: str, values: Any, grid: Grid, where: str) -> tuple[Any, ...]:
 def _depth(pair: tuple[str, Any]) -> tuple[bool, int]:
     key, _ = pair
     return key != "architecture", key.count(".")
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    require(isinstance(value, Mapping), f"{where} is a mapping", _show(value))
-    return value
 
 
 def _show(value: Any) -> str:

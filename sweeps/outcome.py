@@ -7,6 +7,7 @@ import re
 import signal
 
 from rdc.errors import ExitCode
+from rdc.jobs.layout import LOG_FILE
 from sweeps.executor import AttemptEnd
 from sweeps.policy import Ended, Outcome
 from sweeps.state import JobFolder
@@ -89,7 +90,7 @@ def _last_line(log: str) -> str | None:
 
 def _tail(folder: JobFolder, number: int) -> str:
     try:
-        with open(folder.attempt(number) / "log.txt", "rb") as file:
+        with open(folder.attempt(number) / LOG_FILE, "rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - LOG_TAIL_BYTES))
             return file.read().decode(errors="replace")

@@ -1,95 +1,104 @@
-"""The plan of a sweep: its runs, what they cost, and `plan.parquet`."""
+"""The plan of a sweep: its runs and what they cost."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property, lru_cache
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from rdc.errors import ConfigError, StorageError
+from rdc.errors import ConfigError
 from rdc.identity import canonical_json
 from rdc.jobs.job import TrainJob
+from rdc.jobs.plan_row import Cost, PlanRow
 from rdc.registry import arch_id, parse_architecture
 from rdc.specs.base import require
 from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import TrainSpec
-from rdc.system.files import write_bytes_atomically
-from sweeps.grid import COST_COLUMNS, Grid, expand
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
+from sweeps.grid import Grid, expand
 from sweeps.points import Options, Point, registry_options
+from sweeps.settings import TrainSettings
 
-PLAN_FILE = "plan.parquet"
-# The cost columns of one architecture and "components_json".
-Cost = Mapping[str, Any]
 CountCost = Callable[[ArchitectureSpec], Cost]
-
-SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("arch_id", pa.string()),
-        ("name", pa.string()),
-        ("family", pa.string()),
-        ("transform", pa.string()),
-        ("entropy_model", pa.string()),
-        ("hyper_transform", pa.string()),
-        ("config_json", pa.string()),
-        ("train_json", pa.string()),
-        ("lmbda", pa.float64()),
-        ("steps", pa.int64()),
-        ("batch_size", pa.int64()),
-        ("crop_px", pa.int64()),
-        ("seed", pa.int64()),
-        ("data_sha256", pa.string()),
-        ("params_total", pa.int64()),
-        ("params_decoder", pa.int64()),
-        ("kmacs_per_px", pa.float64()),
-        ("kflops_per_px", pa.float64()),
-        ("kmacs_per_px_encode", pa.float64()),
-        ("decoder_peak_bytes_per_px", pa.float64()),
-        ("components_json", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training of the plan."""
+    """One training of the plan.
+
+    Attributes:
+      name: of the architecture, where it has one.
+      cost: None where nothing was counted.
+    """
 
     job: TrainJob
-    run_id: str
-    arch_id: str
     name: str | None
     cost: Cost | None = None
 
-    def row(self) -> dict[str, Any]:
-        """As in `plan.parquet`; cost columns are None where nothing was counted."""
-        architecture, train = self.job.architecture, self.job.train
+    @property
+    def model(self) -> ModelSpec:
+        return self.job.model
+
+    @cached_property
+    def run_id(self) -> str:
+        return self.model.run_id
+
+    @cached_property
+    def curve_id(self) -> str:
+        return self.model.curve_id
+
+    @property
+    def arch_id(self) -> str:
+        return _described(self.model.architecture)[0]
+
+    @property
+    def title(self) -> str:
+        """For people: the name of the architecture, or its family."""
+        return self.name or self.model.architecture.family
+
+    def row(self) -> PlanRow:
+        """As in `plan.parquet`."""
+        model, recipe = self.model, self.model.recipe
+        architecture = model.architecture
         hyper = architecture.hyper_transform
-        cost = self.cost or {}
-        return {
-            "run_id": self.run_id,
-            "arch_id": self.arch_id,
-            "name": self.name,
-            "family": architecture.family,
-            "transform": architecture.transform.name,
-            "entropy_model": architecture.entropy_model.name,
-            "hyper_transform": hyper.name if hyper else None,
-            "config_json": canonical_json(architecture.to_dict()),
-            "train_json": canonical_json(train.to_dict()),
-            "lmbda": train.lmbda,
-            "steps": train.steps,
-            "batch_size": train.batch_size,
-            "crop_px": train.crop_px,
-            "seed": train.seed,
-            "data_sha256": self.job.data_sha256,
-            **{key: cost.get(key) for key in (*COST_COLUMNS, "components_json")},
-        }
+        cost = {} if self.cost is None else self.cost.to_dict()
+        return PlanRow(
+            run_id=self.run_id,
+            curve_id=self.curve_id,
+            arch_id=self.arch_id,
+            name=self.name,
+            family=architecture.family,
+            transform=architecture.transform.name,
+            entropy_model=architecture.entropy_model.name,
+            hyper_transform=hyper.name if hyper else None,
+            config_json=_described(architecture)[1],
+            recipe_json=_json_of(recipe),
+            rates=model.rates,
+            init_from=model.init_from,
+            steps=recipe.steps,
+            batch_size=recipe.batch_size,
+            crop_px=recipe.crop_px,
+            seed=recipe.seed,
+            distortion=recipe.distortion,
+            precision=recipe.precision,
+            data_sha256=model.data_sha256,
+            **cost,
+        )
+
+    @classmethod
+    def of_row(cls, row: PlanRow) -> Run:
+        """The run that `row` was made from."""
+        model = ModelSpec(
+            architecture=parse_architecture(json.loads(row.config_json)),
+            recipe=Recipe.from_dict(json.loads(row.recipe_json), "recipe"),
+            rates=row.rates,
+            data_sha256=row.data_sha256,
+            init_from=row.init_from,
+        )
+        return cls(TrainJob(model=model), row.name, row.cost)
 
     def training_flops(self) -> float | None:
         """Floating-point operations of all steps: backward costs twice forward.
@@ -98,11 +107,23 @@ class Run:
         """
         if self.cost is None:
             return None
-        parts = json.loads(self.cost["components_json"])
+        parts = json.loads(self.cost.components_json)
         macs_per_px = sum({p["component"]: p["macs_per_px"] for p in parts}.values())
-        train = self.job.train
-        pixels = train.steps * train.batch_size * train.crop_px**2
+        recipe = self.model.recipe
+        pixels = recipe.steps * recipe.batch_size * recipe.crop_px**2
         return 3 * 2 * macs_per_px * pixels
+
+
+# Runs of a large plan share few architectures and recipes.
+@lru_cache(maxsize=4096)
+def _described(architecture: ArchitectureSpec) -> tuple[str, str]:
+    """(`arch_id`, `config_json`)"""
+    return arch_id(architecture), canonical_json(architecture.to_dict())
+
+
+@lru_cache(maxsize=4096)
+def _json_of(recipe: Recipe) -> str:
+    return canonical_json(recipe.to_dict())
 
 
 @dataclass(frozen=True)
@@ -134,7 +155,7 @@ def make_plan(
     """Expands a grid into runs, each `run_id` once.
 
     Args:
-      train: the recipe of the configuration; axes of the grid change it.
+      train: the group `train` of the configuration; axes of the grid change it.
       data_sha256: of the training images.
       options: the plain data of one option of a group.
       names: arch_id to name, for architectures that have one.
@@ -196,43 +217,48 @@ def make_plan(
 
 
 class _Parser:
-    """Parses points; equal architectures and equal recipes are parsed once."""
+    """Parses points; equal architectures and equal settings are parsed once."""
 
     def __init__(
         self, train: Mapping[str, Any], data_sha256: str, names: Mapping[str, str]
     ):
         self._train, self._data_sha256, self._names = train, data_sha256, names
-        self._architectures: dict[str, tuple[ArchitectureSpec, str]] = {}
-        self._recipes: dict[str, TrainSpec] = {}
+        self._architectures: dict[str, ArchitectureSpec] = {}
+        self._settings: dict[str, tuple[Recipe, tuple[float, ...]]] = {}
 
     def __call__(self, point: Point) -> Run:
         key = canonical_json(point.architecture)
         if key not in self._architectures:
-            architecture = parse_architecture(point.architecture)
-            self._architectures[key] = architecture, arch_id(architecture)
-        architecture, identity = self._architectures[key]
+            self._architectures[key] = parse_architecture(point.architecture)
+        architecture = self._architectures[key]
         key = canonical_json(point.train)
-        if key not in self._recipes:
-            recipe = {**self._train, **point.train}
-            self._recipes[key] = TrainSpec.from_dict(recipe, "train")
-        job = TrainJob(
+        if key not in self._settings:
+            settings = TrainSettings.from_dict({**self._train, **point.train})
+            self._settings[key] = settings.recipe, settings.lmbda
+        recipe, rates = self._settings[key]
+        model = ModelSpec(
             architecture=architecture,
-            train=self._recipes[key],
+            recipe=recipe,
+            rates=rates,
             data_sha256=self._data_sha256,
         )
-        return Run(job, job.job_id, identity, self._names.get(identity))
+        name = self._names.get(_described(architecture)[0])
+        return Run(TrainJob(model=model), name)
 
 
-def _priced(runs: Any, grid: Grid, count_cost: CountCost | None) -> tuple[Run, ...]:
+def _priced(
+    runs: Iterable[Run], grid: Grid, count_cost: CountCost | None
+) -> tuple[Run, ...]:
     if count_cost is None:
         return tuple(runs)
     costs: dict[str, Cost] = {}
     kept = []
     for run in runs:
         if run.arch_id not in costs:
-            costs[run.arch_id] = count_cost(run.job.architecture)
+            costs[run.arch_id] = count_cost(run.model.architecture)
         cost = costs[run.arch_id]
-        if all(bounds.allow(cost[k]) for k, bounds in grid.constraints.items()):
+        bounds = grid.constraints.items()
+        if all(bound.allow(getattr(cost, column)) for column, bound in bounds):
             kept.append(dataclasses.replace(run, cost=cost))
     return tuple(kept)
 
@@ -241,64 +267,3 @@ def with_costs(plan: Plan, costs: Mapping[str, Cost]) -> Plan:
     """The plan with the costs that are known by arch_id."""
     runs = (dataclasses.replace(r, cost=costs.get(r.arch_id)) for r in plan.runs)
     return dataclasses.replace(plan, runs=tuple(runs))
-
-
-def write_plan(out: Path, plan: Plan) -> Path:
-    """Writes `OUT/plan.parquet`, one row per run."""
-    table = pa.Table.from_pylist([run.row() for run in plan.runs], schema=SCHEMA)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    path = Path(out) / PLAN_FILE
-    write_bytes_atomically(path, buffer.getvalue())
-    return path
-
-
-def read_plan(out: Path) -> list[dict[str, Any]]:
-    """The rows of `OUT/plan.parquet`; none where there is no such file.
-
-    Raises:
-      StorageError: the file is damaged.
-    """
-    path = Path(out) / PLAN_FILE
-    if not path.exists():
-        return []
-    try:
-        return pq.read_table(path).to_pylist()
-    except pa.ArrowException as error:
-        raise StorageError(
-            f"{path} is a parquet file", error, "delete it; it is derived"
-        ) from error
-
-
-def runs_of(rows: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """The runs that the rows of an earlier plan describe."""
-    costs = known_costs(rows)
-    return [
-        Run(
-            TrainJob(
-                architecture=parse_architecture(json.loads(row["config_json"])),
-                train=TrainSpec.from_dict(json.loads(row["train_json"]), "train"),
-                data_sha256=row["data_sha256"],
-            ),
-            row["run_id"],
-            row["arch_id"],
-            row["name"],
-            costs.get(row["arch_id"]),
-        )
-        for row in rows
-    ]
-
-
-def known_costs(rows: Iterable[Mapping[str, Any]]) -> dict[str, Cost]:
-    """Counted costs by arch_id, from the rows of an earlier plan."""
-    keys = (*COST_COLUMNS, "components_json")
-    return {
-        row["arch_id"]: {key: row[key] for key in keys}
-        for row in rows
-        if row["components_json"] is not None
-    }
-
-
-def components_json(components: list[dict[str, Any]]) -> str:
-    """The column of that name: side, component, params and macs_per_px each."""
-    return json.dumps(components, separators=(",", ":"))

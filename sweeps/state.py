@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from rdc.errors import ConfigError, StorageError
-from rdc.jobs.job import Job, Record, Request
+from rdc.jobs.job import Job, Request
+from rdc.jobs.layout import (
+    ATTEMPTS_FOLDER,
+    PROGRESS_FILE,
+    RECORD_FILE,
+    REQUEST_FILE,
+    SPEC_FILE,
+    attempt_folder,
+)
+from rdc.jobs.records import Record
 from rdc.system.files import read_json, storage_error, write_json_atomically
 from sweeps.policy import Ended
 
@@ -20,17 +29,17 @@ END_FILE = "end.json"
 
 
 class JobFolder:
-    """`OUT/<kind>/<id[:2]>/<id>/`, as `rdc.jobs.job` describes it."""
+    """`OUT/<kind>/<id[:2]>/<id>/`, as `rdc.jobs.layout` describes it."""
 
     def __init__(self, path: Path, job_id: str):
         self.path, self.job_id = path, job_id
 
     def attempt(self, number: int) -> Path:
-        return self.path / "attempts" / str(number)
+        return attempt_folder(self.path, number)
 
     def record(self) -> Record | None:
         """The promoted record; one that is damaged is set aside."""
-        path = self.path / "record.json"
+        path = self.path / RECORD_FILE
         try:
             return self._parse(read_json(path))
         except FileNotFoundError:
@@ -42,7 +51,7 @@ class JobFolder:
     def attempt_record(self, number: int) -> Record | None:
         """The record that the attempt wrote; None where there is no sound one."""
         try:
-            record = self._parse(read_json(self.attempt(number) / "record.json"))
+            record = self._parse(read_json(self.attempt(number) / RECORD_FILE))
         except (FileNotFoundError, StorageError, ConfigError):
             return None
         return record if record.attempt == number else None
@@ -55,7 +64,7 @@ class JobFolder:
     def numbers(self) -> list[int]:
         """All attempts that were begun, in order."""
         try:
-            names = os.listdir(self.path / "attempts")
+            names = os.listdir(self.path / ATTEMPTS_FOLDER)
         except FileNotFoundError:
             return []
         return sorted(int(name) for name in names if name.isdigit())
@@ -85,7 +94,7 @@ class JobFolder:
 
     def _accumulate(self, number: int) -> int:
         with contextlib.suppress(FileNotFoundError, StorageError):
-            request = read_json(self.attempt(number) / "request.json")
+            request = read_json(self.attempt(number) / REQUEST_FILE)
             return int(request.get("accumulate", 1))
         return 1
 
@@ -96,7 +105,7 @@ class JobFolder:
     def progress(self, number: int) -> dict[str, Any]:
         """The last `progress.json` of the attempt; empty where there is none."""
         with contextlib.suppress(OSError):  # StorageError is one, too
-            return read_json(self.attempt(number) / "progress.json")
+            return read_json(self.attempt(number) / PROGRESS_FILE)
         return {}
 
     def begin(self, job: Job, request: Request) -> tuple[int, Path]:
@@ -113,11 +122,11 @@ class JobFolder:
         except OSError as error:
             raise storage_error(error, folder) from error
         self._write_spec(job)
-        write_json_atomically(folder / "request.json", request.to_dict(), durable=False)
+        write_json_atomically(folder / REQUEST_FILE, request.to_dict(), durable=False)
         return number, folder
 
     def _write_spec(self, job: Job) -> None:
-        path = self.path / "spec.json"
+        path = self.path / SPEC_FILE
         spec = job.to_dict()
         with contextlib.suppress(FileNotFoundError, StorageError):
             if read_json(path) == spec:
@@ -130,11 +139,11 @@ class JobFolder:
 
     def promote(self, record: Record) -> None:
         """Makes `record` that of the job. Only the driver calls this."""
-        write_json_atomically(self.path / "record.json", record.to_dict())
+        write_json_atomically(self.path / RECORD_FILE, record.to_dict())
 
     def forgive(self) -> None:
         """Sets the record aside, so that the job starts anew with a clean history."""
-        path = self.path / "record.json"
+        path = self.path / RECORD_FILE
         last = max(self.numbers(), default=0)
         os.replace(path, path.with_name(f"record.{last}.forgiven.json"))
 

@@ -2,24 +2,25 @@
 
 train -> evaluate -> benchmark      weights: trained
 benchmark, train -> evaluate        weights: random (the architecture is enough)
+
+Classical codecs are measured in the stage evaluate, once per set of images.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from rdc.jobs.job import BenchmarkJob, EvaluateJob, Job, Request
+from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, Job, Request
 from rdc.specs.base import Spec, require
-from rdc.specs.coding import CodecSpec
-from rdc.specs.training import BenchmarkSpec, CheckpointSpec
+from rdc.specs.checkpoint import CheckpointSpec
+from rdc.specs.classical import ClassicalSpec
+from rdc.specs.coding import CodecSettings
+from rdc.specs.timing import BenchmarkSpec
 from sweeps.executor import Resources
 from sweeps.plan import Plan, Run
-
-JOB_STAGES = ("train", "evaluate", "benchmark")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class TaskSettings(Spec):
     """What turns a plan into tasks.
 
     Attributes:
-      rates_together: trainings that differ in `lmbda` alone, at most so many, share a
+      codecs: classical codecs that the stage evaluate measures beside the models.
+      models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
 
@@ -61,15 +63,18 @@ class TaskSettings(Spec):
     eval_set: ImageSet
     hardware_id: str
     benchmark: BenchmarkSpec
-    codec: CodecSpec = field(default_factory=CodecSpec)
+    codec: CodecSettings = field(default_factory=CodecSettings)
+    codecs: tuple[str, ...] = ()
     weights: Literal["trained", "random"] = "trained"
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
-    rates_together: int = 1
+    models_together: int = 1
     per_stage: Mapping[str, StageSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        number = self.rates_together
-        require(number >= 1, "rates_together is at least 1", number)
+        number = self.models_together
+        require(number >= 1, "models_together is at least 1", number)
+        for name in self.codecs:
+            ClassicalSpec(name=name)
 
 
 @dataclass(frozen=True)
@@ -95,78 +100,107 @@ class Task:
     together: str | None = None
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One job before it is given resources."""
+
+    job: Job
+    job_id: str
+    label: str
+    images: str | None = None
+    parent: str | None = None
+    together: str | None = None
+
+
 def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
     """All tasks of the asked stages; jobs that several runs share come once."""
-    jobs = _jobs(plan.runs, settings)
-    order = ["train", "evaluate"]
-    order.insert(2 if settings.weights == "trained" else 0, "benchmark")
-    groups = _rate_groups(plan.runs, settings.rates_together)
+    order = ["train", "evaluate", "codec"]
+    order.insert(3 if settings.weights == "trained" else 0, "benchmark")
     tasks: dict[str, Task] = {}
-    for job, job_id, parent, label, images in jobs:
-        stage = settings.per_stage.get(job.stage, StageSettings())
+    for work in _work(plan.runs, settings):
+        stage = _stage_settings(work.job, settings)
         hours = stage.timeout_hours
         tasks.setdefault(
-            job_id,
+            work.job_id,
             Task(
-                job=job,
-                job_id=job_id,
-                label=label,
-                parent=parent,
-                priority=order.index(job.stage),
+                job=work.job,
+                job_id=work.job_id,
+                label=work.label,
+                parent=work.parent,
+                priority=order.index(work.job.stage),
                 request=Request(
-                    images=images,
+                    images=work.images,
                     checkpoint=settings.checkpoint,
                     cpu_threads=stage.resources.cpus,
                 ),
                 resources=stage.resources,
                 timeout_seconds=None if hours is None else hours * 3600,
-                together=groups.get(job_id),
+                together=work.together,
             ),
         )
     return list(tasks.values())
 
 
-def _rate_groups(runs: Iterable[Run], most: int) -> dict[str, str]:
-    """run_id to the group of runs that differ in `lmbda` alone, at most `most` each."""
+def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
+    """Classical codecs are evaluated as models are, on the CPU."""
+    if not isinstance(job, CodecJob):
+        return settings.per_stage.get(job.stage, StageSettings())
+    stage = settings.per_stage.get("evaluate", StageSettings())
+    return replace(stage, resources=replace(stage.resources, gpus=0.0))
+
+
+def _groups(runs: Iterable[Run], most: int) -> dict[str, str]:
+    """run_id to the group of runs equal but for their rate, at most `most` each."""
     if most == 1:
         return {}
     groups: dict[str, str] = {}
     sizes: Counter[str] = Counter()
     for run in runs:
-        train = dataclasses.replace(run.job.train, lmbda=1.0)
-        alike = dataclasses.replace(run.job, train=train).job_id
-        groups[run.run_id] = f"{alike} {sizes[alike] // most}"
-        sizes[alike] += 1
+        groups[run.run_id] = f"{run.curve_id} {sizes[run.curve_id] // most}"
+        sizes[run.curve_id] += 1
     return groups
 
 
-def _jobs(
-    runs: Iterable[Run], settings: TaskSettings
-) -> Iterable[tuple[Job, str, str | None, str, str | None]]:
+def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
     trained = settings.weights == "trained"
+    groups = _groups(runs, settings.models_together)
     for run in runs:
-        label = f"{run.name or run.job.architecture.family} {run.run_id[:8]}"
+        label = f"{run.title} {run.run_id[:8]}"
         if "train" in settings.stages:
-            yield run.job, run.run_id, None, label, settings.train_set.source
+            group = groups.get(run.run_id)
+            source = settings.train_set.source
+            yield _Work(run.job, run.run_id, label, source, together=group)
         if "evaluate" in settings.stages:
             evaluate = EvaluateJob(
                 run_id=run.run_id,
                 dataset=settings.eval_set.name,
                 data_sha256=settings.eval_set.data_sha256,
-                lmbda=run.job.train.lmbda,
-                distortion=run.job.train.distortion,
                 codec=settings.codec,
             )
             source = settings.eval_set.source
-            yield evaluate, evaluate.job_id, run.run_id, label, source
+            yield _Work(evaluate, evaluate.job_id, label, source, run.run_id)
         if "benchmark" in settings.stages:
             benchmark = BenchmarkJob(
-                architecture=run.job.architecture,
+                architecture=run.model.architecture,
                 hardware_id=settings.hardware_id,
                 benchmark=settings.benchmark,
                 run_id=run.run_id if trained else None,
-                codec=settings.codec if trained else CodecSpec(),
+                codec=settings.codec if trained else _of_network(settings.codec),
             )
-            images = settings.eval_set.source if trained else None
-            parent = run.run_id if trained else None
-            yield benchmark, benchmark.job_id, parent, label, images
+            needs = (settings.eval_set.source, run.run_id) if trained else ()
+            yield _Work(benchmark, benchmark.job_id, label, *needs)
+    if "evaluate" in settings.stages:
+        images = settings.eval_set
+        for name in settings.codecs:
+            codec = CodecJob(
+                codec=ClassicalSpec(name=name),
+                dataset=images.name,
+                data_sha256=images.data_sha256,
+            )
+            label = f"{name} on {images.name}"
+            yield _Work(codec, codec.job_id, label, images.source)
+
+
+def _of_network(codec: CodecSettings) -> CodecSettings:
+    """What the time of the network alone depends on."""
+    return CodecSettings(numerics=codec.numerics)

@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 import statistics
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from launch.commands.execution import execute
-from launch.config.app import App, Config
-from launch.config.groups import chosen_architecture
-from launch.config.settings import HardwareSettings
+from launch.config.app import App, Call
+from launch.config.roots import BenchmarkConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from rdc.errors import ExitCode
-from rdc.jobs.job import BenchmarkJob, Record, Request
+from rdc.jobs.job import BenchmarkJob, Request
+from rdc.jobs.records import BenchmarkResult, Record
 from rdc.registry import REGISTRY
-from rdc.specs.training import BenchmarkSpec
 from sweeps.lease import Lease
-from sweeps.policy import Limits
 from sweeps.state import JobFolder
 from sweeps.tasks import Task
 
 
-def run_benchmark(config: Config) -> int:
+def run_benchmark(call: Call[BenchmarkConfig]) -> int:
     """Times the decoder with random weights; measures anew at every call."""
-    console = Console()
-    architecture, name = chosen_architecture(config)
-    benchmark = {k: v for k, v in config["benchmark"].items() if k != "weights"}
-    spec = BenchmarkSpec.from_dict(benchmark, "benchmark")
-    hardware = HardwareSettings.parse(config["hardware"])
-    limits = Limits.from_dict(config["limits"], "limits")
-    settings = hardware.child_settings()
+    console, config = Console(), call.config
+    architecture, name = config.chosen()
+    settings = config.hardware.child_settings()
     described = describe_hardware(settings)
-    stage = hardware.stages(described)["benchmark"]
+    stage = config.hardware.stages(described)["benchmark"]
     job = BenchmarkJob(
         architecture=architecture,
         hardware_id=described["hardware_id"],
-        benchmark=spec,
+        benchmark=config.benchmark.spec,
     )
     hours = stage.timeout_hours
     task = Task(
@@ -52,14 +45,13 @@ def run_benchmark(config: Config) -> int:
         resources=stage.resources,
         timeout_seconds=None if hours is None else hours * 3600,
     )
-    out = Path(config["out"]).expanduser().absolute()
+    out = absolute(config.out)
     folder = JobFolder(job.folder(out), job.job_id)
     with Lease(out) as lease:
         if folder.record() is not None:
             folder.forgive()
-        gpus = described["device_count"] if described["platform"] == "gpu" else 0
-        executor = LocalExecutor(settings, gpus)
-        end = execute(out, [task], executor, lease, console, limits=limits)
+        executor = LocalExecutor.on(described, settings)
+        end = execute(out, [task], executor, lease, console, limits=config.limits)
     record = folder.record()
     if end.exit_code != ExitCode.OK or record is None:
         console.print(end.message, soft_wrap=True)
@@ -75,9 +67,9 @@ def _print_times(
     for title in ("stage", "image", "precision", "median ms", "IQR ms", "MP/s"):
         table.add_column(title, justify="right")
     groups: dict[tuple, list[float]] = {}
-    for row in record.result["times"]:
-        key = (row["stage"], row["height_px"], row["width_px"], row["precision"])
-        groups.setdefault(key, []).append(row["decode_ms"])
+    for row in BenchmarkResult.from_dict(record.result).times:
+        key = (row.stage, row.height_px, row.width_px, row.precision)
+        groups.setdefault(key, []).append(row.decode_ms)
     for (stage, height, width, precision), times in groups.items():
         median = statistics.median(times)
         quartiles = statistics.quantiles(times, n=4) if len(times) > 1 else [median] * 3
@@ -94,6 +86,7 @@ def _print_times(
 
 BENCHMARK_APP = App(
     "benchmark_run",
+    BenchmarkConfig,
     run_benchmark,
     """
 Times the decoding network of one architecture on this device, with random weights:

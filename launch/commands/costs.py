@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import multiprocessing
 import os
@@ -13,13 +14,13 @@ from importlib import metadata
 from pathlib import Path
 
 import rdc
-from rdc.errors import StorageError
+from rdc.errors import ConfigError, StorageError
+from rdc.jobs.plan_row import COST_COLUMNS, Cost
 from rdc.registry import arch_id
 from rdc.specs.components import ArchitectureSpec
 from rdc.system.files import read_json, write_json_atomically
 from rdc.system.user_cache import user_cache_folder
-from sweeps.grid import COST_COLUMNS
-from sweeps.plan import Cost, CountCost, components_json
+from sweeps.plan import CountCost
 
 _log = logging.getLogger(__name__)
 
@@ -65,17 +66,18 @@ def _version() -> str:
 
 def _read(path: Path) -> dict[str, Cost]:
     try:
-        return read_json(path)
+        return {k: Cost.from_dict(v, "cost") for k, v in read_json(path).items()}
     except FileNotFoundError:
         return {}
-    except StorageError as error:
+    except (StorageError, ConfigError) as error:
         _log.warning("counted again: %s", error)
         return {}
 
 
 def _write(path: Path, known: dict[str, Cost]) -> None:
     try:
-        write_json_atomically(path, known, durable=False)
+        costs = {identity: cost.to_dict() for identity, cost in known.items()}
+        write_json_atomically(path, costs, durable=False)
     except StorageError as error:  # a cache that cannot be kept stops nothing
         _log.warning("counted costs are not kept: %s", error)
 
@@ -99,4 +101,5 @@ def _count(architecture: ArchitectureSpec) -> Cost:
         for part in cost.by_component
     ]
     figures = {column: getattr(cost, column) for column in COST_COLUMNS}
-    return {**figures, "components_json": components_json(components)}
+    text = json.dumps(components, separators=(",", ":"))
+    return Cost(**figures, components_json=text)

@@ -9,18 +9,17 @@ import requests
 from rich.console import Console
 
 from launch.commands.kodak import KODAK_SHA256, KODAK_URL
-from launch.config.app import App, Config
+from launch.config.app import App, Call
+from launch.config.roots import DataConfig, absolute
 from rdc.errors import DataError, ExitCode
-from rdc.specs.base import require
 from rdc.system.user_cache import user_cache_folder
 
 
-def run_fetch(config: Config) -> int:
+def run_fetch(call: Call[DataConfig]) -> int:
     """Downloads a set and prints its folder."""
-    require(config["fetch"] == "kodak", "fetch is kodak", repr(config["fetch"]))
-    chosen = config["data"]["dir"]
-    folder = Path(chosen or user_cache_folder() / "kodak")
-    folder = fetch_kodak(folder.expanduser().absolute(), KODAK_URL)
+    chosen = call.config.data.dir
+    folder = absolute(chosen) if chosen else user_cache_folder() / "kodak"
+    folder = fetch_kodak(folder, KODAK_URL)
     Console().print(f"24 images; use them as data.eval={folder}", soft_wrap=True)
     return ExitCode.OK
 
@@ -48,6 +47,7 @@ def fetch_kodak(folder: Path, url: str) -> Path:
 
 DATA_APP = App(
     "data_run",
+    DataConfig,
     run_fetch,
     """
 Fetches public image sets and verifies every file. kodak: the 24 Kodak test images,

@@ -26,7 +26,7 @@ def execute(
     console: Console,
     *,
     limits: Limits,
-    budget_hours: float | None = None,
+    budget_seconds: float | None = None,
     retry_failed: bool = False,
 ) -> SweepEnd:
     """Runs all tasks; SIGINT and SIGTERM stop with the state kept.
@@ -41,7 +41,7 @@ def execute(
             lease,
             limits=limits,
             observer=display,
-            budget_seconds=None if budget_hours is None else budget_hours * 3600,
+            budget_seconds=budget_seconds,
             retry_failed=retry_failed,
         )
         with _stopped_by_signals(driver, console):

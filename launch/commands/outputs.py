@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from rdc.errors import ConfigError, StorageError
+from rdc.identity import NUMERICS_VERSION
 from rdc.jobs.job import TrainJob
+from rdc.jobs.layout import OUT_SCHEMA_VERSION, PLAN_FILE, SWEEP_FILE
 from rdc.system.environment import git_sha
 from rdc.system.files import read_json, write_json_atomically
 from sweeps.lease import LEASE_FILE
-from sweeps.plan import PLAN_FILE, Plan, read_plan
+from sweeps.plan import Plan
+from sweeps.plan_file import read_plan
 from sweeps.state import set_aside
 
-SWEEP_FILE = "sweep.json"
-SWEEP_SCHEMA_VERSION = 1
 _VERSIONED = ("rdc-frontier", "jax", "flax", "ray", "numpy")
 _REMEDY = "choose another out=DIR, or give the grid and options of that sweep"
 
@@ -26,7 +27,7 @@ def check_out(out: Path, plan: Plan) -> None:
     """Makes sure that OUT is new or belongs to this sweep. Changes nothing.
 
     Raises:
-      ConfigError: OUT holds something else.
+      ConfigError: OUT holds something else, or results of another version.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError("out is a folder", out)
@@ -44,18 +45,57 @@ def check_out(out: Path, plan: Plan) -> None:
                 "choose another out=DIR",
             )
         return
+    check_numerics(out)
     if sweep is not None and sweep.get("grid") != plan.grid:
         raise ConfigError(
             f"{out} belongs to grid {plan.grid}", f"grid {sweep.get('grid')}", _REMEDY
         )
     runs = {run.run_id for run in plan.runs}
-    others = [row for row in read_plan(out) if row["run_id"] not in runs]
+    others = [row for row in read_plan(out) if row.run_id not in runs]
     if others:
         raise ConfigError(
             f"the runs in {out} are part of this sweep",
             f"{len(others)} runs of other architectures, training options or data, as "
-            f"{others[0]['family']} with {others[0]['train_json']}",
+            f"{others[0].family} with {others[0].recipe_json}",
             _REMEDY,
+        )
+
+
+def check_version(out: Path) -> None:
+    """Makes sure that this version of the program can read OUT. Changes nothing.
+
+    Raises:
+      ConfigError: another version wrote it.
+    """
+    sweep = read_sweep(out)
+    if sweep is None:
+        read_plan(out)  # says so where its columns are others
+        return
+    version = sweep.get("schema_version")
+    if version != OUT_SCHEMA_VERSION:
+        raise ConfigError(
+            f"results are of version {OUT_SCHEMA_VERSION} of this program's layout",
+            f"version {version} in {out}",
+            "choose another out=DIR, and train there; the version of the program that "
+            "wrote these results still reads them",
+        )
+
+
+def check_numerics(out: Path) -> None:
+    """Makes sure that models in OUT mean what they mean here. Changes nothing.
+
+    Raises:
+      ConfigError: they were planned under another numerics version.
+    """
+    check_version(out)
+    sweep = read_sweep(out)
+    if sweep is not None and sweep.get("numerics_version") != NUMERICS_VERSION:
+        raise ConfigError(
+            f"the models in {out} are of numerics version {NUMERICS_VERSION}",
+            f"version {sweep.get('numerics_version')}: the outputs of their networks "
+            "meant something else, so that each would be another run here",
+            "choose another out=DIR, and train there; launch/report.py still shows "
+            "these results",
         )
 
 
@@ -82,10 +122,11 @@ def write_sweep(
         set_aside(path, "damaged")
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sweep = {
-        "schema_version": SWEEP_SCHEMA_VERSION,
+        "schema_version": OUT_SCHEMA_VERSION,
+        "numerics_version": NUMERICS_VERSION,
         "grid": plan.grid,
         "config": config,
-        "versions": {name: metadata.version(name) for name in _VERSIONED},
+        "versions": {name: _version(name) for name in _VERSIONED},
         "git_sha": git_sha(),
         "hardware": dict(hardware),
         "created_at": earlier["created_at"] if earlier else now,
@@ -94,3 +135,11 @@ def write_sweep(
     }
     if earlier != sweep:
         write_json_atomically(path, sweep)
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed, as a library that only other commands need."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -16,15 +16,16 @@ from typing import Any
 
 from rich.console import Console
 
-from launch.config.app import App, Config
-from launch.config.settings import DataSettings
+import launch
+from launch.config.app import App, Call
+from launch.config.composing import CONFIG_DIR, quoted
+from launch.config.roots import SweepConfig
 from launch.executors.ray_session import check_address, no_answer
 from rdc.errors import ConfigError
 from rdc.specs.base import require
-from sweeps.grid import Grid
 
-ROOT = Path(__file__).resolve().parents[2]
-STAGED = ("analysis", "conf", "launch", "rdc", "sweeps", "pyproject.toml")
+ROOT = Path(launch.__file__).resolve().parents[1]
+STAGED = ("analysis", "launch", "rdc", "sweeps")
 MAX_STAGED_BYTES = 50 * 2**20  # Ray refuses uploads over 100 MiB
 _EXIT_CODE_MARK = "sweep-exit-code:"
 _OWN_KEYS = (
@@ -37,23 +38,23 @@ _OWN_KEYS = (
 )
 
 
-def run_submit(config: Config) -> int:
+def run_submit(call: Call[SweepConfig]) -> int:
     """Submits the sweep, shows its log, and returns its exit code."""
     console = Console()
-    address = config["cluster"]["address"]
-    require(
-        isinstance(address, str),
-        "a job is submitted to a cluster",
-        repr(address),
-        "add cluster=NAME or cluster.address=HOST:PORT",
-    )
-    require("grid" in config, "a sweep has a grid", "none", "add +grid=NAME")
+    address = call.config.cluster.address
+    if address is None:
+        raise ConfigError(
+            "a job is submitted to a cluster",
+            "none",
+            "add cluster=NAME or cluster.address=HOST:PORT",
+        )
+    command = entrypoint(call)
     with tempfile.TemporaryDirectory(prefix="rdc-submit-") as folder:
         working_dir = stage_code(Path(folder) / "code")
         client = _client(address)
         try:
             job = client.submit_job(
-                entrypoint=entrypoint(config),
+                entrypoint=command,
                 runtime_env={"working_dir": str(working_dir)},
             )
         except RuntimeError as error:
@@ -72,31 +73,23 @@ def run_submit(config: Config) -> int:
     )
 
 
-def entrypoint(config: Config) -> str:
+def entrypoint(call: Call[SweepConfig]) -> str:
     """The shell command of the job: the same options with absolute paths.
 
     The last line that it prints is its exit code, which Ray does not hand on.
     """
-    grid = Grid.from_dict(config["grid"])
-    data = DataSettings.from_dict(config["data"], "data")
-    out = Path(config["out"] or Path("out") / grid.name).expanduser().absolute()
+    data = call.config.data
     options = [
-        o for o in config["overrides"] if o.split("=")[0].lstrip("+") not in _OWN_KEYS
+        o for o in call.overrides if o.split("=")[0].lstrip("+") not in _OWN_KEYS
     ]
     options += [
         "cluster.address=auto",
-        f"out={_quoted(out)}",
-        f"data.train={_quoted(data.absolute('train'))}",
-        f"data.eval={_quoted(data.absolute('eval'))}",
+        f"out={quoted(call.config.out_folder())}",
+        f"data.train={quoted(data.absolute('train'))}",
+        f"data.eval={quoted(data.absolute('eval'))}",
     ]
-    command = shlex.join([config["cluster"]["python"], "launch/sweep.py", *options])
+    command = shlex.join([call.config.cluster.python, "launch/sweep.py", *options])
     return f"{command}; code=$?; echo {_EXIT_CODE_MARK} $code; exit $code"
-
-
-def _quoted(value: object) -> str:
-    """For Hydra's grammar, in which paths may hold anything between quotes."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
 
 
 def stage_code(folder: Path) -> Path:
@@ -106,19 +99,16 @@ def stage_code(folder: Path) -> Path:
       ConfigError: it is larger than a job may bring along.
     """
     folder.mkdir(parents=True)
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "out")
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "out", "conf")
     for name in STAGED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=ignore)
-        else:
-            shutil.copy(source, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    shutil.copytree(CONFIG_DIR, folder / "conf", ignore=ignore)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     require(
         size <= MAX_STAGED_BYTES,
         f"the code of a job has at most {MAX_STAGED_BYTES >> 20} MiB",
         f"{size >> 20} MiB",
-        f"move large files out of {', '.join(STAGED)}",
+        f"move large files out of {', '.join(STAGED)} and conf",
     )
     return folder
 
@@ -154,6 +144,7 @@ async def _follow(client: Any, job: str) -> int | None:
 
 SUBMIT_APP = App(
     "sweep",
+    SweepConfig,
     run_submit,
     """
 Runs a sweep as a job on a Ray cluster that is already up, shows its log, and ends with

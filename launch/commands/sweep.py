@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,22 @@ from rich.console import Console
 from launch.commands.costs import cost_counter
 from launch.commands.execution import execute
 from launch.commands.outputs import check_out, write_sweep
-from launch.commands.report import gather_and_report
-from launch.config.app import App, Config, load_option
+from launch.commands.report import checked_objectives, gather_and_report
+from launch.config.app import App, Call
 from launch.config.groups import NAMES
-from launch.config.settings import (
-    DataSettings,
-    HardwareSettings,
-    Rates,
-    checked_stages,
-    positive,
-)
+from launch.config.roots import SweepConfig
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.terminal.plan_table import print_plan
 from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, ExitCode
-from rdc.specs.base import require
-from rdc.specs.coding import CodecSpec
-from rdc.specs.training import BenchmarkSpec, CheckpointSpec
 from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.lease import Lease
-from sweeps.plan import (
-    Plan,
-    known_costs,
-    make_plan,
-    read_plan,
-    with_costs,
-    write_plan,
-)
-from sweeps.policy import Limits
+from sweeps.plan import Plan, make_plan, with_costs
+from sweeps.plan_file import known_costs, read_plan, write_plan
 from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
 
-LAUNCHERS = ("ray", "local")
 # Planning checks and shows jobs before any hardware is looked at.
 _UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
 
@@ -53,97 +36,71 @@ _UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
 class Sweep:
     """A checked configuration and its plan; nothing has been written."""
 
-    config: Config
+    call: Call[SweepConfig]
     out: Path
     plan: Plan
-    stages: tuple[str, ...]
     train_set: ImageSet
     eval_set: ImageSet
-    hardware: HardwareSettings
-    limits: Limits
 
-    def task_settings(self, described: Mapping[str, Any]) -> TaskSettings:
-        """What jobs get, on hardware as `rdc.system.hardware.describe` tells."""
-        benchmark = dict(self.config["benchmark"])
-        weights = benchmark.pop("weights", "trained")
-        require(
-            weights in ("trained", "random"),
-            "benchmark.weights is trained or random",
-            repr(weights),
-        )
-        return TaskSettings(
-            stages=self.stages,
+    @property
+    def config(self) -> SweepConfig:
+        return self.call.config
+
+    def tasks(self, described: Mapping[str, Any]) -> list[Task]:
+        """The jobs of the asked stages.
+
+        Args:
+          described: the hardware, as `rdc.system.hardware.describe` tells.
+        """
+        config = self.config
+        settings = TaskSettings(
+            stages=config.stages,
             train_set=self.train_set,
             eval_set=self.eval_set,
             hardware_id=described["hardware_id"],
-            benchmark=BenchmarkSpec.from_dict(benchmark, "benchmark"),
-            codec=CodecSpec.from_dict(self.config["codec"], "codec"),
-            weights=weights,
-            rates_together=_whole(self.config["rates_together"], "rates_together"),
-            checkpoint=CheckpointSpec.from_dict(
-                self.config["checkpoint"], "checkpoint"
-            ),
-            per_stage=self.hardware.stages(described),
+            benchmark=config.benchmark.spec,
+            weights=config.benchmark.weights,
+            codec=config.codec,
+            codecs=config.codecs,
+            models_together=config.models_together,
+            checkpoint=config.checkpoint,
+            per_stage=config.hardware.stages(described),
         )
-
-    def tasks(self, described: Mapping[str, Any]) -> list[Task]:
-        """The jobs of the asked stages."""
-        return make_tasks(self.plan, self.task_settings(described))
+        return make_tasks(self.plan, settings)
 
 
-def prepare(config: Config) -> Sweep:
+def prepare(call: Call[SweepConfig]) -> Sweep:
     """Checks the configuration and the data, and plans; writes nothing.
 
     Raises:
       RdcError: for anything that would fail later for the same reason in every job.
     """
-    require("grid" in config, "a sweep has a grid", "none", "add +grid=NAME")
-    grid = Grid.from_dict(config["grid"])
-    stages = checked_stages(config["stages"])
-    _refuse_swept_overrides(grid, config["overrides"])
-    require(
-        config["launcher"] in LAUNCHERS,
-        f"launcher is one of {', '.join(LAUNCHERS)}",
-        repr(config["launcher"]),
-    )
-    for name in ("plan_only", "retry_failed"):
-        require(
-            isinstance(config[name], bool), f"{name} is true or false", config[name]
-        )
-    if config["budget"]["hours"] is not None:
-        positive(config["budget"]["hours"], "budget.hours")
-    out = Path(config["out"] or Path("out") / grid.name).expanduser().absolute()
-    data = DataSettings.from_dict(config["data"], "data")
-    train_set, eval_set = data.image_set("train"), data.image_set("eval")
+    config = call.config
+    grid, out = config.chosen_grid(), config.out_folder()
+    checked_objectives(config)
+    _refuse_swept_overrides(grid, call.overrides)
+    train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
     with cost_counter() as count:
         plan = make_plan(
             grid,
-            config["train"],
+            config.train,
             train_set.data_sha256,
-            options=load_option,
+            options=call.options,
             names=NAMES,
-            count_cost=count if "complexity" in stages else None,
+            count_cost=count if "complexity" in config.stages else None,
         )
     check_out(out, plan)
-    if "train" in stages:
-        for crop_px in sorted({run.job.train.crop_px for run in plan.runs}):
+    if "train" in config.stages:
+        for crop_px in sorted({run.model.recipe.crop_px for run in plan.runs}):
             usable_images(list_images(train_set.source), crop_px)
-    if "complexity" not in stages:
+    if "complexity" not in config.stages:
         plan = with_costs(plan, known_costs(read_plan(out)))
-    hardware = HardwareSettings.parse(config["hardware"])
-    limits = Limits.from_dict(config["limits"], "limits")
-    sweep = Sweep(config, out, plan, stages, train_set, eval_set, hardware, limits)
-    sweep.task_settings(_UNKNOWN_HARDWARE)
+    sweep = Sweep(call, out, plan, train_set, eval_set)
+    sweep.tasks(_UNKNOWN_HARDWARE)
     return sweep
 
 
-def _whole(value: Any, name: str) -> int:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    require(number, f"{name} is a whole number", repr(value))
-    return value
-
-
-def _refuse_swept_overrides(grid: Grid, overrides: list[str]) -> None:
+def _refuse_swept_overrides(grid: Grid, overrides: Sequence[str]) -> None:
     swept = {
         key
         for block in grid.blocks
@@ -158,20 +115,20 @@ def _refuse_swept_overrides(grid: Grid, overrides: list[str]) -> None:
             )
 
 
-def run_sweep(config: Config) -> int:
+def run_sweep(call: Call[SweepConfig]) -> int:
     """Plans, runs and reports; returns the exit code of the contract."""
     console = Console()
-    sweep = prepare(config)
-    if config["plan_only"]:
-        rates = Rates.from_dict(sweep.config["rates"], "rates")
-        print_plan(console, sweep.plan, sweep.tasks(_UNKNOWN_HARDWARE), rates)
+    sweep, config = prepare(call), call.config
+    if config.plan_only:
+        tasks = sweep.tasks(_UNKNOWN_HARDWARE)
+        print_plan(console, sweep.plan, tasks, config.throughput)
         with Lease(sweep.out):
             console.print(f"plan: {write_plan(sweep.out, sweep.plan)}")
         return ExitCode.OK
     code: int = ExitCode.OK
     with Lease(sweep.out) as lease:
         write_plan(sweep.out, sweep.plan)
-        executor, described = _executor(sweep)
+        executor, described = _executor(config)
         _write_sweep(sweep, described)
         tasks = sweep.tasks(described)
         if tasks:
@@ -184,29 +141,28 @@ def run_sweep(config: Config) -> int:
                 executor,
                 lease,
                 console,
-                limits=sweep.limits,
-                budget_hours=config["budget"]["hours"],
-                retry_failed=config["retry_failed"],
+                limits=config.limits,
+                budget_seconds=config.budget.seconds,
+                retry_failed=config.retry_failed,
             )
             code = end.exit_code
             console.print(f"{end.message} ({end.started} jobs started)", soft_wrap=True)
-        if code in (ExitCode.INTERRUPTED, ExitCode.BAD_INPUT):
+        if code in (ExitCode.INTERRUPTED, ExitCode.DISK_FULL):
             return code
-        gather_and_report(sweep.out, console, sweep.stages)
+        gather_and_report(sweep.out, console, config.stages, config.objectives)
     return code
 
 
-def _executor(sweep: Sweep) -> tuple[Executor, dict[str, Any]]:
+def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:
     """The executor, which starts nothing yet, and the hardware of its jobs."""
-    settings = sweep.hardware.child_settings()
-    if sweep.config["launcher"] == "local":
+    settings = config.hardware.child_settings()
+    if config.launcher == "local":
         described = describe_hardware(settings)
-        gpus = described["device_count"] if described["platform"] == "gpu" else 0
-        return LocalExecutor(settings, gpus), described
+        return LocalExecutor.on(described, settings), described
     from launch.executors.ray_executor import RayExecutor
 
-    executor = RayExecutor(settings, sweep.config["cluster"]["address"])
-    return executor, executor.describe_hardware()
+    executor = RayExecutor(settings, config.cluster.address)
+    return executor, executor.describe_hardware(config.hardware.benchmark.gpus)
 
 
 def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
@@ -217,7 +173,7 @@ def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
     write_sweep(
         sweep.out,
         sweep.plan,
-        {k: v for k, v in sweep.config.items() if k != "overrides"},
+        sweep.call.values,
         hardware=described,
         datasets=datasets,
     )
@@ -225,12 +181,13 @@ def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
 
 SWEEP_APP = App(
     "sweep",
+    SweepConfig,
     run_sweep,
     """
 Runs a whole sweep: a grid of architectures to trained models, real bitstreams, costs,
 decode times and a frontier report. The same command again goes on where it stopped.
 Exit codes: 0 complete, 2 bad configuration, 3 finished with failed runs, 4 budget
-reached, 130 interrupted (state kept).""",
+reached, 12 disk full (state kept), 130 interrupted (state kept).""",
     (
         "python launch/sweep.py +grid=rdc_mini",
         "python launch/sweep.py +grid=rdc_mini plan_only=true",

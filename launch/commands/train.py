@@ -15,75 +15,63 @@ from rich.console import Console
 
 from launch.commands.costs import cost_counter
 from launch.commands.execution import execute
-from launch.commands.outputs import check_out, write_sweep
-from launch.config.app import App, Config
-from launch.config.groups import chosen_architecture
-from launch.config.settings import DataSettings, HardwareSettings, positive
+from launch.commands.outputs import check_numerics, check_out, write_sweep
+from launch.config.app import App, Call
+from launch.config.roots import TrainConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from rdc.errors import ExitCode
 from rdc.jobs.job import TrainJob
-from rdc.registry import REGISTRY, arch_id
+from rdc.jobs.plan_row import Cost
+from rdc.jobs.records import TrainResult
+from rdc.registry import REGISTRY
 from rdc.specs.base import require
-from rdc.specs.coding import CodecSpec
-from rdc.specs.training import BenchmarkSpec, CheckpointSpec, TrainSpec
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.model import ModelSpec
+from rdc.specs.timing import BenchmarkSpec
 from sweeps.lease import Lease
-from sweeps.plan import Cost, Plan, Run, read_plan, runs_of, write_plan
-from sweeps.policy import Limits
+from sweeps.plan import Plan, Run
+from sweeps.plan_file import read_plan, write_plan
+from sweeps.settings import TrainSettings
 from sweeps.state import JobFolder
 from sweeps.tasks import TaskSettings, make_tasks
 
 PLAN_NAME = "train"
 
 
-def run_train(config: Config) -> int:
+def run_train(call: Call[TrainConfig]) -> int:
     """Trains one architecture; returns the exit code of the contract."""
-    console = Console()
-    architecture, name = chosen_architecture(config)
-    for key in ("evaluate", "retry_failed"):
-        require(isinstance(config[key], bool), f"{key} is true or false", config[key])
-    data = DataSettings.from_dict(config["data"], "data")
-    train_set, eval_set = data.image_set("train"), data.image_set("eval")
-    jobs = [
-        TrainJob(
-            architecture=architecture, train=train, data_sha256=train_set.data_sha256
-        )
-        for train in recipes(config["train"])
-    ]
-    out = Path(config["out"]).expanduser().absolute()
+    console, config = Console(), call.config
+    architecture, name = config.chosen()
+    train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
+    wanted = models(architecture, config.train, train_set.data_sha256)
+    out = absolute(config.out)
+    check_numerics(out)
     with cost_counter() as count:
         cost = count(architecture)
-    identity = arch_id(architecture)
-    runs = tuple(Run(job, job.job_id, identity, name, cost) for job in jobs)
+    runs = tuple(Run(TrainJob(model=model), name, cost) for model in wanted)
     asked = {run.run_id for run in runs}
-    earlier = [r for r in runs_of(read_plan(out)) if r.run_id not in asked]
+    earlier = [Run.of_row(row) for row in read_plan(out) if row.run_id not in asked]
     plan = Plan(PLAN_NAME, (*earlier, *runs))
     check_out(out, plan)
-    hardware = HardwareSettings.parse(config["hardware"])
-    limits = Limits.from_dict(config["limits"], "limits")
-    hours = config["budget"]["hours"]
-    if hours is not None:
-        hours = positive(hours, "budget.hours")
-    child_settings = hardware.child_settings()
+    child_settings = config.hardware.child_settings()
     described = describe_hardware(child_settings)
-    stages = ("train", "evaluate") if config["evaluate"] else ("train",)
+    stages = ("train", "evaluate") if config.evaluate else ("train",)
     settings = TaskSettings(
         stages=stages,
         train_set=train_set,
         eval_set=eval_set,
         hardware_id=described["hardware_id"],
         benchmark=BenchmarkSpec(),
-        codec=CodecSpec.from_dict(config["codec"], "codec"),
-        checkpoint=CheckpointSpec.from_dict(config["checkpoint"], "checkpoint"),
-        rates_together=len(runs),
-        per_stage=hardware.stages(described),
+        codec=config.codec,
+        checkpoint=config.checkpoint,
+        models_together=len(runs),
+        per_stage=config.hardware.stages(described),
     )
     tasks = make_tasks(dataclasses.replace(plan, runs=runs), settings)
-    gpus = described["device_count"] if described["platform"] == "gpu" else 0
     with Lease(out) as lease:
         write_plan(out, plan)
-        keys = ("overrides", *REGISTRY)
-        kept = {k: v for k, v in config.items() if k not in keys}
+        kept = {k: v for k, v in call.values.items() if k not in REGISTRY}
         write_sweep(
             out,
             plan,
@@ -94,12 +82,12 @@ def run_train(config: Config) -> int:
         end = execute(
             out,
             tasks,
-            LocalExecutor(child_settings, gpus),
+            LocalExecutor.on(described, child_settings),
             lease,
             console,
-            limits=limits,
-            budget_hours=hours,
-            retry_failed=config["retry_failed"],
+            limits=config.limits,
+            budget_seconds=config.budget.seconds,
+            retry_failed=config.retry_failed,
         )
     console.print(end.message, soft_wrap=True)
     if end.exit_code == ExitCode.OK:
@@ -108,45 +96,60 @@ def run_train(config: Config) -> int:
     return end.exit_code
 
 
-def recipes(train: Mapping[str, Any]) -> list[TrainSpec]:
-    """One recipe per value of `lmbda`, which is a number or a list of numbers.
+def models(
+    architecture: ArchitectureSpec, train: Mapping[str, Any], data_sha256: str
+) -> list[ModelSpec]:
+    """One model per value of `train.lmbda`, a number or a list of numbers.
 
     Raises:
-      ConfigError: an impossible recipe, or equal ones.
+      ConfigError: an impossible model, or equal ones.
     """
-    rates = train["lmbda"]
-    rates = rates if isinstance(rates, list) else [rates]
+    settings = TrainSettings.from_dict(train)
+    rates = settings.lmbda
     require(
-        len(rates) > 0 and len(set(map(str, rates))) == len(rates),
+        len(rates) > 0 and len(set(rates)) == len(rates),
         "train.lmbda is a number, or a list of different ones",
-        rates,
+        list(rates),
     )
-    return [TrainSpec.from_dict({**train, "lmbda": rate}, "train") for rate in rates]
+    return [
+        ModelSpec(
+            architecture=architecture,
+            recipe=settings.recipe,
+            rates=(rate,),
+            data_sha256=data_sha256,
+        )
+        for rate in rates
+    ]
 
 
 def _print_result(console: Console, out: Path, run: Run, cost: Cost) -> None:
-    folder = run.job.folder(out)
-    record = JobFolder(folder, run.run_id).record()
+    folder = JobFolder(run.job.folder(out), run.run_id)
+    record = folder.record()
     if record is None:
         return
-    result = record.result
-    model = folder / "attempts" / str(record.attempt) / result["model_dir"]
+    result = TrainResult.from_dict(record.result)
+    summary, model = result.summary, folder.attempt(record.attempt) / result.model_dir
+    rates = " ".join(f"{rate:g}" for rate in run.model.rates)
     console.print(
-        f"{run.name or run.job.architecture.family}, lmbda {run.job.train.lmbda:g}: "
-        f"{cost['kflops_per_px']:.1f} kFLOPs/px to decode, "
-        f"loss {result['loss_first']:.3f} -> {result['loss_last']:.3f} "
-        f"in {result['train_seconds']:.0f} s",
+        f"{run.title}, lmbda {rates}: {cost.kflops_per_px:.1f} kFLOPs/px to decode, "
+        f"loss {_shown(summary.loss_first)} -> {_shown(summary.loss_last)} "
+        f"in {summary.train_seconds:.0f} s",
         highlight=False,
     )
     console.print(f"model: {model}", soft_wrap=True, highlight=False)
 
 
+def _shown(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.3f}"
+
+
 TRAIN_APP = App(
     "train_run",
+    TrainConfig,
     run_train,
     """
 Trains one architecture on this machine, without Ray, and measures its rate and
-distortion. Several values of train.lmbda are trained together, each a run of its own.
+distortion. Several values of train.lmbda train together, each a model of its own.
 The same command again goes on where it stopped.""",
     (
         "python launch/train.py architecture=rdc_g train=short",

@@ -13,9 +13,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from rdc.architectures import NAMED
-from rdc.errors import ConfigError
-from rdc.registry import REGISTRY, arch_id, parse_architecture
-from rdc.specs.components import ArchitectureSpec
+from rdc.registry import REGISTRY, arch_id
+
+
+def registered(group: str) -> Mapping[str, Any]:
+    """The options of a group that are declared in code, by name."""
+    return NAMED if group == "architecture" else REGISTRY.get(group, {})
 
 
 def register_groups() -> None:
@@ -27,29 +30,6 @@ def register_groups() -> None:
     for group, components in REGISTRY.items():
         for name, component in components.items():
             store.store(group=group, name=name, node=component.from_dict({}).to_dict())
-
-
-def chosen_architecture(
-    config: Mapping[str, Any],
-) -> tuple[ArchitectureSpec, str | None]:
-    """The architecture of a configuration, and its name if nothing was changed.
-
-    A component group (`transform=elic`) replaces that part of `architecture`.
-
-    Raises:
-      ConfigError: none was chosen, or the parts do not fit together.
-    """
-    named = dict(config.get("architecture") or {})
-    name = named.pop("name", None)
-    parts = {group: config[group] for group in REGISTRY if config.get(group)}
-    if not named and not parts:
-        raise ConfigError(
-            "an architecture is chosen",
-            "none",
-            f"add architecture=NAME, one of {', '.join(NAMED)}",
-        )
-    architecture = parse_architecture({**named, **parts})
-    return architecture, name if NAMED.get(name) == architecture else None
 
 
 NAMES = {arch_id(architecture): name for name, architecture in NAMED.items()}

@@ -1,4 +1,4 @@
-"""The configuration of a sweep, parsed strictly, and what follows from it."""
+"""The groups of the configuration, typed, and what follows from them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from launch.executors.child import ChildSettings
+from rdc.architectures import NAMED
 from rdc.data.image_sets import data_sha256, dataset_name
+from rdc.errors import ConfigError
+from rdc.registry import REGISTRY, parse_architecture
 from rdc.specs.base import Spec, require
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.timing import BenchmarkSpec
 from rdc.system.user_cache import compilation_cache
 from sweeps.executor import Resources
 from sweeps.tasks import ImageSet, StageSettings
 
-STAGES = ("plan", "complexity", "train", "evaluate", "benchmark", "gather", "report")
 _JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda"}
 
 
@@ -26,6 +30,18 @@ class StageHardware(Spec):
     gpus: float | None = None
     timeout_hours: float | None = None
 
+    def __post_init__(self) -> None:
+        self.settings(default_gpus=0.0)  # its rules hold for any hardware
+
+    def settings(self, default_gpus: float, exclusive: bool = False) -> StageSettings:
+        """Settings of a stage, which may want a whole machine for itself."""
+        resources = Resources(
+            cpus=self.cpus,
+            gpus=default_gpus if self.gpus is None else self.gpus,
+            exclusive=exclusive and self.cpus is None,
+        )
+        return StageSettings(resources=resources, timeout_hours=self.timeout_hours)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareSettings(Spec):
@@ -36,31 +52,13 @@ class HardwareSettings(Spec):
     benchmark: StageHardware
     platform: Literal["auto", "cpu", "gpu"] = "auto"
 
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> HardwareSettings:
-        """From the configuration."""
-        stages = {
-            stage: StageHardware.from_dict(values.get(stage) or {}, f"hardware.{stage}")
-            for stage in ("train", "evaluate", "benchmark")
-        }
-        return cls.from_dict({**values, **stages}, "hardware")
-
     def stages(self, described: Mapping[str, Any]) -> dict[str, StageSettings]:
         """Settings by stage, on hardware as `rdc.system.hardware.describe` tells."""
-        default_gpus = 1.0 if described["platform"] == "gpu" else 0.0
+        gpus = 1.0 if described["platform"] == "gpu" else 0.0
         return {
-            stage: StageSettings(
-                resources=Resources(
-                    cpus=wanted.cpus,
-                    gpus=default_gpus if wanted.gpus is None else wanted.gpus,
-                ),
-                timeout_hours=wanted.timeout_hours,
-            )
-            for stage, wanted in (
-                ("train", self.train),
-                ("evaluate", self.evaluate),
-                ("benchmark", self.benchmark),
-            )
+            "train": self.train.settings(gpus),
+            "evaluate": self.evaluate.settings(gpus),
+            "benchmark": self.benchmark.settings(gpus, exclusive=True),
         }
 
     def child_settings(self) -> ChildSettings:
@@ -97,8 +95,8 @@ class DataSettings(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rates(Spec):
-    """The group `rates`: throughput that was measured on a named device.
+class Throughput(Spec):
+    """The group `throughput`: what was measured on a named device.
 
     Attributes:
       training_gflops_per_second: FLOPs of a training step (backward counted as twice
@@ -111,31 +109,84 @@ class Rates(Spec):
     source: str
 
     def __post_init__(self) -> None:
-        positive(self.training_gflops_per_second, "rates.training_gflops_per_second")
+        speed = self.training_gflops_per_second
+        require(speed > 0, "throughput.training_gflops_per_second is positive", speed)
 
     def device_hours(self, flops: float) -> float:
         """Of training work."""
         return flops / (self.training_gflops_per_second * 1e9) / 3600
 
 
-def checked_stages(stages: Any) -> tuple[str, ...]:
-    """The asked stages, in the order of their work.
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings(BenchmarkSpec):
+    """The group `benchmark`.
 
-    Raises:
-      ConfigError: for a name that is no stage.
+    Attributes:
+      weights: `trained` times all stages of the trained model, `random` the network
+        alone, without any training.
     """
-    require(isinstance(stages, list), "stages is a list", stages, "write stages=[...]")
-    for stage in stages:
-        require(stage in STAGES, f"a stage is one of {', '.join(STAGES)}", repr(stage))
-    return tuple(stage for stage in STAGES if stage in stages)
+
+    weights: Literal["trained", "random"] = "trained"
+
+    @property
+    def spec(self) -> BenchmarkSpec:
+        """How times are taken."""
+        values = self.to_dict()
+        del values["weights"]
+        return BenchmarkSpec(**values)
 
 
-def positive(value: Any, name: str) -> float:
-    """`value` if it is a positive number.
+@dataclass(frozen=True, kw_only=True)
+class Budget(Spec):
+    """The group `budget`.
 
-    Raises:
-      ConfigError: otherwise.
+    Attributes:
+      hours: a sweep stops after so long; None: never.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    require(number and value > 0, f"{name} is positive", repr(value))
-    return float(value)
+
+    hours: float | None = None
+
+    def __post_init__(self) -> None:
+        hours = self.hours
+        require(hours is None or hours > 0, "budget.hours is positive", hours)
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.hours is None else self.hours * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster(Spec):
+    """The group `cluster`: see `conf/cluster`."""
+
+    address: str | None = None
+    python: str = "python"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureChoice(Spec):
+    """A named architecture, and components that take the place of its own."""
+
+    architecture: dict[str, Any] | None = None
+    transform: dict[str, Any] | None = None
+    entropy_model: dict[str, Any] | None = None
+    hyper_transform: dict[str, Any] | None = None
+
+    def chosen(self) -> tuple[ArchitectureSpec, str | None]:
+        """The architecture, and its name if nothing was changed.
+
+        Raises:
+          ConfigError: none was chosen, or the parts do not fit together.
+        """
+        named = dict(self.architecture or {})
+        name = named.pop("name", None)
+        own = {group: getattr(self, group) for group in REGISTRY}
+        parts = {group: values for group, values in own.items() if values}
+        if not named and not parts:
+            raise ConfigError(
+                "an architecture is chosen",
+                "none",
+                f"add architecture=NAME, one of {', '.join(NAMED)}",
+            )
+        architecture = parse_architecture({**named, **parts})
+        return architecture, name if NAMED.get(name) == architecture else None

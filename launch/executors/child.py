@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.executors.cores import CoreLease
+from launch.executors.cores import MachineLease
+from rdc.errors import DiskFullError, ExitCode
+from rdc.jobs.layout import LOG_FILE
 from rdc.system.files import storage_error
 from sweeps.executor import Attempt, AttemptEnd
 
@@ -20,6 +22,12 @@ GUARD = Path(__file__).with_name("guard.py")
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = (sys.executable, "-m", "rdc.jobs.worker")
 TIMEOUT_GRACE_SECONDS = 10.0
+LEASE_POLL_SECONDS = 0.1
+WAITS = "waits until other jobs of this machine end or its timing is over\n"
+# Of a GPU's memory, what processes that share it divide: contexts and libraries need
+# the rest.
+_SHARED_MEMORY = 0.9
+_MEMORY_VARIABLES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 
 
 @dataclass(frozen=True)
@@ -30,58 +38,102 @@ class ChildSettings:
       command: program and arguments; the attempt folder is appended.
       environment: variables over those of this process; set before the start because
         JAX and XLA read them on import.
+      locks: folder of `MachineLease`; None: that of this user on this machine.
     """
 
     command: Sequence[str] = WORKER
     environment: Mapping[str, str] = field(default_factory=dict)
+    locks: Path | None = None
 
-    def variables(self) -> dict[str, str]:
-        """The child's whole environment."""
+    def variables(self, gpus: float = 0.0) -> dict[str, str]:
+        """The child's whole environment.
+
+        Args:
+          gpus: a share of one GPU comes with as much of its memory.
+        """
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        return {
+        variables = {
             **os.environ,
             "PYTHONPATH": path.rstrip(os.pathsep),
             "PYTHONSAFEPATH": "1",  # the attempt folder is no place of modules
             "PYTHONUNBUFFERED": "1",
             **self.environment,
         }
+        if 0 < gpus < 1 and not any(name in variables for name in _MEMORY_VARIABLES):
+            variables[_MEMORY_VARIABLES[0]] = f"{_SHARED_MEMORY * gpus:.3f}"
+        return variables
 
 
 class Child:
-    """A running subprocess, a process group of its own, which dies with its parent.
+    """A subprocess, a process group of its own, which dies with its parent.
+
+    It starts at once, or in a later `poll` where other jobs of this machine are in the
+    way: time limits count from then.
+
+    Args:
+      variables: over those of `settings`.
 
     Raises:
-      StorageError: the log cannot be written.
+      StorageError: the log cannot be written; where the disk is full, `poll` tells.
     """
 
     def __init__(self, attempt: Attempt, settings: ChildSettings, **variables: str):
         self.attempt = attempt
-        self._cores = CoreLease(attempt.resources.cpus)
-        cores = ",".join(map(str, self._cores.cores)) or "-"
-        guard = (sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), cores)
-        log_path = attempt.folder / "log.txt"
-        self._began = time.monotonic()
+        self._environment = {
+            **settings.variables(attempt.resources.gpus),
+            **variables,
+        }
+        self._command = settings.command
+        self._lease = MachineLease(attempt.resources, settings.locks)
+        self._process: subprocess.Popen | None = None
+        self._end: AttemptEnd | None = None
+        self._began = self._tried = time.monotonic()
         self._kill_at: float | None = None
         self._timed_out = False
+        if not self._start() and self._end is None:
+            with contextlib.suppress(OSError), open(self._log_path, "a") as log:
+                log.write(WAITS)
+
+    @property
+    def _log_path(self) -> Path:
+        return self.attempt.folder / LOG_FILE
+
+    def _start(self) -> bool:
+        """Starts the process if the machine allows it now."""
         try:
-            with open(log_path, "ab") as log:
+            if not self._lease.acquire():
+                return False
+            cores = ",".join(map(str, self._lease.cores)) or "-"
+            guard = (sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), cores)
+            self._began = time.monotonic()
+            with open(self._log_path, "ab") as log:
                 self._process = subprocess.Popen(
-                    [*guard, *settings.command, str(attempt.folder)],
-                    cwd=attempt.folder,
-                    env={**settings.variables(), **variables},
+                    [*guard, *self._command, str(self.attempt.folder)],
+                    cwd=self.attempt.folder,
+                    env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     process_group=0,
                 )
         except OSError as error:
-            self._cores.release()
-            raise storage_error(error, log_path) from error
+            self._lease.release()
+            problem = storage_error(error, self._log_path)
+            if not isinstance(problem, DiskFullError):
+                raise problem from error
+            self._end = AttemptEnd(self.attempt, ExitCode.DISK_FULL, 0.0)
+            return False
+        return True
 
     def poll(self) -> AttemptEnd | None:
-        """How the process ended; None while it runs. Enforces time limits."""
-        code = self._process.poll()
+        """How the process ended; None while it runs or waits. Enforces time limits."""
         now = time.monotonic()
+        if self._process is None:
+            if self._end is None and now - self._tried >= LEASE_POLL_SECONDS:
+                self._tried = now
+                self._start()
+            return self._end
+        code = self._process.poll()
         if code is None:
             limit = self.attempt.timeout_seconds
             if limit is not None and now - self._began > limit and not self._timed_out:
@@ -91,7 +143,7 @@ class Child:
                 self.kill()
             return None
         self._signal(signal.SIGKILL)  # what the process left behind in its group
-        self._cores.release()
+        self._lease.release()
         return AttemptEnd(self.attempt, code, now - self._began, self._timed_out)
 
     def stop(self, grace_seconds: float) -> None:
@@ -107,9 +159,14 @@ class Child:
     def close(self) -> None:
         """Kills the process and waits for its end."""
         self.kill()
-        self._process.wait()
-        self._cores.release()
+        if self._process is not None:
+            self._process.wait()
+        self._lease.release()
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+        elif self._end is None:  # it waits: nothing is lost
+            self._lease.release()
+            self._end = AttemptEnd(self.attempt, -number, 0.0)

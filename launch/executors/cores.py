@@ -1,7 +1,12 @@
-"""Which cores a process may use: each core belongs to one process at a time.
+"""Who may use this machine: cores of one's own, or all of it while time is taken.
 
-A core is held by a lock on a file of its own, so that executors in several processes
-of one machine agree without talking, and a dead process holds nothing.
+Everything is held by locks on files, so that executors in several processes agree
+without talking, and a dead process holds nothing:
+
+    machine   shared by all processes of jobs; a timing holds it alone
+    turn      the same, of whoever is about to take `machine`: a timing that waits holds
+              it alone, so that no later job overtakes
+    0, 1, ... one per core
 """
 
 from __future__ import annotations
@@ -11,6 +16,9 @@ import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
+
+from sweeps.executor import Resources
 
 
 def usable_cores() -> list[int]:
@@ -20,35 +28,73 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-class CoreLease:
-    """Holds `count` cores until `release`; none where fewer are free.
+class MachineLease:
+    """What one process holds of this machine, from `acquire` to `release`.
+
+    Args:
+      folder: of the locks; None: that of this user on this machine.
 
     Attributes:
-      cores: their numbers; empty means all cores may be used.
+      cores: numbers of its own cores; empty means that it may use all, because it
+        asked for all or because fewer are free.
     """
 
-    def __init__(self, count: int | None):
-        self._held = ExitStack()
+    def __init__(self, wanted: Resources, folder: Path | None = None):
         self.cores: list[int] = []
-        usable = usable_cores()
+        self._wanted = wanted
+        self._folder = folder or (
+            Path(tempfile.gettempdir()) / f"rdc-cores-{os.getuid()}"
+        )
+        self._turn: IO | None = None
+        self._held = ExitStack()
+
+    def acquire(self) -> bool:
+        """Tries to take it, at once; False while other processes are in the way."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        kind = fcntl.LOCK_EX if self._wanted.exclusive else fcntl.LOCK_SH
+        self._turn = self._turn or self._locked("turn", kind)
+        if self._turn is None:
+            return False
+        machine = self._locked("machine", kind)
+        if machine is None and self._wanted.exclusive:
+            return False
+        self._turn.close()
+        self._turn = None
+        if machine is None:
+            return False
+        self._held.callback(machine.close)
+        self._take_cores()
+        return True
+
+    def _take_cores(self) -> None:
+        count, usable = self._wanted.cpus, usable_cores()
         if count is None or count >= len(usable):
             return
-        folder = Path(tempfile.gettempdir()) / f"rdc-cores-{os.getuid()}"
-        folder.mkdir(exist_ok=True)
-        for core in usable:
-            file = open(folder / str(core), "w")  # noqa: SIM115
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                continue
-            self._held.callback(file.close)
-            self.cores.append(core)
-            if len(self.cores) == count:
-                return
-        self.release()
+        with ExitStack() as taken:
+            for core in usable:
+                lock = self._locked(str(core), fcntl.LOCK_EX)
+                if lock is None:
+                    continue
+                taken.callback(lock.close)
+                self.cores.append(core)
+                if len(self.cores) == count:
+                    self._held.push(taken.pop_all())
+                    return
+        self.cores = []
+
+    def _locked(self, name: str, kind: int) -> IO | None:
+        file = open(self._folder / name, "w")  # noqa: SIM115
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
 
     def release(self) -> None:
-        """Gives the cores back."""
+        """Gives everything back; what waits stops waiting."""
+        if self._turn is not None:
+            self._turn.close()
+            self._turn = None
         self._held.close()
         self.cores = []

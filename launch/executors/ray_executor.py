@@ -9,8 +9,9 @@ from typing import Any
 from launch.executors.child import Child, ChildSettings
 from launch.executors.hardware import describe_hardware
 from launch.executors.ray_session import RaySession
-from rdc.errors import DiskFullError, ExitCode
-from sweeps.executor import Attempt, AttemptEnd, Capacity
+from rdc.errors import ConfigError, ExitCode
+from rdc.jobs.layout import LOG_FILE
+from sweeps.executor import Attempt, AttemptEnd, Capacity, Resources
 
 STOP_FILE = "stop.json"
 POLL_SECONDS = 0.02
@@ -19,10 +20,7 @@ CAPACITY_SECONDS = 1.0
 
 def watch(attempt: Attempt, settings: ChildSettings) -> AttemptEnd:
     """Runs one attempt inside a Ray task. `stop.json` in its folder asks it to end."""
-    try:
-        child = Child(attempt, settings)
-    except DiskFullError:
-        return AttemptEnd(attempt, ExitCode.DISK_FULL, 0.0)
+    child = Child(attempt, settings)
     stop, asked = attempt.folder / STOP_FILE, False
     while (end := child.poll()) is None:
         if not asked and stop.exists():
@@ -59,28 +57,51 @@ class RayExecutor:
             self._open = RaySession(self._address, self._num_cpus)
         return self._open
 
-    def describe_hardware(self) -> dict[str, Any]:
-        """The hardware that jobs will meet, as `rdc.system.hardware.describe` tells."""
+    def describe_hardware(self, gpus: float | None = None) -> dict[str, Any]:
+        """The hardware that jobs meet, as `rdc.system.hardware.describe` tells.
+
+        Args:
+          gpus: that these jobs ask for; a cluster describes a node that has them. None:
+            one where there are any.
+
+        Raises:
+          ConfigError: no node has as many.
+        """
         if self._address is None:
             return describe_hardware(self._settings)
-        ray = self._session.ray
-        task = ray.remote(max_retries=0, num_cpus=1)(describe_hardware)
-        return ray.get(task.remote(self._settings))
+        most = self.capacity().machine_gpus
+        if gpus is None:
+            on_cpu = self._settings.environment.get("JAX_PLATFORMS") == "cpu"
+            gpus = 0.0 if on_cpu else min(most, 1.0)
+        if gpus > most:
+            raise ConfigError(
+                f"hardware.benchmark.gpus is at most {most:g}, as many as one node of "
+                "this cluster has",
+                f"{gpus:g}",
+                "lower it, choose hardware=cpu, or add such a node",
+            )
+        task = self._session.ray.remote(max_retries=0)(describe_hardware)
+        task = task.options(num_cpus=1, num_gpus=gpus)
+        return self._session.ray.get(task.remote(self._settings))
 
     def capacity(self) -> Capacity:
         now = time.monotonic()
         if self._capacity is None or now - self._capacity[0] > CAPACITY_SECONDS:
             alive = [node for node in self._session.ray.nodes() if node["Alive"]]
             cpus = [int(node["Resources"].get("CPU", 0)) for node in alive]
-            gpus = sum(node["Resources"].get("GPU", 0.0) for node in alive)
-            capacity = Capacity(sum(cpus), gpus, max(cpus, default=0) or 1)
-            self._capacity = now, capacity
+            gpus = [node["Resources"].get("GPU", 0.0) for node in alive]
+            machine = max(cpus, default=0) or 1, max(gpus, default=0.0)
+            self._capacity = now, Capacity(sum(cpus), sum(gpus), *machine)
         return self._capacity[1]
 
+    def has_room(self, wanted: Resources) -> bool:
+        running = (attempt.resources for attempt, _ in self._running.values())
+        return self.capacity().has_room(wanted, running)
+
     def start(self, attempt: Attempt) -> None:
-        cpus = attempt.resources.cpus or self.capacity().machine_cpus
+        resources = attempt.resources
         task = self._session.ray.remote(max_retries=0)(watch).options(
-            num_cpus=cpus, num_gpus=attempt.resources.gpus
+            num_cpus=self.capacity().cpus_of(resources), num_gpus=resources.gpus
         )
         self._running[task.remote(attempt, self._settings)] = attempt, time.monotonic()
 
@@ -103,7 +124,7 @@ class RayExecutor:
         try:
             return self._session.ray.get(reference)
         except RayTaskError as error:  # a defect of this file or of the installation
-            with open(attempt.folder / "log.txt", "a") as log:
+            with open(attempt.folder / LOG_FILE, "a") as log:
                 log.write(str(error))
             return AttemptEnd(attempt, ExitCode.CRASHED, seconds)
         except RayError:  # the worker or its node is gone

@@ -52,7 +52,8 @@ class Display:
     def started(self, running: Running) -> None:
         task = running.task
         again = f", attempt {running.attempt.number}" * (running.attempt.number > 1)
-        beside = f" and {len(running.others)} other rates" * bool(running.others)
+        others = len(running.others)
+        beside = f" and {others} other model{'s' * (others > 1)}" * (others > 0)
         description = f"{task.job.stage} {task.label}{beside}{again}"
         self._bars[task.job_id] = self._progress.add_task(
             description, total=None, note=""
@@ -61,7 +62,7 @@ class Display:
             self._print(f"started {description}")
 
     def ended(self, task: Task, ended: Ended, action: Action) -> None:
-        if task.job_id in self._bars:  # rates together share the bar of the first
+        if task.job_id in self._bars:  # models together share the bar of the first
             self._progress.remove_task(self._bars.pop(task.job_id))
         name = f"{task.job.stage} {task.label}"
         error = f": {escape(ended.error)}" if ended.error else ""

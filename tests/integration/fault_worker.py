@@ -3,6 +3,9 @@
 Run as `python fault_worker.py LAB ATTEMPT_DIR`. `LAB/faults.json` maps "stage:key" to
 what attempts 1, 2, ... do; the key is the seed of a training, or the first digits of
 the id of another job. `LAB/journal.txt` tells what really ran.
+
+Nothing depends on how fast the machine is: while `LAB/hold` is there, no training goes
+beyond the step that it names.
 """
 
 import json
@@ -19,7 +22,8 @@ SPEC = read_json(ATTEMPT.parents[1] / "spec.json")
 REQUEST = read_json(ATTEMPT / "request.json")
 STAGE, NUMBER = SPEC["stage"], int(ATTEMPT.name)
 JOB_ID = ATTEMPT.parents[1].name
-KEY = str(SPEC["train"]["seed"]) if STAGE == "train" else JOB_ID[:6]
+RECIPE = SPEC["model"]["recipe"] if STAGE == "train" else {}
+KEY = str(RECIPE["seed"]) if RECIPE else JOB_ID[:6]
 EXITS = {"diverged": 10, "oom": 11, "disk_full": 12, "preempted": 13, "bad_input": 2}
 
 
@@ -50,12 +54,20 @@ def first_step() -> int:
     return max(steps)
 
 
+def is_held(step: int) -> bool:
+    try:
+        return step >= int((LAB / "hold").read_text())
+    except FileNotFoundError:
+        return False
+
+
 def train() -> None:
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
-    steps = SPEC["train"]["steps"]
+    steps = RECIPE["steps"]
     for step in range(first_step(), steps):
-        time.sleep(0.02)
+        while is_held(step) and not stopped:
+            time.sleep(0.01)
         note(f"step {step}")
         write_json_atomically(ATTEMPT / "checkpoint.json", {"step": step + 1})
         progress = {"step": step + 1, "steps": steps, "loss": 1.0, "bpp": 0.5}

@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 from launch.executors.child import ChildSettings
-from rdc.jobs.job import Record
-from rdc.specs.training import BenchmarkSpec, TrainSpec
+from rdc.jobs.records import Record
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
 from sweeps.driver import Driver, SweepEnd
 from sweeps.executor import Executor, Resources
 from sweeps.grid import Grid
@@ -19,7 +20,8 @@ from sweeps.policy import Limits
 from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
 
 WORKER = Path(__file__).with_name("fault_worker.py")
-LIMITS = Limits(backoff_seconds=0.01, grace_seconds=5.0)
+# Processes get as long to save their state as the slowest machine needs.
+LIMITS = Limits(backoff_seconds=0.01, grace_seconds=120.0)
 
 
 class Silent:
@@ -42,7 +44,10 @@ class Lab:
     def __init__(self, folder: Path, jobs: int = 2, steps: int = 3):
         self.folder, self.out = folder, folder / "out"
         self.jobs, self.steps = jobs, steps
-        self.settings = ChildSettings((sys.executable, str(WORKER), str(folder)))
+        # Other sweeps may hold cores of this machine: these locks are the lab's own.
+        self.settings = ChildSettings(
+            (sys.executable, str(WORKER), str(folder)), locks=folder / "locks"
+        )
         self.observer = Silent()
         folder.mkdir(parents=True, exist_ok=True)
         self.faults({})
@@ -50,18 +55,27 @@ class Lab:
     def faults(self, faults: dict[str, list[str]]) -> None:
         (self.folder / "faults.json").write_text(json.dumps(faults))
 
+    def hold(self, step: int | None) -> None:
+        """Lets no training go beyond a step; None lets them go on."""
+        path = self.folder / "hold"
+        if step is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(str(step))
+
     def tasks(
         self,
         stages: tuple[str, ...] = ("train",),
         weights: str = "trained",
         timeout_hours: float | None = None,
+        gpus: float = 0.0,
     ) -> list[Task]:
         grid = {
             "name": "lab",
             "base": {"transform": "conv", "entropy_model": "factorized"},
             "blocks": [{"product": {"train.seed": list(range(self.jobs))}}],
         }
-        train = TrainSpec(steps=self.steps).to_dict()
+        train = {"lmbda": 0.0125, **Recipe(steps=self.steps).to_dict()}
         images = ImageSet("images", "images", "00")
         settings = TaskSettings(
             stages=stages,
@@ -71,8 +85,12 @@ class Lab:
             benchmark=BenchmarkSpec(),
             weights=weights,
             per_stage={
-                "train": StageSettings(timeout_hours=timeout_hours),
-                "benchmark": StageSettings(resources=Resources(cpus=None)),
+                "train": StageSettings(
+                    resources=Resources(gpus=gpus), timeout_hours=timeout_hours
+                ),
+                "benchmark": StageSettings(
+                    resources=Resources(cpus=None, exclusive=True)
+                ),
             },
         )
         return make_tasks(make_plan(Grid.from_dict(grid), train, "00"), settings)

@@ -1,18 +1,23 @@
 """The driver with real processes that fail in every way of the failure table."""
 
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from sweep_lab import Lab
 
+from launch.executors.cores import MachineLease
 from launch.executors.local import LocalExecutor
 from rdc.errors import ConfigError, ExitCode
 from sweeps.driver import Driver
+from sweeps.executor import Resources
 from sweeps.lease import Lease
+
+HANG_SECONDS = 300  # far beyond what any machine needs
 
 
 @pytest.fixture
@@ -25,9 +30,7 @@ def run(lab: Lab, stages=("train",), weights="trained", timeout_hours=None, **op
     return lab.run(LocalExecutor(lab.settings), tasks, **options)
 
 
-def test_everything_runs_once_in_the_order_of_dependencies(lab, monkeypatch):
-    # Other sweeps on this machine may hold its cores; these locks are the test's own.
-    monkeypatch.setattr(tempfile, "tempdir", str(lab.folder))
+def test_everything_runs_once_in_the_order_of_dependencies(lab):
     end = run(lab, ("train", "evaluate", "benchmark"))
     assert end.exit_code == ExitCode.OK
     assert end.counts == {"ok": 6}
@@ -94,11 +97,13 @@ def test_out_of_memory_runs_again_in_micro_batches_and_says_so(lab):
     assert lab.journal("train 0 2 begin") == ["train 0 2 begin ok micro=2"]
 
 
-def test_a_process_that_hangs_is_ended_and_tried_once_more(lab):
+def test_a_process_that_hangs_is_ended_and_tried_once_more(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=1)
     lab.faults({"train:0": ["hang", "hang"]})
     end = run(lab, timeout_hours=1.0 / 3600)
     assert end.exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
-    assert end.counts == {"ok": 1, "timeout": 1}
+    assert end.counts == {"timeout": 1}
+    assert end.started == 2
 
 
 def test_a_failed_run_blocks_what_needs_it_and_nothing_else(lab):
@@ -130,7 +135,7 @@ def test_disk_full_pauses_and_burns_no_retries(lab):
     lab.faults({"train": ["full", "full", "full"]})
     for _ in range(3):
         end = run(lab)
-        assert end.exit_code == ExitCode.BAD_INPUT
+        assert end.exit_code == ExitCode.DISK_FULL
         assert "Free some space and run the same command" in end.message
     assert lab.records() == []
     lab.faults({})
@@ -163,7 +168,7 @@ print(int(end.exit_code), end.message, dict(end.counts))
         text=True,
     )
     first, second = done.stdout.splitlines()
-    assert first.startswith("2 paused: outputs need free disk space"), done.stderr
+    assert first.startswith("12 paused: outputs need free disk space"), done.stderr
     assert second.startswith("0 complete"), done.stderr
 
 
@@ -197,26 +202,90 @@ def test_a_missing_model_is_trained_again_only_where_needed(lab):
 
 
 def test_the_budget_ends_the_sweep_with_its_state_kept(tmp_path):
-    lab = Lab(tmp_path / "lab", jobs=2, steps=100)
+    lab = Lab(tmp_path / "lab", jobs=2, steps=5)
+    lab.hold(3)  # nothing can end before the budget does
     end = run(lab, budget_seconds=0.8)
     assert end.exit_code == ExitCode.SWEEP_BUDGET_REACHED
-    assert len(lab.journal("stopped")) == 2
+    lab.hold(None)
     assert run(lab).exit_code == ExitCode.OK
     assert set(lab.steps_done().values()) == {1}  # every step once, over both drivers
 
 
+class Impatient:
+    """Asks the driver to stop as soon as something was written in the journal."""
+
+    def __init__(self, lab: Lab, *events: str):
+        self.lab, self.events = lab, events
+
+    def started(self, running) -> None: ...
+
+    def ended(self, task, ended, action) -> None: ...
+
+    def tick(self, driver: Driver) -> None:
+        if all(self.lab.journal(event) for event in self.events):
+            driver.request_stop()
+
+
 def test_a_request_to_stop_saves_state_and_exits_130(tmp_path):
-    lab = Lab(tmp_path / "lab", jobs=2, steps=100)
-    tasks, executor = lab.tasks(), LocalExecutor(lab.settings)
-
-    class Impatient(type(lab.observer)):
-        def tick(self, driver: Driver) -> None:
-            if all(lab.journal(f"train {key} 1 step") for key in (0, 1)):
-                driver.request_stop()
-
-    end = lab.run(executor, tasks, observer=Impatient())
+    lab = Lab(tmp_path / "lab", jobs=2, steps=5)
+    lab.hold(3)
+    observer = Impatient(lab, "train 0 1 step 2", "train 1 1 step 2")
+    end = run(lab, observer=observer)
     assert end.exit_code == ExitCode.INTERRUPTED
     assert len(lab.journal("stopped")) == 2
+
+
+def test_a_timing_waits_for_another_sweep_and_stops_when_asked(lab):
+    """The other one is a training of this user on this machine."""
+    other = MachineLease(Resources(), lab.settings.locks)
+    assert other.acquire()
+    run(lab, ("train", "evaluate"))
+    stages = ("train", "evaluate", "benchmark")
+
+    class Patient(Impatient):
+        ticks = 0
+
+        def tick(self, driver: Driver) -> None:
+            self.ticks += 1
+            if self.ticks == 5:
+                assert driver.running
+                assert lab.journal("benchmark") == []
+                self.act(driver)
+
+        def act(self, driver: Driver) -> None:
+            driver.request_stop()
+
+    class Helpful(Patient):
+        def act(self, driver: Driver) -> None:
+            other.release()
+
+    end = run(lab, stages, observer=Patient(lab))
+    assert end.exit_code == ExitCode.INTERRUPTED
+    assert lab.journal("benchmark") == []
+    end = run(lab, stages, observer=Helpful(lab))
+    assert end.exit_code == ExitCode.OK
+    assert len(lab.journal("benchmark")) > 0
+
+
+def test_a_job_that_wants_more_gpus_than_there_are_is_refused_before_anything_runs(lab):
+    for gpus in (0, 1):
+        with pytest.raises(ConfigError, match=rf"gpus is at most {gpus} here; got 2"):
+            lab.run(LocalExecutor(lab.settings, gpus), lab.tasks(gpus=2.0))
+    assert lab.journal() == []
+
+
+def test_two_halves_of_a_gpu_train_at_once(lab):
+    lab.hold(1)
+    events = ("train 0 1 step 0", "train 1 1 step 0")
+    executor, tasks = LocalExecutor(lab.settings, gpus=1), lab.tasks(gpus=0.5)
+
+    class Releasing(Impatient):
+        def tick(self, driver: Driver) -> None:
+            if all(lab.journal(event) for event in self.events):
+                lab.hold(None)
+
+    end = lab.run(executor, tasks, observer=Releasing(lab, *events))
+    assert end.counts == {"ok": 2}
 
 
 def test_a_second_driver_is_refused(lab):
@@ -235,29 +304,34 @@ sys.path.insert(0, {here!r})
 from pathlib import Path
 from launch.executors.local import LocalExecutor
 from sweep_lab import Lab
-lab = Lab(Path({folder!r}), jobs=3, steps=15)
+lab = Lab(Path({folder!r}), jobs=3, steps=8)
 end = lab.run(LocalExecutor(lab.settings), lab.tasks(("train", "evaluate")))
 print(end.message)
 """
 
 
+def kill_with_children(driver: subprocess.Popen) -> None:
+    """Kills the driver alone and waits until its workers are gone, too."""
+    driver.send_signal(signal.SIGSTOP)  # so that it starts nothing after the list
+    workers = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    _, alive = psutil.wait_procs(workers, timeout=HANG_SECONDS)
+    assert not alive, "the workers outlived their driver"
+
+
 @pytest.mark.parametrize(
-    "moment", ["train 0 1 begin", "step 5", "train 0 1 done", "evaluate", "train 2"]
+    "moment", ["train 0 1 begin", "step 3", "train 0 1 done", "evaluate", "train 2"]
 )
 def test_a_killed_driver_leaves_nothing_to_repeat(tmp_path, moment):
-    lab = Lab(tmp_path / "lab", jobs=3, steps=15)
+    lab = Lab(tmp_path / "lab", jobs=3, steps=8)
     here = str(Path(__file__).parent)
     script = DRIVER.format(here=here, folder=str(lab.folder))
     driver = subprocess.Popen([sys.executable, "-c", script])
     while not lab.journal(moment):
         assert driver.poll() is None
         time.sleep(0.005)
-    driver.kill()
-    driver.wait()
-    time.sleep(0.1)
-    frozen = lab.journal()
-    time.sleep(0.3)
-    assert lab.journal() == frozen, "the workers outlived their driver"
+    kill_with_children(driver)
     end = lab.run(LocalExecutor(lab.settings), lab.tasks(("train", "evaluate")))
     assert end.exit_code == ExitCode.OK
     assert end.counts == {"ok": 6}
@@ -267,4 +341,4 @@ def test_a_killed_driver_leaves_nothing_to_repeat(tmp_path, moment):
     # A step runs again only if its process was killed before the checkpoint of it.
     repeated = [count for count in lab.steps_done().values() if count > 1]
     assert len(repeated) <= 2
-    assert len(lab.steps_done()) == 45
+    assert len(lab.steps_done()) == 24

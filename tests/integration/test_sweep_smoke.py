@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,7 +17,10 @@ from rdc.system.files import read_json
 from tests.conftest import REPOSITORY
 
 STEPS = 120
-TIMEOUT_SECONDS = 400
+# These limits catch what hangs: alone on two cores, each sweep takes a minute.
+TIMEOUT_SECONDS = 1500
+KILLS = 5  # tries to kill a sweep in the middle, should this process be slow
+pytestmark = pytest.mark.timeout(3 * TIMEOUT_SECONDS)
 
 
 def command(out: Path, train: Path, evaluation: Path, launcher: str) -> list[str]:
@@ -31,8 +33,14 @@ def command(out: Path, train: Path, evaluation: Path, launcher: str) -> list[str
         f"data.train={train}",
         f"data.eval={evaluation}",
         f"train.steps={STEPS}",
+        "codecs=[]",
         "checkpoint.every_seconds=0",
     ]
+
+
+def own_locks(folder: Path) -> dict[str, str]:
+    """Environment in which timings do not wait for other tests of this machine."""
+    return {**os.environ, "TMPDIR": str(folder)}
 
 
 def completed(arguments: list[str], folder: Path) -> str:
@@ -44,64 +52,67 @@ def completed(arguments: list[str], folder: Path) -> str:
         timeout=TIMEOUT_SECONDS,
         check=False,
         cwd=folder,
+        env=own_locks(folder),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
-def photographs(
-    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+def image_sets(
+    photographs: dict[str, list[Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    """(list of training photographs, folder of two from Kodak)."""
+    """(list of training photographs, folder of two to evaluate on)."""
     folder = tmp_path_factory.mktemp("photographs")
-    names = (shared_data / "train_small.txt").read_text().split()[:12]
     train = folder / "train.txt"
-    train.write_text("\n".join(str(shared_data / name) for name in names))
-    evaluation = folder / "two_of_kodak"
+    train.write_text("\n".join(map(str, photographs["train"])))
+    evaluation = folder / "two_photographs"
     evaluation.mkdir()
-    for name in ("kodim04.png", "kodim23.png"):
-        (evaluation / name).symlink_to(shared_data / "kodak" / name)
+    for path in photographs["eval"][1:]:
+        (evaluation / path.name).symlink_to(path)
     return train, evaluation
 
 
 @pytest.fixture(scope="module")
-def undisturbed(photographs: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(image_sets: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep that nobody disturbs, by subprocesses without Ray."""
     out = tmp_path_factory.mktemp("undisturbed")
-    completed(command(out, *photographs, "local"), out)
+    completed(command(out, *image_sets, "local"), out)
     return out
 
 
 @pytest.fixture(scope="module")
-def resumed(photographs: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def resumed(image_sets: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same sweep on Ray, its driver killed in mid-training and started again."""
-    out = tmp_path_factory.mktemp("resumed")
-    arguments = command(out, *photographs, "ray")
-    driver = subprocess.Popen(arguments, cwd=out, stdout=subprocess.DEVNULL)
-    try:
-        wait_for_checkpointed_training(out, driver)
-    finally:
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
-    assert not list(out.glob("runs/*/*/record.json")), "killed too late to test"
-    completed(arguments, out)
-    return out
+    for _ in range(KILLS):
+        out = tmp_path_factory.mktemp("resumed")
+        arguments = command(out, *image_sets, "ray")
+        driver = subprocess.Popen(
+            arguments, cwd=out, stdout=subprocess.DEVNULL, env=own_locks(out)
+        )
+        try:
+            wait_for_checkpoint(out, driver)
+        finally:
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+        if unfinished_with_checkpoint(out):
+            completed(arguments, out)
+            return out
+    raise TimeoutError(f"{KILLS} sweeps ended before they could be killed")
 
 
-def wait_for_checkpointed_training(out: Path, driver: subprocess.Popen) -> None:
+def unfinished_with_checkpoint(out: Path) -> list[Path]:
+    """Folders of trainings that were cut in the middle."""
+    steps = out.glob("runs/*/*/attempts/1/checkpoint/*")
+    runs = {path.parents[3] for path in steps if path.name.isdigit()}
+    return [run for run in runs if not (run / "attempts/1/record.json").exists()]
+
+
+def wait_for_checkpoint(out: Path, driver: subprocess.Popen) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        assert driver.poll() is None, "the sweep ended before it could be killed"
-        steps = [
-            int(folder.name)
-            for folder in out.glob("runs/*/*/attempts/1/checkpoint/*")
-            if folder.name.isdigit()
-        ]
-        if any(0 < step < STEPS for step in steps):
-            return
+    while not unfinished_with_checkpoint(out) and driver.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.02)
-    raise TimeoutError("no checkpoint was written")
 
 
 def table(out: Path, name: str) -> pd.DataFrame:
@@ -117,13 +128,12 @@ def test_every_run_is_measured(undisturbed: Path) -> None:
     # No file is larger than its estimate promises, header and checksums included. It
     # may be smaller: so short a training leaves symbols far out of their Gaussians,
     # and an escape code is cheaper than what the likelihoods say of them.
-    promised = distortion.bpp_estimated * 1.01 + 8 * 64 / (512 * 768)
+    pixels = distortion.height_px * distortion.width_px
+    promised = distortion.bpp_estimated * 1.01 + 8 * 64 / pixels
     assert (distortion.bpp_coded > 0).all()
     assert (distortion.bpp_coded < promised).all()
     assert (distortion.psnr_db > 10).all()
-    assert np.allclose(
-        distortion.rd_loss, distortion.bpp_coded + 0.0125 * distortion.mse_255
-    )
+    assert list(table(undisturbed, "points").lmbda) == [0.0125, 0.0125]
     times = table(undisturbed, "decode_times")
     assert set(times.stage) == {"network", "entropy_coding", "end_to_end"}
     assert (times.decode_ms > 0).all()
@@ -136,26 +146,29 @@ def test_losses_fall(undisturbed: Path) -> None:
     records = [read_json(path) for path in undisturbed.glob("runs/*/*/record.json")]
     assert len(records) == 2
     for record in records:
-        assert record["result"]["loss_last"] < 0.6 * record["result"]["loss_first"]
+        summary = record["result"]["summary"]
+        assert summary["loss_last"] < 0.6 * summary["loss_first"]
 
 
 def test_a_killed_sweep_ends_like_an_undisturbed_one(
     undisturbed: Path, resumed: Path
 ) -> None:
+    keys = ["run_id", "arch_id", "image", "side", "component"]
     for name, columns in {
         "rate_distortion": None,
         "architectures": None,
         "complexity": None,
+        "points": None,
         "runs": ["run_id", "arch_id", "status", "steps", "batch_size", "seed"],
     }.items():
-        a, b = (
-            table(out, name).sort_values(list(table(out, name).columns)[:3])
-            for out in (undisturbed, resumed)
-        )
-        if columns is not None:
-            a, b = a[columns], b[columns]
+        a, b = (table(out, name) for out in (undisturbed, resumed))
+        if columns is None:
+            columns = [column for column in a if not column.endswith("_ms")]
+        order = [key for key in keys if key in columns]
         pd.testing.assert_frame_equal(
-            a.reset_index(drop=True), b.reset_index(drop=True), check_exact=True
+            a[columns].sort_values(order).reset_index(drop=True),
+            b[columns].sort_values(order).reset_index(drop=True),
+            check_exact=True,
         )
 
 
@@ -164,7 +177,7 @@ def test_no_step_is_lost_or_done_twice(resumed: Path) -> None:
     resumed_steps = []
     for path in resumed.glob("runs/*/*/record.json"):
         record = read_json(path)
-        assert record["result"]["steps"] == STEPS
+        assert record["result"]["summary"]["steps"] == STEPS
         resumed_steps.append(record["result"]["resumed_from_step"])
         metrics = path.parent / f"attempts/{record['attempt']}/metrics.jsonl"
         logged = [json.loads(s)["step"] for s in metrics.read_text().splitlines()]
@@ -173,9 +186,9 @@ def test_no_step_is_lost_or_done_twice(resumed: Path) -> None:
     assert any(resumed_steps), "no run went on from a checkpoint"
 
 
-def test_running_again_starts_nothing(undisturbed: Path, photographs: tuple) -> None:
+def test_running_again_starts_nothing(undisturbed: Path, image_sets: tuple) -> None:
     before = {path: os.stat(path).st_mtime for path in undisturbed.glob("runs/**/*")}
-    printed = completed(command(undisturbed, *photographs, "local"), undisturbed)
+    printed = completed(command(undisturbed, *image_sets, "local"), undisturbed)
     assert "0 jobs started" in printed
     after = {path: os.stat(path).st_mtime for path in undisturbed.glob("runs/**/*")}
     assert before == after

@@ -50,7 +50,7 @@ def submit(address: str, *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(SUBMIT), "+grid=rdc_smoke", *options]
     command += [f"cluster.address={address}", f"cluster.python={sys.executable}"]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while True:
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         starting = "Ray cluster answers" in done.stderr
@@ -62,7 +62,7 @@ def submit(address: str, *options: str) -> subprocess.CompletedProcess:
 def test_the_log_is_shown_and_the_exit_code_handed_on(cluster, tmp_path):
     planned = submit(cluster, f"out={tmp_path}/its out", "plan_only=true")
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    assert "jobs by stage: 2 train, 2 evaluate, 2 benchmark" in planned.stdout
+    assert "jobs by stage: 2 train, 2 evaluate, 2 benchmark, 3 codec" in planned.stdout
     assert (tmp_path / "its out" / "plan.parquet").exists()
     refused = submit(cluster, f"out={tmp_path}/b", "train.crop_px=0", "plan_only=true")
     assert refused.returncode == 2

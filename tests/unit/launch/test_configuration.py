@@ -1,5 +1,7 @@
 """The files of `conf/` agree with the code, and typing errors are explained."""
 
+import dataclasses
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +14,14 @@ from launch.commands.data import DATA_APP
 from launch.commands.report import REPORT_APP
 from launch.commands.submit import SUBMIT_APP, entrypoint, stage_code
 from launch.commands.sweep import SWEEP_APP, Sweep, prepare
-from launch.commands.train import TRAIN_APP
-from launch.config.app import CONFIG_DIR, App, run_app
-from rdc.errors import ConfigError
-from rdc.specs.training import BenchmarkSpec, TrainSpec
+from launch.commands.train import TRAIN_APP, models
+from launch.config.app import App, Call, run_app
+from launch.config.composing import CONFIG_DIR, Composer
+from rdc.architectures import NAMED
+from rdc.errors import ConfigError, ExitCode
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
+from rdc.system.files import storage_error
 from sweeps.policy import Limits
 
 LAUNCH = CONFIG_DIR.parent / "launch"
@@ -30,25 +36,27 @@ APPS = {
 GRIDS = sorted(path.stem for path in (CONFIG_DIR / "grid").glob("*.yaml"))
 
 
-def configured(*arguments: str, app: App = SWEEP_APP) -> dict:
+def called(*arguments: str, app: App = SWEEP_APP) -> Call:
     seen = []
-    app = App(app.config_name, lambda c: seen.append(c) or 0, "", (), app.groups)
+    app = dataclasses.replace(app, function=lambda call: seen.append(call) or 0)
     assert run_app(app, arguments) == 0
     return seen[0]
+
+
+def configured(*arguments: str, app: App = SWEEP_APP) -> dict:
+    return called(*arguments, app=app).values
 
 
 def prepared(*arguments: str) -> Sweep:
-    seen = []
-    app = App("sweep", lambda c: seen.append(prepare(c)) or 0, "", (), ("grid",))
-    assert run_app(app, arguments) == 0
-    return seen[0]
+    return prepare(called(*arguments))
 
 
 def test_files_with_all_values_agree_with_the_specs():
     study = yaml.safe_load((CONFIG_DIR / "train/study.yaml").read_text())
-    # Recipes of before there was `warmup_share` had none: that is its default.
+    assert study.pop("lmbda") == 0.0125
+    # Recipes without a warm-up are older than `warmup_share`: that is its default.
     assert study.pop("warmup_share") > 0
-    assert study | {"warmup_share": 0.0} == TrainSpec().to_dict()
+    assert study | {"warmup_share": 0.0} == Recipe().to_dict()
     limits = yaml.safe_load((CONFIG_DIR / "limits/default.yaml").read_text())
     assert limits == Limits().to_dict()
     kodak = yaml.safe_load((CONFIG_DIR / "benchmark/kodak_size.yaml").read_text())
@@ -56,17 +64,24 @@ def test_files_with_all_values_agree_with_the_specs():
     assert kodak == BenchmarkSpec().to_dict()
 
 
+@pytest.mark.parametrize("command", sorted(APPS))
+def test_the_typed_configuration_has_the_keys_of_its_file(command):
+    app = APPS[command]
+    keys = {*Composer().compose(app.config_name), *app.groups}
+    assert keys == {field.name for field in dataclasses.fields(app.spec)}
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_grid_plans_as_it_expects(grid, tmp_path):
     sweep = prepared(f"+grid={grid}", f"out={tmp_path}", "stages=[plan,train]")
-    assert sweep.config["grid"]["expect"]["jobs"] == len(sweep.plan.runs)
+    assert sweep.config.grid.expect.jobs == len(sweep.plan.runs)
 
 
 def test_rdc_mini_covers_the_four_families_with_real_spread(tmp_path):
     sweep = prepared("+grid=rdc_mini", f"out={tmp_path}")
-    families = {run.job.architecture.family for run in sweep.plan.runs}
+    families = {run.model.architecture.family for run in sweep.plan.runs}
     assert len(families) == 4
-    costs = [run.cost["kflops_per_px"] for run in sweep.plan.runs]
+    costs = [run.cost.kflops_per_px for run in sweep.plan.runs]
     assert len(costs) >= 12
     assert max(costs) / min(costs) > 5
 
@@ -87,11 +102,45 @@ def test_options_of_one_s_own_work_in_grids(tmp_path):
     (mine / "grid" / "mine.yaml").write_text(
         "name: mine\nblocks:\n- base: {transform: thin, entropy_model: factorized}\n"
     )
-    plans = []
-    app = App("sweep", lambda c: plans.append(prepare(c).plan) or 0, "", (), ("grid",))
-    arguments = ["+grid=mine", f"out={tmp_path / 'out'}", "--config-dir", str(mine)]
-    assert run_app(app, arguments) == 0
-    assert plans[0].runs[0].job.architecture.transform.channels == (8, 8, 8)
+    sweep = prepared("+grid=mine", f"out={tmp_path}/out", "--config-dir", str(mine))
+    assert sweep.plan.runs[0].model.architecture.transform.channels == (8, 8, 8)
+
+
+def test_a_folder_of_one_s_own_comes_before_conf(tmp_path):
+    mine = tmp_path / "its own 'conf'"
+    (mine / "train").mkdir(parents=True)
+    (mine / "train" / "smoke.yaml").write_text("defaults: [study]\nsteps: 77\n")
+    options = ("--config-dir", str(mine))
+    assert configured("train=smoke", *options)["train"]["steps"] == 77
+    assert configured("train=mini", *options)["train"]["steps"] == 300
+    assert called(*options).options("train", "smoke")["steps"] == 77
+
+
+def test_options_are_those_of_files_and_of_the_registry(capsys):
+    assert run_app(TRAIN_APP, ["--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"  architecture: {', '.join(sorted(NAMED))}" in text
+    assert "  transform: conv, elic, swint\n" in text
+    assert "  train: light, mini, short, smoke, study\n" in text
+    assert "lmbda, steps, batch_size" in text
+
+
+def test_only_public_names_of_hydra_are_used():
+    sources = [path.read_text() for path in LAUNCH.rglob("*.py")]
+    assert not [text for text in sources if "hydra._" in text]
+
+
+def test_the_warm_up_of_the_default_recipe_can_be_counted_in_steps():
+    config = configured("+grid=rdc_mini", "train=study", "train.warmup_steps=100")
+    [model] = models(NAMED["rdc_g"], config["train"], "data")
+    assert model.recipe.warmup == 100
+
+
+def test_several_rates_are_models_equal_but_for_the_rate():
+    train = configured("train=smoke", "train.lmbda=[0.02,0.01]")["train"]
+    made = models(NAMED["rdc_g"], train, "data")
+    assert [model.rates for model in made] == [(0.02,), (0.01,)]
+    assert len({model.curve_id for model in made}) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,10 +158,26 @@ def test_options_of_one_s_own_work_in_grids(tmp_path):
         ("sweep", ["+grid=rdc_mini", "train.steps=x"], "train.steps"),
         ("sweep", ["+grid=rdc_mini", "train.steps"], "written key=value"),
         ("sweep", ["+grid=rdc_mini", "stages=[plan"], "written key=value"),
-        ("sweep", ["+grid=rdc_mini", "stages=plan"], "stages is a list"),
-        ("sweep", ["+grid=rdc_mini", "stages=[paln]"], "a stage is one of"),
-        ("sweep", ["+grid=rdc_mini", "launcher=slurm"], "launcher is one of"),
-        ("sweep", ["+grid=rdc_mini", "plan_only=perhaps"], "true or false"),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "stages=plan"],
+            "stages: input should be a valid list",
+        ),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "stages=[paln]"],
+            "should be 'plan', 'complexity'",
+        ),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "launcher=slurm"],
+            "launcher: input should be 'ray' or 'local'",
+        ),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "plan_only=perhaps"],
+            "plan_only: input should be a valid boolean",
+        ),
         ("sweep", ["+grid=rdc_mini", "grid.expect.jobs=9"], "grid.expect.jobs = 9"),
         ("sweep", ["+grid=rdc_mini", "budget.hours=-1"], "budget.hours is positive"),
         ("sweep", ["+grid=rdc_mini", "data.train=/no/such"], "/no/such"),
@@ -120,18 +185,34 @@ def test_options_of_one_s_own_work_in_grids(tmp_path):
         ("sweep", ["+grid=rdc_mini", "out=${nope}"], "nope"),
         ("sweep", ["+grid=rdc_mini", "hardware.train.cpus=0"], "cpus is at least 1"),
         ("sweep", ["+grid=rdc_mini", "hardware.train.cpu=1"], "Did you mean cpus"),
-        ("sweep", ["+grid=rdc_mini", "benchmark.weights=x"], "trained or random"),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "benchmark.weights=x"],
+            "benchmark.weights: input should be 'trained' or",
+        ),
         ("sweep", ["+grid=rdc_mini", "checkpoint.every_seconds=-1"], "at least 0"),
         ("sweep", ["+grid=rdc_mini", "checkpoint.every_steps=30"], "multiple of 20"),
         ("train", ["architecture=rdc_g", "checkpoint.keep=0"], "at least 1"),
         ("sweep", ["--config-dir", "/no/such", "+grid=x"], "--config-dir"),
+        ("sweep", ["+grid=rdc_mini", "+colour=red"], "unknown option; got 'colour'"),
+        ("sweep", ["+grid=rdc_mini", "codecs=[jpg]"], "did you mean jpeg"),
+        ("sweep", ["+grid=rdc_mini", "codec.effort=4"], "codec.effort"),
+        ("sweep", ["+grid=rdc_mini", "codec.numerics=x"], "codec.numerics: input"),
+        ("sweep", ["+grid=rdc_mini", "hardware.train.gpus=1.5"], "a share of one"),
+        ("sweep", ["+grid=rdc_mini", "models_together=0"], "at least 1"),
+        ("sweep", ["+grid=rdc_mini", "train.lmbda=[0.1,0.2]"], "for one rate"),
+        ("train", ["architecture=rdc_g", "train.lmbda=[]"], "list of different ones"),
+        ("train", ["architecture=rdc_g", "train.lmbda=[1,1]"], "of different ones"),
+        ("train", ["architecture=rdc_g", "train.lmbda=[a]"], "train.lmbda.0: input"),
+        ("train", ["architecture=rdc_g", "evaluate=2"], "evaluate: input should be"),
         ("train", [], "add architecture=NAME"),
         ("train", ["architecture=rdc_z"], "rdc_z"),
         ("train", ["transform=conv"], "has a entropy_model"),
         ("benchmark", ["architecture=rdc_g", "benchmark.repeats=0"], "repeats"),
         ("report", [], "out has a value"),
         ("report", ["out=/no/such"], "folder of a sweep"),
-        ("data", ["fetch=imagenet"], "fetch is kodak"),
+        ("data", ["fetch=imagenet"], "fetch: input should be 'kodak'"),
+        ("data", [], "fetch has a value"),
         ("submit", ["+grid=rdc_mini"], "cluster.address=HOST:PORT"),
         (
             "submit",
@@ -151,6 +232,16 @@ def test_bad_input_gives_one_clear_message(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_has_an_exit_code_of_its_own(capsys):
+    def full(call: Call) -> int:
+        raise storage_error(OSError(errno.ENOSPC, "full"), Path("out/plan.parquet"))
+
+    app = dataclasses.replace(SWEEP_APP, function=full)
+    assert run_app(app, ["+grid=rdc_mini"]) == ExitCode.DISK_FULL == 12
+    assert "Free some space" in capsys.readouterr().err
+    assert "12 disk full" in SWEEP_APP.summary
+
+
 @pytest.mark.parametrize("command", sorted(APPS))
 def test_help_and_cfg_work_from_any_folder(command, tmp_path):
     script = str(LAUNCH / f"{command}.py")
@@ -168,19 +259,21 @@ def test_help_and_cfg_work_from_any_folder(command, tmp_path):
 
 
 def test_a_swept_option_cannot_be_overridden_in_silence(tmp_path):
-    config = configured("+grid=rdc_mini", "+transform=elic", f"out={tmp_path}")
-    with pytest.raises(ConfigError, match="transform comes from grid rdc_mini"):
-        prepare(config)
+    call = called("+grid=rdc_mini", "train.steps=7", f"out={tmp_path}")
+    grid = dataclasses.replace(call.config.grid, base={"train.steps": 3})
+    call = dataclasses.replace(call, config=dataclasses.replace(call.config, grid=grid))
+    with pytest.raises(ConfigError, match="steps comes from grid rdc_mini"):
+        prepare(call)
 
 
 def test_a_submitted_job_gets_the_same_options_with_absolute_paths(
     monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    config = configured(
+    call = called(
         "+grid=rdc_mini", "data.train=my images", "train.steps=5", "cluster=example"
     )
-    command = entrypoint(config)
+    command = entrypoint(call)
     assert command.startswith("/opt/rdc/bin/python launch/sweep.py +grid=rdc_mini")
     assert "train.steps=5" in command
     assert f"data.train='\"'\"'{tmp_path}/my images" in command
@@ -190,6 +283,6 @@ def test_a_submitted_job_gets_the_same_options_with_absolute_paths(
 def test_the_code_of_a_job_is_small_and_whole(tmp_path):
     folder = stage_code(tmp_path / "code")
     names = {path.name for path in folder.iterdir()}
-    assert names == {"analysis", "conf", "launch", "rdc", "sweeps", "pyproject.toml"}
+    assert names == {"analysis", "conf", "launch", "rdc", "sweeps"}
     assert not list(folder.rglob("__pycache__"))
     assert Path(folder / "launch" / "sweep.py").exists()

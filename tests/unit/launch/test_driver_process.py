@@ -5,11 +5,14 @@ import sys
 
 CODE = """
 import sys
-from launch.config.app import App, run_app
-from launch.commands.sweep import prepare
-app = App("sweep", lambda c: bool(prepare(c)) - 1, "", (), ("grid",))
+import dataclasses
+from launch.config.app import run_app
+from launch.commands.sweep import SWEEP_APP, prepare
+app = dataclasses.replace(SWEEP_APP, function=lambda call: bool(prepare(call)) - 1)
 if __name__ == "__main__":
     code = run_app(app, ["+grid=rdc_smoke", "out=none"])
+    import launch.commands.train, launch.commands.benchmark, launch.commands.submit
+    import launch.executors.ray_executor
     print(code, "jax" in sys.modules, "ray" in sys.modules)
 """
 

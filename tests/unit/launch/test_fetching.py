@@ -45,7 +45,7 @@ def test_another_file_is_refused(tmp_path, serve):
     assert not (tmp_path / "images" / "kodim01.png").exists()
 
 
-def test_the_published_images_are_fetched_once(tmp_path, serve, shared_data):
-    folder = fetch_kodak(tmp_path, serve(shared_data / "kodak"))
+def test_the_published_images_are_fetched_once(tmp_path, serve, kodak):
+    folder = fetch_kodak(tmp_path, serve(kodak))
     assert len(list(folder.glob("kodim*.png"))) == 24
     assert fetch_kodak(tmp_path, "http://127.0.0.1:1/") == folder

@@ -1,12 +1,21 @@
 """OUT is refused where it belongs to something else, and nothing in it is touched."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from launch.commands.outputs import SWEEP_FILE, check_out, read_sweep, write_sweep
+from launch.commands.outputs import check_out, read_sweep, write_sweep
+from launch.commands.report import REPORT_APP
+from launch.commands.sweep import SWEEP_APP
+from launch.commands.train import TRAIN_APP
+from launch.config.app import run_app
 from rdc.errors import ConfigError
-from rdc.specs.training import TrainSpec
+from rdc.jobs.layout import SWEEP_FILE
+from rdc.specs.recipe import Recipe
+from rdc.system.files import read_json, write_json_atomically
 from sweeps.grid import Grid
-from sweeps.plan import make_plan, write_plan
+from sweeps.plan import make_plan
+from sweeps.plan_file import PLAN_FILE, write_plan
 
 
 def plan(name: str = "one", seeds: tuple[int, ...] = (0, 1)):
@@ -15,7 +24,8 @@ def plan(name: str = "one", seeds: tuple[int, ...] = (0, 1)):
         "base": {"architecture": "rdc_g"},
         "blocks": [{"product": {"train.seed": list(seeds)}}],
     }
-    return make_plan(Grid.from_dict(grid), TrainSpec().to_dict(), "data")
+    train = {"lmbda": 0.0125, **Recipe().to_dict()}
+    return make_plan(Grid.from_dict(grid), train, "data")
 
 
 def started(out, made) -> None:
@@ -67,3 +77,47 @@ def test_the_first_start_stays_on_record_and_damage_is_set_aside(tmp_path):
     write_sweep(tmp_path, plan(), {"stages": []}, hardware={}, datasets={})
     assert read_sweep(tmp_path)["grid"] == "one"
     assert (tmp_path / "sweep.1.damaged.json").exists()
+
+
+def version_1(out) -> None:
+    """OUT as a sweep left it before a training had several rates."""
+    sweep = {"schema_version": 1, "grid": "rdc_smoke", "config": {}, "stages": []}
+    write_json_atomically(out / SWEEP_FILE, sweep)
+    row = {"run_id": "0" * 16, "train_json": "{}", "lmbda": 0.0125}
+    pq.write_table(pa.Table.from_pylist([row]), out / PLAN_FILE)
+    (out / "runs/00" / ("0" * 16)).mkdir(parents=True)
+
+
+@pytest.mark.parametrize("with_sweep_file", [True, False])
+@pytest.mark.parametrize(
+    ("app", "arguments"),
+    [
+        (SWEEP_APP, ["+grid=rdc_smoke"]),
+        (SWEEP_APP, ["+grid=rdc_smoke", "plan_only=true", "stages=[train]"]),
+        (TRAIN_APP, ["architecture=rdc_g", "train=smoke"]),
+        (REPORT_APP, []),
+    ],
+)
+def test_an_out_of_version_1_is_refused_before_anything_is_written(
+    app, arguments, with_sweep_file, tmp_path, capsys
+):
+    version_1(tmp_path)
+    if not with_sweep_file:  # its plan tells as well
+        (tmp_path / SWEEP_FILE).unlink()
+    before = {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.rglob("*")]}
+    assert run_app(app, [*arguments, f"out={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "version" in error
+    assert "hoose another out=DIR" in error
+    if with_sweep_file:
+        assert "version 1 in" in error
+    assert {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.rglob("*")]} == before
+
+
+def test_models_of_other_numerics_are_not_taken_for_other_options(tmp_path):
+    started(tmp_path, plan())
+    sweep = read_json(tmp_path / SWEEP_FILE)
+    write_json_atomically(tmp_path / SWEEP_FILE, sweep | {"numerics_version": 2})
+    with pytest.raises(ConfigError, match=r"numerics version 3; got version 2: .*out="):
+        check_out(tmp_path, plan())

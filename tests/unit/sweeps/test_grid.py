@@ -3,7 +3,8 @@
 import pytest
 
 from rdc.errors import ConfigError
-from rdc.specs.training import TrainSpec
+from rdc.jobs.plan_row import Cost
+from rdc.specs.recipe import Recipe
 from sweeps.grid import Grid
 from sweeps.plan import Plan, make_plan
 
@@ -12,15 +13,16 @@ BASE = {
     "entropy_model": "mean_scale_hyperprior",
     "hyper_transform": "conv",
 }
-TRAIN = TrainSpec(steps=10).to_dict()
+TRAIN = {"lmbda": 0.0125, **Recipe(steps=10).to_dict()}
 
 
 def plan(grid: dict, **options) -> Plan:
-    return make_plan(Grid.from_dict({"name": "test", **grid}), TRAIN, "data", **options)
+    parsed = Grid.from_dict({"name": "test", **grid}, "grid")
+    return make_plan(parsed, TRAIN, "data", **options)
 
 
 def widths(made: Plan) -> list[tuple[int, ...]]:
-    return [run.job.architecture.transform.channels for run in made.runs]
+    return [run.model.architecture.transform.channels for run in made.runs]
 
 
 def test_product_is_cartesian_and_zip_advances_together():
@@ -40,13 +42,13 @@ def test_product_is_cartesian_and_zip_advances_together():
     )
     assert [
         (
-            run.job.train.lmbda,
-            run.job.architecture.transform.latent_channels,
-            run.job.train.seed,
+            run.model.rates,
+            run.model.architecture.transform.latent_channels,
+            run.model.recipe.seed,
         )
         for run in made.runs
     ] == [
-        (lmbda, latent, seed)
+        ((lmbda,), latent, seed)
         for lmbda in (0.01, 0.02, 0.03)
         for latent, seed in ((64, 1), (96, 2))
     ]
@@ -61,7 +63,7 @@ def test_axes_refer_to_sets_of_mappings_merged_into_the_component():
         }
     )
     assert widths(made) == [(8, 8, 8), (8, 16, 24)]
-    latents = {run.job.architecture.transform.latent_channels for run in made.runs}
+    latents = {run.model.architecture.transform.latent_channels for run in made.runs}
     assert latents == {64}
 
 
@@ -72,7 +74,7 @@ def test_a_name_replaces_the_component_and_dotted_keys_act_after_it():
             "blocks": [{"product": {"transform": ["conv", "elic"]}}],
         }
     )
-    assert [run.job.architecture.family for run in made.runs] == [
+    assert [run.model.architecture.family for run in made.runs] == [
         "conv/hyperprior:conv",
         "elic/hyperprior:conv",
     ]
@@ -91,7 +93,7 @@ def test_architecture_takes_a_named_one_whose_fields_can_change():
             ]
         }
     )
-    first, second, third = (run.job.architecture for run in made.runs)
+    first, second, third = (run.model.architecture for run in made.runs)
     assert first.transform.channels == third.transform.channels == (112, 160, 192)
     assert second.hyper_transform is None
     assert third.transform.latent_channels == 192
@@ -125,17 +127,17 @@ def test_exclude_removes_points_by_resolved_values():
     assert made.excluded == 1
 
 
-def cost_of(architecture) -> dict:
+def cost_of(architecture) -> Cost:
     width = architecture.transform.latent_channels
-    return {
-        "kflops_per_px": float(width),
-        "kmacs_per_px": width / 2,
-        "kmacs_per_px_encode": float(width),
-        "decoder_peak_bytes_per_px": float(width),
-        "params_total": width,
-        "params_decoder": width,
-        "components_json": "[]",
-    }
+    return Cost(
+        kflops_per_px=float(width),
+        kmacs_per_px=width / 2,
+        kmacs_per_px_encode=float(width),
+        decoder_peak_bytes_per_px=float(width),
+        params_total=width,
+        params_decoder=width,
+        components_json="[]",
+    )
 
 
 def test_constraints_drop_by_counted_cost_and_count_each_architecture_once():
@@ -163,7 +165,7 @@ def test_constraints_drop_by_counted_cost_and_count_each_architecture_once():
     )
     assert made.over_cost == 4
     assert len(counted) == 3
-    assert {run.cost["kflops_per_px"] for run in made.runs} == {128.0}
+    assert {run.cost.kflops_per_px for run in made.runs} == {128.0}
 
 
 def test_names_follow_the_identity_of_the_architecture():
@@ -199,6 +201,11 @@ def test_names_follow_the_identity_of_the_architecture():
         ({"blocks": [{"base": {**BASE, "transfrom": "elic"}}]}, "transfrom"),
         ({"blocks": [{"base": {**BASE, "transform": "ellic"}}]}, "ellic"),
         ({"blocks": [{"base": {**BASE, "train.steps": 0}}]}, "train.steps"),
+        ({"blocks": [{"base": {**BASE, "train.lmbda": "much"}}]}, "train.lmbda"),
+        ({"blocks": [{"base": {**BASE, "train.lmbda": -0.1}}]}, "positive numbers"),
+        ({"blocks": [{"base": {**BASE, "train.lmda": 0.1}}]}, "mean lmbda"),
+        ({"blocks": {}}, "grid.blocks is a list"),
+        ({"blocks": [3]}, r"grid.blocks\[0\] is a mapping"),
         ({"blocks": [{"base": {**BASE, "train.steps": "many"}}]}, "train.steps"),
         ({"blocks": [{"base": {"transform.kernel": 3}}]}, "chosen before"),
         ({"blocks": [{"base": {"transform": 3}}]}, "a name or a mapping"),

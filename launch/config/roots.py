@@ -1,0 +1,124 @@
+"""The whole configuration of each command, typed; its keys are those of `conf/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from launch.config.settings import (
+    ArchitectureChoice,
+    BenchmarkSettings,
+    Budget,
+    Cluster,
+    DataSettings,
+    HardwareSettings,
+    Throughput,
+)
+from rdc.errors import ConfigError
+from rdc.specs.base import Spec
+from rdc.specs.checkpoint import CheckpointSpec
+from rdc.specs.coding import CodecSettings
+from sweeps.grid import Grid
+from sweeps.policy import Limits
+
+Stage = Literal[
+    "plan", "complexity", "train", "evaluate", "benchmark", "gather", "report"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig(Spec):
+    """`conf/sweep.yaml`, of `launch/sweep.py` and `launch/submit.py`.
+
+    Attributes:
+      train: not yet typed, for axes of the grid change it (`sweeps.settings`).
+    """
+
+    grid: Grid | None = None
+    train: dict[str, Any]
+    benchmark: BenchmarkSettings
+    data: DataSettings
+    hardware: HardwareSettings
+    cluster: Cluster
+    limits: Limits
+    throughput: Throughput
+    out: str | None
+    launcher: Literal["ray", "local"]
+    stages: tuple[Stage, ...]
+    plan_only: bool
+    retry_failed: bool
+    budget: Budget
+    codec: CodecSettings
+    codecs: tuple[str, ...]
+    checkpoint: CheckpointSpec
+    models_together: int
+    objectives: tuple[str, ...]
+
+    def chosen_grid(self) -> Grid:
+        """The grid.
+
+        Raises:
+          ConfigError: there is none.
+        """
+        if self.grid is None:
+            raise ConfigError("a sweep has a grid", "none", "add +grid=NAME")
+        return self.grid
+
+    def out_folder(self) -> Path:
+        """Absolute; by default named by the grid."""
+        return absolute(self.out or str(Path("out") / self.chosen_grid().name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(ArchitectureChoice):
+    """`conf/train_run.yaml`, of `launch/train.py`."""
+
+    train: dict[str, Any]
+    data: DataSettings
+    hardware: HardwareSettings
+    limits: Limits
+    out: str
+    evaluate: bool
+    retry_failed: bool
+    budget: Budget
+    codec: CodecSettings
+    checkpoint: CheckpointSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(ArchitectureChoice):
+    """`conf/benchmark_run.yaml`, of `launch/benchmark.py`."""
+
+    benchmark: BenchmarkSettings
+    hardware: HardwareSettings
+    limits: Limits
+    out: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(Spec):
+    """`conf/report_run.yaml`, of `launch/report.py`."""
+
+    out: str
+    objectives: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchFolder(Spec):
+    """Where images go; None: the cache folder of the user."""
+
+    dir: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Spec):
+    """`conf/data_run.yaml`, of `launch/data.py`."""
+
+    fetch: Literal["kodak"]
+    data: FetchFolder
+
+
+def absolute(folder: str) -> Path:
+    """A folder as the user wrote it; relative ones start at the present folder."""
+    return Path(folder).expanduser().absolute()

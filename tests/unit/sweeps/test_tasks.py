@@ -1,0 +1,102 @@
+"""Plans become jobs: which, in what order, on what, and which share a process."""
+
+import dataclasses
+from collections import Counter
+
+import pytest
+
+from rdc.errors import ConfigError
+from rdc.jobs.job import BenchmarkJob, CodecJob
+from rdc.specs.coding import CodecSettings
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
+from sweeps.executor import Resources
+from sweeps.grid import Grid
+from sweeps.plan import Plan, make_plan
+from sweeps.tasks import ImageSet, StageSettings, TaskSettings, make_tasks
+
+TRAINING, PHOTOGRAPHS = ImageSet("train", "train", "0"), ImageSet("eval", "eval", "1")
+EXACT = CodecSettings(numerics="exact", coder="tfc")
+
+
+def plan(**axes: list) -> Plan:
+    grid = {
+        "name": "tasks",
+        "base": {"architecture": "bmshj2018_factorized"},
+        "blocks": [{"product": {f"train.{k}": v for k, v in axes.items()}}],
+    }
+    train = {"lmbda": 0.01, **Recipe(steps=10).to_dict()}
+    return make_plan(Grid.from_dict(grid), train, "0")
+
+
+def settings(**changes) -> TaskSettings:
+    return TaskSettings(
+        **{
+            "stages": ("train", "evaluate", "benchmark"),
+            "train_set": TRAINING,
+            "eval_set": PHOTOGRAPHS,
+            "hardware_id": "here",
+            "benchmark": BenchmarkSpec(),
+            **changes,
+        }
+    )
+
+
+def test_each_model_is_trained_evaluated_and_timed():
+    tasks = make_tasks(plan(seed=[0, 1]), settings(codec=EXACT))
+    assert Counter(t.job.stage for t in tasks) == dict.fromkeys(
+        ("train", "evaluate", "benchmark"), 2
+    )
+    trainings = {t.job_id for t in tasks if t.parent is None}
+    assert {t.parent for t in tasks} == {None, *trainings}
+    assert {t.job.codec for t in tasks if t.job.stage != "train"} == {EXACT}
+    assert all(task.job_id == task.job.job_id for task in tasks)
+
+
+def test_random_weights_are_timed_once_per_architecture_and_numerics():
+    tasks = make_tasks(plan(seed=[0, 1]), settings(codec=EXACT, weights="random"))
+    [timing] = [t for t in tasks if isinstance(t.job, BenchmarkJob)]
+    assert (timing.parent, timing.job.run_id) == (None, None)
+    assert timing.job.codec == CodecSettings(numerics="exact")
+    assert timing.priority == min(task.priority for task in tasks)
+
+
+def test_classical_codecs_are_measured_once_per_set_of_images_on_the_cpu():
+    stages = {"evaluate": StageSettings(resources=Resources(cpus=2, gpus=1.0))}
+    made = settings(codecs=("jpeg", "webp"), per_stage=stages)
+    tasks = [t for t in make_tasks(plan(seed=[0, 1]), made) if t.job.stage == "codec"]
+    assert [task.job.codec.name for task in tasks] == ["jpeg", "webp"]
+    for task in tasks:
+        assert isinstance(task.job, CodecJob)
+        assert task.job.data_sha256 == PHOTOGRAPHS.data_sha256
+        assert task.request.images == PHOTOGRAPHS.source
+        assert task.resources == Resources(cpus=2, gpus=0.0)
+        assert task.parent is None
+
+
+def test_classical_codecs_belong_to_the_stage_evaluate():
+    made = settings(codecs=("jpeg",), stages=("train", "benchmark"))
+    assert "codec" not in {t.job.stage for t in make_tasks(plan(seed=[0]), made)}
+
+
+def test_an_unknown_classical_codec_is_named():
+    with pytest.raises(ConfigError, match="Did you mean jpeg"):
+        settings(codecs=("jpg",))
+
+
+def test_models_equal_but_for_their_rate_share_a_process():
+    runs = plan(lmbda=[0.01, 0.02, 0.03], seed=[0, 1])
+    tasks = make_tasks(runs, settings(models_together=2, stages=("train",)))
+    groups: dict[str | None, list] = {}
+    for task in tasks:
+        groups.setdefault(task.together, []).append(task.job.model)
+    assert sorted(map(len, groups.values())) == [1, 1, 2, 2]
+    for models in groups.values():
+        alike = {dataclasses.replace(model, rates=(1.0,)) for model in models}
+        assert len(alike) == 1
+        assert len({model.rates for model in models}) == len(models)
+
+
+def test_alone_unless_asked():
+    tasks = make_tasks(plan(lmbda=[0.01, 0.02]), settings(stages=("train",)))
+    assert {task.together for task in tasks} == {None}

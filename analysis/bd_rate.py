@@ -56,7 +56,9 @@ def bd_rate(
         )
     anchor = _curve("anchor", anchor_bpp, anchor_psnr_db)
     curve = _curve("curve", bpp, psnr_db)
-    low, high = _range(anchor[0], curve[0], psnr_range_db)
+    low, high = overlap_db(anchor[0], curve[0])
+    if psnr_range_db is not None:
+        low, high = _inside(low, high, psnr_range_db)
     mean_log_rate = [
         INTERPOLATIONS[interpolation](psnr, log_rate).integrate(low, high)
         / (high - low)
@@ -92,21 +94,24 @@ def _curve(
     return psnr, np.log(rate)
 
 
-def _range(
-    anchor_psnr: np.ndarray,
-    psnr: np.ndarray,
-    asked: tuple[float, float] | None,
-) -> tuple[float, float]:
-    low = max(anchor_psnr[0], psnr[0])
-    high = min(anchor_psnr[-1], psnr[-1])
+def overlap_db(anchor_psnr_db: ArrayLike, psnr_db: ArrayLike) -> tuple[float, float]:
+    """The PSNR that both curves have: lower and upper end.
+
+    Raises:
+      DataError: there is none.
+    """
+    anchor, curve = np.asarray(anchor_psnr_db, float), np.asarray(psnr_db, float)
+    low, high = max(anchor.min(), curve.min()), min(anchor.max(), curve.max())
     if not low < high:
         raise DataError(
             "the curves overlap in PSNR",
-            f"{anchor_psnr[0]:g}-{anchor_psnr[-1]:g} dB and "
-            f"{psnr[0]:g}-{psnr[-1]:g} dB",
+            f"{anchor.min():g}-{anchor.max():g} dB and "
+            f"{curve.min():g}-{curve.max():g} dB",
         )
-    if asked is None:
-        return low, high
+    return float(low), float(high)
+
+
+def _inside(low: float, high: float, asked: tuple[float, float]) -> tuple[float, float]:
     if not asked[0] < asked[1]:
         raise ConfigError("psnr_range_db is (lower, upper)", asked)
     if asked[0] < low or asked[1] > high:

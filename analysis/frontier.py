@@ -42,25 +42,27 @@ def pareto_mask(
     return mask
 
 
-def staircase(points: ArrayLike) -> np.ndarray:
-    """The vertices of the step line under which nothing was found, both minimised.
+def staircase(points: ArrayLike, minimise: Sequence[bool] | None = None) -> np.ndarray:
+    """The vertices of the step line beyond which nothing was found.
 
-    Between two frontier points the cheaper one holds until the dearer is reached: no
-    interpolation promises what nobody trained.
+    Between two frontier points the worse one in the second objective holds until the
+    other is reached: no interpolation promises what nobody trained.
 
     Args:
       points: f[n,2].
+      minimise: per objective, whether less is better; both when left out.
 
     Returns:
-      f[m,2], first objective ascending, corners included; empty for no points.
+      f[m,2], from the best in the first objective on, corners included; empty for no
+      points.
     """
-    points = np.asarray(points, float)
-    corners = np.unique(points[pareto_mask(points)], axis=0)
+    costs = _costs(points, minimise)
+    corners = np.unique(costs[pareto_mask(costs)], axis=0)
     if not len(corners):
         return np.empty((0, 2))
     x = np.repeat(corners[:, 0], 2)[1:]
     y = np.repeat(corners[:, 1], 2)[:-1]
-    return np.stack([x, y], axis=1)
+    return _costs(np.stack([x, y], axis=1), minimise)
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:

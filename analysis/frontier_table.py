@@ -1,147 +1,123 @@
-"""The `frontier` table: one row per run and image set, what every plot reads.
+"""The `frontier` table: one row per point, image set and codec settings.
 
-Per hardware and stage it has four more columns, named after what they hold:
-`decode_ms.HARDWARE_ID.STAGE` (median over the repeats), `decode_ms_q25.…`,
-`decode_ms_q75.…` and `mpx_per_s.…` (original megapixels per second of the median).
+It is what every plot reads. Per device and stage it has four more columns, named after
+what they hold: `decode_ms.HARDWARE_ID.STAGE` (median over the repeats),
+`decode_ms_q25.…`, `decode_ms_q75.…` and `mpx_per_s.…`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from analysis.comparability import differs_in
+from analysis.comparability import compares, differs_in
+from analysis.decode_times import DecodeTimes, with_times
 from analysis.frontier import pareto_mask
-from analysis.tables import COLUMNS
+from analysis.image_sets import image_set_ids
+from analysis.measures import (
+    MEASURES,
+    compared_within,
+    image_means,
+    measures_of,
+    objectives_note,
+)
+from analysis.tables import CODEC_SETTINGS, POINT, columns
 from rdc.jobs.job import EvaluateJob
 
-OBJECTIVES = ("kflops_per_px", "rd_loss")
-OBJECTIVES_NOTE = (
-    "kflops_per_px, rd_loss; both minimised, per dataset, lmbda and distortion"
-)
-STAGES = ("network", "entropy_coding", "end_to_end")
-STATISTICS = ("decode_ms", "decode_ms_q25", "decode_ms_q75", "mpx_per_s")
-# The stage that needs no trained weights: every architecture has it.
-MAIN_STAGE = "network"
-_JOINED = {**COLUMNS["runs"], **COLUMNS["architectures"]}
+SETTINGS = list(CODEC_SETTINGS)
+_KEYS = [*POINT, "dataset", *SETTINGS]
 
 
-def frontier_table(tables: dict[str, pd.DataFrame], jobs: pd.DataFrame) -> pd.DataFrame:
+def frontier_table(
+    tables: dict[str, pd.DataFrame], jobs: pd.DataFrame, objectives: Sequence[str]
+) -> pd.DataFrame:
     """Joins the other tables.
 
     Args:
-      tables: the other tables, as in `analysis.tables.COLUMNS`.
+      tables: the other tables, as in `analysis.tables.columns`.
       jobs: one row per record, as in `analysis.records.ROWS`.
+      objectives: names of `analysis.measures.MEASURES`.
 
     Returns:
-      One row per run and image set that any run was evaluated on (`dataset` null
-      before the first evaluation); unmeasured values are null.
+      One row per point and evaluation of it. A point that was not evaluated on an
+      image set has one with the codec settings that were usual there (all null before
+      the first evaluation); unmeasured values are null.
     """
-    table = tables["runs"].merge(tables["architectures"], on="arch_id", how="left")
-    table = _with_quality(table, tables["rate_distortion"], jobs)
-    table["differs_in"] = differs_in(table)
-    table["on_frontier"] = _on_frontier(table)
-    table["frontier_objectives"] = OBJECTIVES_NOTE
-    times = decode_time_summary(tables["decode_times"])
-    return _with_times(table, times).drop(
-        columns=[name for name in _JOINED if name not in COLUMNS["frontier"]]
-    )
+    table = tables["points"].merge(tables["runs"], on="run_id", how="left")
+    table = table.merge(tables["architectures"], on="arch_id", how="left")
+    table = _evaluated(table, jobs, tables["decode_times"])
+    table = table.merge(_quality(tables), "left", _KEYS)
+    table["differs_in"] = differs_in(table, ["dataset", *SETTINGS])
+    table = with_times(table, DecodeTimes.of(tables["decode_times"]))
+    for measure in MEASURES.values():
+        if measure.of == "point":
+            table[measure.name] = measure.column(table)
+    table["on_frontier"] = on_frontier(table, objectives)
+    table["frontier_objectives"] = objectives_note(objectives)
+    own = [name for name in table if "." in str(name)]
+    return table[[*columns("frontier"), *own]]
 
 
-def _with_quality(
-    runs: pd.DataFrame, images: pd.DataFrame, jobs: pd.DataFrame
+def _evaluated(
+    points: pd.DataFrame, jobs: pd.DataFrame, times: pd.DataFrame
 ) -> pd.DataFrame:
-    """Means over the images, PSNR as the mean of the per-image values."""
-    quality = images.groupby(["run_id", "dataset"], as_index=False).agg(
-        images=("image", "size"),
-        bpp=("bpp_coded", "mean"),
-        bpp_estimated=("bpp_estimated", "mean"),
-        psnr_db=("psnr_db", "mean"),
-        ms_ssim=("ms_ssim", "mean"),
-        rd_loss=("rd_loss", "mean"),
-    )
-    evaluations = jobs.loc[
-        (jobs["stage"] == EvaluateJob.stage) & jobs["problem"].isna(),
-        ["run_id", "dataset", "status"],
-    ].rename(columns={"status": "evaluation_status"})
-    datasets = evaluations[["dataset"]].drop_duplicates().sort_values("dataset")
-    if datasets.empty:
-        datasets = pd.DataFrame({"dataset": pd.array([None], dtype="str")})
-    keys = ["run_id", "dataset"]
-    table = runs.merge(datasets, how="cross")
-    table = table.merge(evaluations, "left", keys)
-    table["evaluation_status"] = table["evaluation_status"].fillna("pending")
-    return table.merge(quality, "left", keys)
+    """A row per point and evaluation of its run, or image set that lacks one."""
+    found = (jobs["stage"] == EvaluateJob.stage) & jobs["problem"].isna()
+    evaluations = jobs.loc[found, ["run_id", "dataset", *SETTINGS, "status"]]
+    evaluations = evaluations.rename(columns={"status": "evaluation_status"})
+    usual = _usual_settings(evaluations, times)
+    table = points.assign(order=range(len(points))).merge(usual, how="cross")
+    done = pd.MultiIndex.from_frame(evaluations[["run_id", "dataset"]])
+    missing = ~pd.MultiIndex.from_frame(table[["run_id", "dataset"]]).isin(done)
+    gaps = table[missing].assign(evaluation_status="pending")
+    points = points.assign(order=range(len(points)))
+    parts = [points.merge(evaluations, on="run_id"), gaps]
+    table = pd.concat([part for part in parts if len(part)] or parts[1:])
+    kinds = table.groupby(["dataset", *SETTINGS], dropna=False).ngroup()
+    order = np.lexsort((kinds, table["order"]))
+    return table.iloc[order].drop(columns="order").reset_index(drop=True)
 
 
-def _on_frontier(table: pd.DataFrame) -> pd.Series:
-    mask = pd.Series(False, index=table.index)
-    measured = table[(table["status"] == "ok") & (table["evaluation_status"] == "ok")]
-    for _, rows in measured.groupby(["dataset", "lmbda", "distortion"]):
-        mask[rows.index] = pareto_mask(rows[list(OBJECTIVES)].to_numpy(float))
-    return mask
+def _usual_settings(evaluations: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """The commonest codec settings on each image set, one row each.
 
-
-def decode_time_summary(times: pd.DataFrame) -> pd.DataFrame:
-    """Median and quartiles over the repeats, per architecture, run, hardware, stage.
-
-    Where a hardware has times of several image sizes or precisions, only those of
-    its commonest one count: a median over mixed sizes means nothing.
-
-    Returns:
-      Columns `arch_id run_id hardware_id stage` and `STATISTICS`; `run_id` is ""
-      for random weights.
+    Before the first evaluation: one row of no image set, with those of decode times.
     """
-    times = times.assign(
-        run_id=times["run_id"].fillna(""),
-        megapixels=times["height_px"] * times["width_px"] / 1e6,
-    )
-    conditions = ["hardware_id", "stage", "megapixels", "precision"]
-    counts = times.groupby(conditions, as_index=False).size()
-    usual = counts.sort_values("size", kind="stable", ascending=False)
-    usual = usual.drop_duplicates(["hardware_id", "stage"])[conditions]
-    times = times.merge(usual, on=conditions)
-    keys = ["arch_id", "run_id", "hardware_id", "stage"]
-    grouped = times.groupby(keys)
-    quartiles = grouped["decode_ms"].quantile([0.25, 0.5, 0.75]).unstack()
-    quartiles = quartiles.reindex(columns=[0.25, 0.5, 0.75])
-    summary = pd.DataFrame(
-        {
-            "decode_ms": quartiles[0.5],
-            "decode_ms_q25": quartiles[0.25],
-            "decode_ms_q75": quartiles[0.75],
-            "mpx_per_s": grouped["megapixels"].first() / quartiles[0.5] * 1000,
-        }
-    )
-    return summary.reset_index()
+    if len(evaluations):
+        counts = evaluations.value_counts(["dataset", *SETTINGS]).sort_index()
+        counts = counts.sort_values(kind="stable", ascending=False).reset_index()
+        usual = counts.drop_duplicates("dataset")[["dataset", *SETTINGS]]
+        return usual.sort_values("dataset", ignore_index=True)
+    timed = times.value_counts(["coder", "numerics"]).index[:1].to_frame(index=False)
+    nothing = pd.DataFrame({"dataset": pd.array([None], dtype="str"), "effort": None})
+    return nothing.join(timed).astype({"effort": float})[["dataset", *SETTINGS]]
 
 
-def _with_times(table: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    own = times[times["run_id"] != ""].drop(columns="arch_id")
-    shared = times[times["run_id"] == ""].drop(columns="run_id")
-    columns = {}
-    devices = (
-        times.groupby("hardware_id").size().sort_values(kind="stable", ascending=False)
-    )
-    for device in devices.index:
-        for stage in STAGES:
-            by_run = _of(own, device, stage).set_index("run_id")
-            by_architecture = _of(shared, device, stage).set_index("arch_id")
-            if by_run.empty and by_architecture.empty:
-                continue
-            for name in STATISTICS:
-                values = table["run_id"].map(by_run[name])
-                values = values.fillna(table["arch_id"].map(by_architecture[name]))
-                columns[f"{name}.{device}.{stage}"] = values.astype(float)
-    main = devices.index[0] if len(devices) else None
-    nothing = pd.Series(np.nan, index=table.index)
-    return table.assign(
-        decode_hardware_id=main,
-        decode_ms=columns.get(f"decode_ms.{main}.{MAIN_STAGE}", nothing),
-        mpx_per_s=columns.get(f"mpx_per_s.{main}.{MAIN_STAGE}", nothing),
-        **columns,
-    )
+def _quality(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Means over the images, and how many and which they are."""
+    weights = tables["points"][[*POINT, "lmbda"]]
+    images = tables["rate_distortion"].merge(weights, on=list(POINT))
+    distortions = tables["runs"].set_index("run_id")["distortion"]
+    images["distortion"] = images["run_id"].map(distortions)
+    return image_means(images, _KEYS).merge(image_set_ids(images, _KEYS), on=_KEYS)
 
 
-def _of(times: pd.DataFrame, device: str, stage: str) -> pd.DataFrame:
-    return times[(times["hardware_id"] == device) & (times["stage"] == stage)]
+def on_frontier(table: pd.DataFrame, objectives: Sequence[str]) -> pd.Series:
+    """Marks the points that none dominates: among those that compare, and no others.
+
+    Points that were made under other conditions than most are on no frontier and keep
+    none from it, unless the objectives' groups hold these conditions equal.
+
+    Args:
+      table: with the columns of `frontier`.
+    """
+    mask = pd.Series(False, index=table.index)
+    chosen, within = measures_of(objectives), compared_within(objectives)
+    names, minimise = [m.name for m in chosen], [m.minimise for m in chosen]
+    measured = (table["status"] == "ok") & (table["evaluation_status"] == "ok")
+    rows = table[measured & compares(table["differs_in"], within)]
+    for _, group in rows.groupby(["dataset", *SETTINGS, *within]):
+        mask[group.index] = pareto_mask(group[names].to_numpy(float), minimise)
+    return mask

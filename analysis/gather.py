@@ -2,116 +2,151 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.comparability import recipes
-from analysis.frontier_table import frontier_table
+from analysis.curves import curves_table
+from analysis.frontier_table import SETTINGS, frontier_table
+from analysis.measures import DEFAULT_OBJECTIVES
+from analysis.notices import write_notices
 from analysis.records import folders, read_records
-from analysis.tables import COLUMNS, schema, write_table
-from rdc.errors import DataError
-from rdc.jobs.job import JOB_KINDS, EvaluateJob
-from rdc.system.files import read_json, write_json_atomically
+from analysis.tables import SCHEMA_VERSION, TABLES, columns, write_table
+from rdc.errors import DataError, StorageError
+from rdc.jobs.job import CodecJob, EvaluateJob, TrainJob
+from rdc.jobs.layout import (
+    ATTEMPTS_FOLDER,
+    OUT_SCHEMA_VERSION,
+    PLAN_FILE,
+    PROGRESS_FILE,
+    RECORD_FILE,
+    SWEEP_FILE,
+    job_folder,
+)
+from rdc.jobs.plan_row import PlanRow
+from rdc.system.files import read_json
 
 _log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 60  # a live attempt writes its progress about once a second
+_DETAILS = ("rate_distortion", "codecs", "decode_times", "hardware")
 
 
-def gather(out: Path) -> dict[str, pd.DataFrame]:
+def gather(
+    out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> dict[str, pd.DataFrame]:
     """Rebuilds OUT/tables/*.parquet from OUT/plan.parquet and the job records.
 
-    A record that cannot be read is logged, listed by `problems` and left out; its run
-    counts as pending. Runs that are planned and not done have rows too.
+    A record that cannot be read is logged, kept in `analysis.notices` and left out; its
+    run counts as pending. Runs that are planned and not done have rows too.
+
+    Args:
+      objectives: of the frontier, names of `analysis.measures.MEASURES`.
 
     Returns:
-      The tables by name, columns as in `analysis.tables.COLUMNS`.
+      The tables by name, columns as in `analysis.tables.columns`.
 
     Raises:
-      DataError: where OUT holds no plan.
+      DataError: where OUT holds no plan, or is of another version.
+      ConfigError: an unknown objective.
       StorageError: where the tables cannot be written.
     """
     out = Path(out)
+    _check_version(out)
     plan = _read_plan(out)
     rows = read_records(out)
-    every_job = rows["jobs"].to_pandas()
-    jobs = _without_outdated(every_job)
-    _report_problems(out, jobs)
+    jobs = _without_outdated(rows["jobs"].to_pandas())
+    for record, problem in write_notices(out, jobs):
+        _log.warning("left out %s: %s", record, problem)
 
     tables = {name: rows[name].to_pandas() for name in _DETAILS}
-    if len(jobs) < len(every_job):
-        images = tables["rate_distortion"]
-        current = images["record"].isin(jobs["record"])
-        tables["rate_distortion"] = images[current].reset_index(drop=True)
+    if len(jobs) < len(rows["jobs"]):
+        for name in ("rate_distortion", "codecs"):
+            current = tables[name]["record"].isin(jobs["record"])
+            tables[name] = tables[name][current].reset_index(drop=True)
     tables = {name: table.drop(columns="record") for name, table in tables.items()}
     tables["hardware"] = tables["hardware"].drop_duplicates(
         "hardware_id", keep="last", ignore_index=True
     )
-    tables["architectures"] = plan[list(COLUMNS["architectures"])].drop_duplicates(
+    tables["codecs"] = tables["codecs"].drop_duplicates(
+        ["codec_id", "dataset", "setting", "image"], keep="last", ignore_index=True
+    )
+    tables["architectures"] = plan[list(columns("architectures"))].drop_duplicates(
         "arch_id", ignore_index=True
     )
     tables["complexity"] = _complexity(plan)
     tables["runs"] = _runs(out, plan, jobs)
-    tables["frontier"] = frontier_table(tables, jobs)
+    tables["points"] = _points(plan)
+    tables["frontier"] = frontier_table(tables, jobs, objectives)
+    tables["curves"] = curves_table(tables["frontier"], tables["codecs"])
 
-    for name in COLUMNS:
+    for name in TABLES:
         tables[name] = _typed(name, tables[name])
         write_table(out, name, pa.Table.from_pandas(tables[name], preserve_index=False))
-        tables[name]["schema_version"] = 1
+        tables[name]["schema_version"] = SCHEMA_VERSION
     return tables
 
 
-def problems(out: Path) -> list[dict[str, str]]:
-    """Records that the last `gather` left out: `record` and `problem` of each."""
+def _check_version(out: Path) -> None:
     try:
-        return read_json(_problems_path(out))["problems"]
-    except FileNotFoundError:
-        return []
+        version = read_json(out / SWEEP_FILE).get("schema_version")
+    except (FileNotFoundError, StorageError):  # the plan's columns tell as well
+        return
+    if version != OUT_SCHEMA_VERSION:
+        raise _of_another_version(out, f"{SWEEP_FILE} of version {version}")
 
 
-_DETAILS = ("rate_distortion", "decode_times", "hardware")
+def _of_another_version(out: Path, found: str) -> DataError:
+    return DataError(
+        f"{out} is the output of a sweep of version {OUT_SCHEMA_VERSION}",
+        found,
+        "run the sweep again with another out=DIR, or read this one with the version "
+        "of the program that made it",
+    )
 
 
 def _read_plan(out: Path) -> pd.DataFrame:
-    path = out / "plan.parquet"
+    path = out / PLAN_FILE
     remedy = f"plan the sweep first: python launch/sweep.py +grid=NAME out={out}"
     try:
-        return pq.read_table(path).to_pandas()
+        table = pq.read_table(path)
     except FileNotFoundError:
         raise DataError(
             "the output of a sweep holds its plan", f"no {path}", remedy
         ) from None
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} is a parquet file", error, remedy) from error
+    needed = {field.name for field in dataclasses.fields(PlanRow)}
+    missing = sorted(needed - set(table.column_names))
+    if missing:
+        names = ", ".join(missing)
+        raise _of_another_version(out, f"a {PLAN_FILE} without {names}")
+    return table.to_pandas()
 
 
 def _without_outdated(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Of several evaluations of a run on one image set, only the newest: the images
-    behind the name have changed, and a mean over both sets means nothing."""
-    keys = ["run_id", "dataset"]
-    evaluations = jobs[(jobs["stage"] == EvaluateJob.stage) & jobs["problem"].isna()]
-    newest = evaluations.sort_values("mtime_ns", kind="stable").drop_duplicates(
-        keys, keep="last"
-    )
-    return jobs.drop(evaluations.index.difference(newest.index))
+    """Of several measurements of one thing on one image set, only the newest.
 
-
-def _report_problems(out: Path, jobs: pd.DataFrame) -> None:
-    found = jobs.loc[jobs["problem"].notna(), ["record", "problem"]]
-    for record, problem in found.itertuples(index=False):
-        _log.warning("left out %s: %s", record, problem)
-    value = {"problems": found.to_dict("records")}
-    write_json_atomically(_problems_path(out), value, durable=False)
-
-
-def _problems_path(out: Path) -> Path:
-    return Path(out) / "tables" / "problems.json"
+    The images behind the set's name have changed, and a mean over both means nothing.
+    Evaluations with other codec settings are of another thing; so are settings of a
+    classical codec that were measured later, on the same images.
+    """
+    usable = jobs[jobs["problem"].isna()].sort_values("mtime_ns", kind="stable")
+    evaluations = usable[usable["stage"] == EvaluateJob.stage]
+    keys = ["run_id", "dataset", *SETTINGS]
+    newest = evaluations.drop_duplicates(keys, keep="last")
+    outdated = evaluations.index.difference(newest.index)
+    codecs = usable[usable["stage"] == CodecJob.stage]
+    current = codecs.groupby(["codec_id", "dataset"])["data_sha256"].transform("last")
+    outdated = outdated.union(codecs.index[codecs["data_sha256"] != current])
+    return jobs.drop(outdated)
 
 
 def _complexity(plan: pd.DataFrame) -> pd.DataFrame:
@@ -123,24 +158,33 @@ def _complexity(plan: pd.DataFrame) -> pd.DataFrame:
         )
         for component in json.loads(components)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS["complexity"]))
+    return pd.DataFrame(rows, columns=list(columns("complexity")))
 
 
 def _runs(out: Path, plan: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     """One row per planned run; what really happened wins over what was planned."""
-    trained = jobs[(jobs["stage"] == "train") & jobs["problem"].isna()]
-    measured = [name for name in COLUMNS["runs"] if name in trained]
+    trained = jobs[(jobs["stage"] == TrainJob.stage) & jobs["problem"].isna()]
+    unplanned = [name for name in columns("runs") if name not in plan]
+    both = ["steps", "batch_size"]
     runs = plan.merge(
-        trained[measured], on="run_id", how="left", suffixes=("_planned", "")
+        trained[["run_id", *unplanned, *both]],
+        on="run_id",
+        how="left",
+        suffixes=("_planned", ""),
     )
-    for name in ("steps", "batch_size"):
+    for name in both:
         runs[name] = runs[name].fillna(runs[f"{name}_planned"])
-    recipe = recipes(runs["train_json"])
-    for name in ("distortion", "precision"):
-        runs[name] = recipe[name]
-    runs = runs[list(COLUMNS["runs"])]
+    runs = runs[list(columns("runs"))]
     _fill_unfinished(out, runs, jobs)
     return runs
+
+
+def _points(plan: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and rate."""
+    table = plan[["run_id", "curve_id", "rates"]].explode("rates")
+    table["rate"] = table.groupby("run_id").cumcount()
+    table = table.rename(columns={"rates": "lmbda"}).reset_index(drop=True)
+    return table[list(columns("points"))].astype({"lmbda": float})
 
 
 def _fill_unfinished(out: Path, runs: pd.DataFrame, jobs: pd.DataFrame) -> None:
@@ -163,15 +207,14 @@ def _fill_unfinished(out: Path, runs: pd.DataFrame, jobs: pd.DataFrame) -> None:
 
 def _attempts(out: Path, run_id: str, now: float) -> tuple[int, str]:
     """Attempts of a run without record, and whether one is at work."""
-    runs = JOB_KINDS["train"].folder_name
-    attempts = f"{out}/{runs}/{run_id[:2]}/{run_id}/attempts"
+    attempts = f"{job_folder(out, TrainJob.folder_name, run_id)}/{ATTEMPTS_FOLDER}"
     names = folders(attempts)
     for name in names:
         try:
-            written = os.stat(f"{attempts}/{name}/progress.json").st_mtime
+            written = os.stat(f"{attempts}/{name}/{PROGRESS_FILE}").st_mtime
         except FileNotFoundError:
             continue
-        ended = os.path.exists(f"{attempts}/{name}/record.json")
+        ended = os.path.exists(f"{attempts}/{name}/{RECORD_FILE}")
         if now - written < _PROGRESS_SECONDS and not ended:
             return len(names), "running"
     return len(names), "pending"
@@ -179,8 +222,9 @@ def _attempts(out: Path, run_id: str, now: float) -> tuple[int, str]:
 
 def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """The table with the types of its schema, columns of its own after it."""
-    own = [column for column in table if column not in COLUMNS[name]]
-    ordered = table[[*COLUMNS[name], *own]]
+    known = columns(name)
+    own = [column for column in table if column not in known]
+    ordered = table[[*known, *own]]
     arrow = pa.Table.from_pandas(ordered, preserve_index=False)
-    fields = [*schema(name), *(arrow.schema.field(column) for column in own)]
+    fields = [*pa.schema(known), *(arrow.schema.field(column) for column in own)]
     return arrow.cast(pa.schema(fields)).to_pandas()

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import kendalltau, rankdata
 
-from analysis.frontier_table import STAGES
 from rdc.errors import DataError
+from rdc.measurements.rows import STAGES
 
 CONFIDENCE = 0.95
 MIN_POINTS = 3
@@ -65,41 +65,48 @@ def rank_correlations(
 
 
 def flops_against_time(frontier: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation of kFLOPs/px with decode time, per hardware and stage.
+    """Rank correlation of kFLOPs/px with decode time, per device, stage and codec.
+
+    Only points that compare with most, and never times of two coders or numerics.
 
     Returns:
-      Columns `hardware_id stage architectures kendall_tau_b kendall_low kendall_high
-      spearman_rho spearman_low spearman_high`; one row wherever at least three
-      architectures of different cost were timed.
+      Columns `hardware_id stage coder numerics architectures kendall_tau_b kendall_low
+      kendall_high spearman_rho spearman_low spearman_high`; one row wherever at least
+      three architectures of different cost were timed.
     """
     rows = []
     prefix = "decode_ms."
-    architectures = frontier.groupby("arch_id").median(numeric_only=True)
-    for column in (c for c in architectures if c.startswith(prefix)):
-        hardware_id, stage = column.removeprefix(prefix).split(".")
-        pairs = architectures[["kflops_per_px", column]].dropna()
-        if len(pairs) < MIN_POINTS or (pairs.nunique() == 1).any():
-            continue
-        kendall, spearman = rank_correlations(*pairs.to_numpy().T)
-        rows.append(
-            {
-                "hardware_id": hardware_id,
-                "stage": stage,
-                "architectures": len(pairs),
-                "kendall_tau_b": kendall.value,
-                "kendall_low": kendall.low,
-                "kendall_high": kendall.high,
-                "spearman_rho": spearman.value,
-                "spearman_low": spearman.low,
-                "spearman_high": spearman.high,
-            }
-        )
-    columns = ["hardware_id", "stage", "architectures"]
+    comparable = frontier[frontier["differs_in"] == ""]
+    for (coder, numerics), points in comparable.groupby(["coder", "numerics"]):
+        architectures = points.groupby("arch_id").median(numeric_only=True)
+        for column in (c for c in architectures if c.startswith(prefix)):
+            hardware_id, stage = column.removeprefix(prefix).split(".")
+            pairs = architectures[["kflops_per_px", column]].dropna()
+            if len(pairs) < MIN_POINTS or (pairs.nunique() == 1).any():
+                continue
+            kendall, spearman = rank_correlations(*pairs.to_numpy().T)
+            rows.append(
+                {
+                    "hardware_id": hardware_id,
+                    "stage": stage,
+                    "coder": coder,
+                    "numerics": numerics,
+                    "architectures": len(pairs),
+                    "kendall_tau_b": kendall.value,
+                    "kendall_low": kendall.low,
+                    "kendall_high": kendall.high,
+                    "spearman_rho": spearman.value,
+                    "spearman_low": spearman.low,
+                    "spearman_high": spearman.high,
+                }
+            )
+    columns = ["hardware_id", "stage", "coder", "numerics", "architectures"]
     for name in ("kendall_tau_b", "kendall", "spearman_rho", "spearman"):
         columns += [name] if "_" in name else [f"{name}_low", f"{name}_high"]
     table = pd.DataFrame(rows, columns=columns)
     order = table["stage"].map(STAGES.index)
-    return table.iloc[np.lexsort((order, table["hardware_id"]))].reset_index(drop=True)
+    keys = (order, table["numerics"], table["coder"], table["hardware_id"])
+    return table.iloc[np.lexsort(keys)].reset_index(drop=True)
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:

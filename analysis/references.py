@@ -18,9 +18,10 @@ from rdc.system.files import write_bytes_atomically
 RECORDS = Path(__file__).parents[1] / "docs/results/reference_models"
 _CSV = Path(__file__).with_name("baselines") / "reference_models.csv"
 _COLUMNS = (
-    *("name", "family", "run_id", "kflops_per_px", "params_total"),
+    *("name", "family", "run_id", "rate", "kflops_per_px", "params_total"),
     *("lmbda", "distortion", "steps", "batch_size", "crop_px", "precision"),
-    *("bpp", "psnr_db", "ms_ssim", "rd_loss", "host_cpu", "device_kind", "git_sha"),
+    *("coder", "numerics", "bpp", "psnr_db", "ms_ssim", "rd_loss"),
+    *("host_cpu", "cpu_threads", "device_kind", "git_sha"),
 )
 
 

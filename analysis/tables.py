@@ -1,151 +1,179 @@
-"""The tables of OUT/tables: their columns and types, written whole or not at all."""
+"""The tables of OUT/tables: their columns and types, written whole or not at all.
+
+Columns are the fields of the types that hold the results: a field of a plan row, a
+record or a measured row is a column under its own name, and nothing is listed twice.
+"""
 
 from __future__ import annotations
 
+import types
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.measures import MEASURES
 from rdc.errors import DataError
+from rdc.jobs.layout import TABLES_FOLDER
+from rdc.jobs.plan_row import COST_COLUMNS, PlanRow
+from rdc.jobs.records import (
+    BenchmarkResult,
+    CodecResult,
+    EvaluateResult,
+    TrainingSummary,
+)
+from rdc.measurements.metrics import METRIC_NAMES
+from rdc.measurements.rows import DecodeTime, ImageMeasurement
 from rdc.system.files import write_bytes_atomically
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_ARROW: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+}
+Columns = dict[str, pa.DataType]
 
-_DECODE_KEYS = {
-    "arch_id": _STRING,
-    "run_id": _STRING,  # null: timed with random weights
-    "hardware_id": _STRING,
+
+def fields(kind: type) -> Columns:
+    """Columns of the fields of a dataclass that hold one value each, null or not."""
+    found = {}
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(a for a in get_args(hint) if a is not type(None))
+        if hint in _ARROW:
+            found[name] = _ARROW[hint]
+    return found
+
+
+def _only(columns: Columns, names: Iterable[str]) -> Columns:
+    return {name: columns[name] for name in names}
+
+
+def _without(columns: Columns, names: Iterable[str]) -> Columns:
+    return {name: kind for name, kind in columns.items() if name not in names}
+
+
+_TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+
+# Metrics are a mapping in the measured row, and flat in records and tables.
+_IMAGE = {**fields(ImageMeasurement), **dict.fromkeys(METRIC_NAMES, _FLOAT)}
+_PLANNED = fields(PlanRow)
+_ARCHITECTURE = _only(
+    _PLANNED,
+    (
+        *("arch_id", "name", "family", "transform", "entropy_model"),
+        *("hyper_transform", "config_json", *COST_COLUMNS),
+    ),
+)
+# Of a plan row, what is of its training.
+_RECIPE = _without(_PLANNED, ("curve_id", "components_json", *_ARCHITECTURE))
+CODEC_SETTINGS = _only(fields(EvaluateResult), ("coder", "numerics", "effort"))
+POINT = {"run_id": _TEXT, "rate": _INT}
+# What a job's record tells of its process.
+PROCESS: Columns = {
+    "attempts": _INT,
+    "git_sha": _TEXT,
+    "jax_version": _TEXT,
+    "hardware_id": _TEXT,
 }
 
-COLUMNS: dict[str, dict[str, pa.DataType]] = {
-    "architectures": {
-        "arch_id": _STRING,
-        "name": _STRING,
-        "family": _STRING,
-        "transform": _STRING,
-        "entropy_model": _STRING,
-        "hyper_transform": _STRING,
-        "config_json": _STRING,
-        "params_total": _INT,
-        "params_decoder": _INT,
-        "kmacs_per_px": _FLOAT,
-        "kflops_per_px": _FLOAT,
-        "kmacs_per_px_encode": _FLOAT,
-        "decoder_peak_bytes_per_px": _FLOAT,
-    },
+_COLUMNS: dict[str, Columns] = {
+    "architectures": _ARCHITECTURE,
     "complexity": {
-        "arch_id": _STRING,
-        "side": _STRING,
-        "component": _STRING,
+        "arch_id": _TEXT,
+        "side": _TEXT,
+        "component": _TEXT,
         "params": _INT,
         "macs_per_px": _FLOAT,
     },
     "runs": {
-        "run_id": _STRING,
-        "arch_id": _STRING,
-        "status": _STRING,
-        "error": _STRING,
-        "lmbda": _FLOAT,
-        "steps": _INT,
-        "batch_size": _INT,
-        "crop_px": _INT,
-        "seed": _INT,
-        "distortion": _STRING,
-        "precision": _STRING,
-        "train_json": _STRING,  # the whole recipe
-        "data_sha256": _STRING,
-        "accumulate": _INT,
-        "devices": _INT,
-        "rates_together": _INT,
-        "skipped_images": _INT,
-        "skipped_steps": _INT,
-        "rollbacks": _INT,
-        "train_seconds": _FLOAT,
-        "input_seconds": _FLOAT,
-        "checkpoint_seconds": _FLOAT,
-        "steps_per_second": _FLOAT,
-        "loss_first": _FLOAT,
-        "loss_last": _FLOAT,
-        "attempts": _INT,
-        "git_sha": _STRING,
-        "jax_version": _STRING,
-        "hardware_id": _STRING,
+        "run_id": _TEXT,
+        "arch_id": _TEXT,
+        "status": _TEXT,
+        "error": _TEXT,
+        **_RECIPE,
+        **fields(TrainingSummary),
+        **PROCESS,
     },
+    "points": {**POINT, "lmbda": _FLOAT, "curve_id": _TEXT},
     "rate_distortion": {
-        "run_id": _STRING,
-        "dataset": _STRING,
-        "image": _STRING,
-        "height_px": _INT,
-        "width_px": _INT,
-        "bpp_estimated": _FLOAT,
-        "bpp_coded": _FLOAT,
-        "psnr_db": _FLOAT,
-        "ms_ssim": _FLOAT,
-        "mse_255": _FLOAT,
-        "rd_loss": _FLOAT,
+        **POINT,
+        **fields(EvaluateResult),
+        **_without(_IMAGE, ["setting"]),
     },
+    "codecs": {**fields(CodecResult), **_IMAGE},
     "decode_times": {
-        **_DECODE_KEYS,
-        "dataset": _STRING,
-        "height_px": _INT,
-        "width_px": _INT,
-        "precision": _STRING,
-        "stage": _STRING,
-        "repeat": _INT,
-        "decode_ms": _FLOAT,
+        "arch_id": _TEXT,
+        "run_id": _TEXT,  # null: timed with random weights
+        "hardware_id": _TEXT,
+        **fields(BenchmarkResult),
+        **fields(DecodeTime),
     },
     "hardware": {
-        "hardware_id": _STRING,
-        "device_kind": _STRING,
-        "platform": _STRING,
+        "hardware_id": _TEXT,
+        "device_kind": _TEXT,
+        "platform": _TEXT,
         "device_count": _INT,
-        "driver": _STRING,
-        "jax_version": _STRING,
-        "host_cpu": _STRING,
-        "clock_note": _STRING,
+        "cpu_threads": _INT,
+        "driver": _TEXT,
+        "jax_version": _TEXT,
+        "host_cpu": _TEXT,
+        "clock_note": _TEXT,
     },
-    # Followed by four columns per hardware and stage, see `analysis.frontier_table`.
-    "frontier": {
-        "run_id": _STRING,
-        "arch_id": _STRING,
-        "dataset": _STRING,
-        "status": _STRING,
-        "evaluation_status": _STRING,
-        "family": _STRING,
-        "name": _STRING,
-        "kflops_per_px": _FLOAT,
-        "params_total": _INT,
-        "params_decoder": _INT,
-        "lmbda": _FLOAT,
-        "steps": _INT,
-        "batch_size": _INT,
-        "crop_px": _INT,
-        "seed": _INT,
-        "distortion": _STRING,
-        "precision": _STRING,
-        "images": _INT,
-        "bpp": _FLOAT,
-        "bpp_estimated": _FLOAT,
-        "psnr_db": _FLOAT,
-        "ms_ssim": _FLOAT,
-        "rd_loss": _FLOAT,
-        "decode_hardware_id": _STRING,
-        "decode_ms": _FLOAT,
-        "mpx_per_s": _FLOAT,
-        "differs_in": _STRING,
-        "on_frontier": _BOOL,
-        "frontier_objectives": _STRING,
+    "curves": {
+        "curve_id": _TEXT,
+        "run_id": _TEXT,  # null: its points are models of one rate each
+        "dataset": _TEXT,
+        **CODEC_SETTINGS,
+        "points": _INT,
+        "anchor": _TEXT,
+        "anchor_source": _TEXT,  # measured (in this OUT) or published
+        "interpolation": _TEXT,
+        "bd_rate_percent": _FLOAT,
+        # Of an interval, once the images are resampled.
+        "bd_rate_low_percent": _FLOAT,
+        "bd_rate_high_percent": _FLOAT,
+        "range_low_db": _FLOAT,
+        "range_high_db": _FLOAT,
+        "overlap_points": _INT,
+        "reason": _TEXT,  # where there is no number
     },
 }
+TABLES = (*_COLUMNS, "frontier")
+_JOINED = ("family", "name", "arch_id", "curve_id", "lmbda")
+_TRAINING = ("steps", "batch_size", "crop_px", "seed", "distortion", "precision")
 
 
-def schema(name: str) -> pa.Schema:
-    """Arrow schema of a table, without `schema_version`."""
-    return pa.schema(COLUMNS[name])
+def columns(name: str) -> Columns:
+    """Columns of a table and their types, without `schema_version`.
+
+    `frontier` has one for each of `analysis.measures.MEASURES`; more columns of its
+    own follow, four for each device and stage (`analysis.frontier_table`).
+    """
+    if name != "frontier":
+        return _COLUMNS[name]
+    known = {**_COLUMNS["runs"], **_COLUMNS["points"], **_COLUMNS["architectures"]}
+    return {
+        **POINT,
+        "dataset": _TEXT,
+        **CODEC_SETTINGS,
+        "status": _TEXT,
+        "evaluation_status": _TEXT,
+        **_only(known, (*_JOINED, *_TRAINING)),
+        "images": _INT,
+        "image_set": _TEXT,  # id of their names
+        **{name: known.get(name, _FLOAT) for name in MEASURES},
+        "decode_hardware_id": _TEXT,
+        "differs_in": _TEXT,
+        "on_frontier": pa.bool_(),
+        "frontier_objectives": _TEXT,
+    }
 
 
 def write_table(out: Path, name: str, table: pa.Table) -> None:
@@ -168,11 +196,11 @@ def read_tables(out: Path) -> dict[str, pd.DataFrame]:
     Raises:
       DataError: where there are none, or they are of another version of this code.
     """
-    return {name: _read(out, name) for name in COLUMNS}
+    return {name: _read(out, name) for name in TABLES}
 
 
 def table_path(out: Path, name: str) -> Path:
-    return Path(out) / "tables" / f"{name}.parquet"
+    return Path(out) / TABLES_FOLDER / f"{name}.parquet"
 
 
 def _read(out: Path, name: str) -> pd.DataFrame:
@@ -184,9 +212,15 @@ def _read(out: Path, name: str) -> pd.DataFrame:
         raise DataError("a report needs the tables", f"no {path}", remedy) from None
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} is a parquet file", error, remedy) from error
-    missing = [
-        c for c in (*COLUMNS[name], "schema_version") if c not in table.column_names
-    ]
+    missing = [c for c in columns(name) if c not in table.column_names]
+    if "schema_version" not in table.column_names:
+        missing.append("schema_version")
+    else:
+        versions = set(table["schema_version"].to_pylist()) - {SCHEMA_VERSION}
+        if versions:
+            raise DataError(
+                f"{path} has schema version {SCHEMA_VERSION}", versions.pop(), remedy
+            )
     if missing:
         raise DataError(f"{path} has all columns", f"no {missing}", remedy)
     return table.to_pandas()

@@ -1,22 +1,27 @@
-"""What the report shows, as plain data: one payload for the page and the figures."""
+"""What the report shows of one sweep: its tables, and what follows from them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis import baselines, references
-from analysis.frontier_table import STAGES, STATISTICS
-from analysis.gather import problems
+from analysis import baselines, notices
+from analysis.curves import codec_points
+from analysis.decode_times import DecodeTimes
+from analysis.frontier_table import SETTINGS, on_frontier
+from analysis.image_sets import image_set_id
+from analysis.measures import DEFAULT_OBJECTIVES, Measure, measures_of, objectives_note
 from analysis.ranks import flops_against_time
 from analysis.report.style import FamilyStyle, family_styles
 from analysis.tables import read_tables
 from rdc.errors import StorageError
+from rdc.jobs.layout import SWEEP_FILE
 from rdc.system.files import read_json
 
 # What a point is on a plot: measured, or the kind of gap that it is.
@@ -28,11 +33,6 @@ _STATE_OF_STATUS = {
     "preempted": "pending",  # it will be resumed
 }
 _MAX_BARS = 30  # of the cost breakdown
-# Of a reference model, what the page shows.
-_REFERENCE = (
-    *("label", "family", "kflops_per_px", "lmbda", "distortion"),
-    *("bpp", "psnr_db", "rd_loss"),
-)
 
 
 @dataclass(frozen=True)
@@ -41,35 +41,48 @@ class ReportData:
 
     Attributes:
       out: the sweep's folder.
-      tables: as `analysis.gather` wrote them; `frontier` has a `state` more.
+      tables: as `analysis.gather` wrote them; `frontier` has a `state` more, its codec
+        settings as one text `codec`, and is marked by these objectives.
+      objectives: names of `analysis.measures.MEASURES`.
       sweep: OUT/sweep.json, empty where it cannot be read.
       problems: records that were left out.
+      elsewhere: jobs that ran on other hardware than planned.
     """
 
     out: Path
     tables: dict[str, pd.DataFrame]
+    objectives: tuple[str, ...]
     sweep: dict[str, Any]
-    problems: list[dict[str, str]]
+    problems: notices.Notes
+    elsewhere: notices.Notes
 
     @classmethod
-    def read(cls, out: Path) -> ReportData:
+    def read(
+        cls, out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    ) -> ReportData:
         """Reads OUT/tables and OUT/sweep.json.
 
         Raises:
           DataError: where OUT holds no tables.
+          ConfigError: an unknown objective.
         """
         out = Path(out)
         tables = read_tables(out)
-        tables["frontier"]["state"] = _states(tables["frontier"])
-        found = problems(out)
+        frontier = tables["frontier"]
+        frontier["state"] = _states(frontier)
+        frontier["codec"] = _codec_texts(frontier)
+        frontier["on_frontier"] = on_frontier(frontier, objectives)
+        frontier["frontier_objectives"] = objectives_note(objectives)
+        found = notices.problems(out)
         try:
-            sweep = read_json(out / "sweep.json")
+            sweep = read_json(out / SWEEP_FILE)
         except FileNotFoundError:
             sweep = {}
         except StorageError as error:
             sweep = {}
-            found = [*found, {"record": "sweep.json", "problem": str(error)}]
-        return cls(out, tables, sweep, found)
+            found = [*found, {"record": SWEEP_FILE, "problem": str(error)}]
+        elsewhere = notices.elsewhere(out)
+        return cls(out, tables, tuple(objectives), sweep, found, elsewhere)
 
     @property
     def frontier(self) -> pd.DataFrame:
@@ -80,38 +93,66 @@ class ReportData:
         return family_styles(self.tables["architectures"]["family"])
 
     @cached_property
+    def axes(self) -> tuple[Measure, Measure]:
+        """Of the plot of the frontier: its first two objectives."""
+        first, *others = measures_of(self.objectives)
+        rest = (name for name in DEFAULT_OBJECTIVES if name != first.name)
+        return first, others[0] if others else measures_of([next(rest)])[0]
+
+    @cached_property
     def datasets(self) -> list[dict[str, Any]]:
         """Name, number of images, and whether published Kodak numbers compare;
         Kodak first."""
-        images = self.tables["rate_distortion"][["dataset", "image"]]
-        groups = images.drop_duplicates().groupby("dataset")["image"]
+        kodak = image_set_id(baselines.KODAK_IMAGES)
+        # Of several sets under one name, which points are marked for, the largest.
+        sets = pd.concat([self.frontier, self.codec_points]).dropna(subset=["dataset"])
+        sets = sets.sort_values("images", kind="stable", ascending=False)
+        sets = sets.drop_duplicates("dataset").sort_values("dataset")
         found = [
             {
-                "name": name,
-                "images": len(names),
-                "kodak": baselines.is_kodak(set(names)),
+                "name": row.dataset,
+                "images": 0 if pd.isna(row.images) else int(row.images),
+                "kodak": row.image_set == kodak,
             }
-            for name, names in groups
-        ]
-        named = {dataset["name"] for dataset in found}
-        found += [
-            {"name": name, "images": 0, "kodak": False}
-            for name in self.frontier["dataset"].dropna().unique()
-            if name not in named
+            for row in sets.itertuples()
         ]
         return sorted(found, key=lambda dataset: not dataset["kodak"])
 
     @cached_property
+    def codecs(self) -> list[str]:
+        """The codec settings that points were evaluated with, commonest first."""
+        return list(self.frontier["codec"].value_counts().index)
+
+    @cached_property
+    def codec_points(self) -> pd.DataFrame:
+        """Of classical codecs, as `analysis.curves.codec_points`."""
+        return codec_points(self.tables["codecs"])
+
+    @cached_property
+    def decode_times(self) -> DecodeTimes:
+        return DecodeTimes.of(self.tables["decode_times"])
+
+    @cached_property
     def devices(self) -> list[dict[str, Any]]:
-        """Hardware with decode times, most timed first, with its stages."""
+        """Hardware with decode times, most timed first, with its stages and the
+        conditions of its times."""
+        kinds = self.tables["hardware"].set_index("hardware_id")["device_kind"]
         stages: dict[str, list[str]] = {}
         for column in self.frontier:
             if column.startswith("decode_ms."):
                 _, device, stage = column.split(".")
                 stages.setdefault(device, []).append(stage)
-        hardware = self.tables["hardware"].set_index("hardware_id")["device_kind"]
+        usual = self.decode_times.conditions.set_index("hardware_id")
         return [
-            {"id": device, "name": hardware.get(device, device), "stages": found}
+            {
+                "id": device,
+                "name": kinds.get(device, device),
+                "stages": found,
+                "conditions": ", ".join(
+                    f"{name.replace('_', ' ')} {value}"
+                    for name, value in usual.loc[device].items()
+                ),
+            }
             for device, found in stages.items()
         ]
 
@@ -188,57 +229,12 @@ class ReportData:
             ("batch_size", "batch {}"),
             ("crop_px", "{} px crops"),
         ):
-            values = sorted(runs[name].dropna().unique())
+            values = sorted(self.frontier[name].dropna().unique())
             if len(values) > 3:
                 values = [values[0], "…", values[-1]]
             texts = [v if isinstance(v, str) else f"{v:,g}" for v in values]
             parts.append(template.format(" / ".join(texts)))
         return " · ".join(parts)
-
-    def payload(self) -> dict[str, Any]:
-        """What the page's script reads, JSON-ready."""
-        table = self.frontier
-        texts = ("run_id", "arch_id", "name", "status", "evaluation_status", "state")
-        numbers = [
-            *("kflops_per_px", "params_total", "params_decoder", "lmbda", "steps"),
-            *("batch_size", "crop_px", "seed", "images", "bpp", "bpp_estimated"),
-            *("psnr_db", "ms_ssim", "rd_loss"),
-        ]
-        numbers += [c for c in table if c.split(".")[0] in STATISTICS and "." in c]
-        columns: dict[str, Any] = {name: _texts(table[name]) for name in texts}
-        for name in ("family", "dataset", "distortion", "differs_in"):
-            columns[name] = _texts(table[name])
-        columns |= {name: _numbers(table[name]) for name in numbers}
-        errors = self.tables["runs"].set_index("run_id")["error"]
-        columns["error"] = _texts(table["run_id"].map(errors))
-        columns["config"] = _texts(table["arch_id"].map(self.configurations))
-        bars = self.cost_breakdown
-        points, models = baselines.kodak(), references.kodak()
-        return {
-            "families": [asdict(style) for style in self.styles],
-            "datasets": self.datasets,
-            "devices": self.devices,
-            "stages": list(STAGES),
-            "points": columns,
-            "components": list(bars.columns),
-            "bars": [
-                {"label": label, "values": [round(v, 4) for v in values]}
-                for label, *values in bars.itertuples()
-            ],
-            "baselines": [
-                {
-                    "codec": codec,
-                    "label": label,
-                    "source": f"{rows['source_repo'].iloc[0]} "
-                    f"{rows['source_path'].iloc[0]}",
-                    "bpp": _numbers(rows["bpp"]),
-                    "psnr_db": _numbers(rows["psnr_db"]),
-                }
-                for codec, label in baselines.LABELS.items()
-                for rows in [points[points["codec"] == codec]]
-            ],
-            "references": models[list(_REFERENCE)].to_dict("records"),
-        }
 
 
 def _states(frontier: pd.DataFrame) -> pd.Series:
@@ -247,6 +243,20 @@ def _states(frontier: pd.DataFrame) -> pd.Series:
     states[trained] = "not evaluated"
     states[trained & (frontier["evaluation_status"] == "ok")] = "measured"
     return states
+
+
+def _codec_texts(frontier: pd.DataFrame) -> pd.Series:
+    """Like "range, native, effort 0"; null where nothing was measured or timed."""
+    distinct = frontier[SETTINGS].drop_duplicates()
+    texts = [
+        None
+        if pd.isna(coder)
+        else f"{coder}, {numerics}"
+        + ("" if pd.isna(effort) else f", effort {effort:.0f}")
+        for coder, numerics, effort in distinct.itertuples(index=False)
+    ]
+    named = distinct.assign(codec=pd.array(texts, dtype="str"))
+    return frontier[SETTINGS].merge(named, "left", SETTINGS)["codec"]
 
 
 def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -259,17 +269,3 @@ def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
     if isinstance(value, list):
         return [(path, "/".join(str(v) for v in value))]
     return [(path, str(value))]
-
-
-def _texts(column: pd.Series) -> dict[str, list]:
-    """Distinct values once, and their positions; null is -1."""
-    codes, values = pd.factorize(column)
-    return {"values": list(values), "codes": codes.tolist()}
-
-
-def _numbers(column: pd.Series) -> list[float | int | None]:
-    """Six significant digits: more than any measurement has."""
-    return [
-        None if v != v else int(v) if v == int(v) else float(f"{v:.6g}")
-        for v in column.astype(float).tolist()
-    ]

@@ -10,22 +10,30 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from analysis import baselines, references
-from analysis.frontier import staircase
-from analysis.frontier_table import OBJECTIVES, STAGES
+from analysis.comparability import compares
+from analysis.measures import MEASURES, compared_within
 from analysis.report.data import ReportData
+from analysis.report.drawing import (
+    axis_title,
+    empty,
+    families,
+    legend,
+    log_axis,
+    new_figure,
+    padded,
+    reference_points,
+    staircases,
+)
 from analysis.report.style import (
     BASELINE_DASHES,
+    CLASSICAL_DASHES,
     COMPONENT_COLOURS,
-    MARKERS,
-    FamilyStyle,
 )
+from rdc.measurements.rows import STAGES
 from rdc.system.files import write_bytes_atomically
 
 FORMATS = ("svg", "png", "pdf")
@@ -47,8 +55,6 @@ _RC: dict[Any, Any] = {
     "svg.hashsalt": "rdc",  # the same data give the same file
     "pdf.fonttype": 42,
 }
-_MAX_VECTOR_POINTS = 2000
-_COST_LABEL = "Decoder cost (kFLOPs per pixel)"
 
 
 def write_figures(data: ReportData, folder: Path) -> None:
@@ -69,34 +75,43 @@ def write_figures(data: ReportData, folder: Path) -> None:
 
 
 def frontier_figure(data: ReportData) -> Figure:
-    """RD loss over kFLOPs/px by family, with the staircase of non-dominated points."""
-    rows = _measured(data)
-    figure, axes = _figure(7.0, 4.3)
-    if not _empty(axes, rows):
-        _families(axes, data.styles, rows, "kflops_per_px", "rd_loss")
-        for i, (_, group) in enumerate(rows.groupby(["lmbda", "distortion"])):
-            steps = staircase(group[list(OBJECTIVES)])
-            label = "Pareto frontier" if i == 0 else None
-            axes.plot(*steps.T, color="black", lw=1.1, zorder=2, label=label)
-        losses = rows[["lmbda", "distortion"]].drop_duplicates()
-        models = _references(data).merge(losses)
-        _reference_points(axes, models, "kflops_per_px", "rd_loss")
-        for point in rows[rows["name"].notna()].itertuples():
+    """The first two objectives by family, with the staircase of non-dominated points.
+
+    The staircase is of the points that compare; the others are drawn hollow.
+    """
+    x, y = data.axes
+    rows = _measured(data).dropna(subset=[x.name, y.name])
+    figure, axes = new_figure(7.0, 4.3)
+    if not empty(axes, rows):
+        families(axes, data.styles, rows, x.name, y.name)
+        within = compared_within([x.name, y.name])
+        comparable = rows[compares(rows["differs_in"], within)]
+        staircases(axes, comparable, x, y, within)
+        models = _references(data).reindex(columns=["label", x.name, y.name, *within])
+        models = models.merge(rows[within].drop_duplicates()) if within else models
+        models = models.dropna(subset=[x.name, y.name])
+        reference_points(axes, models, x.name, y.name)
+        for _, point in rows[rows["name"].notna()].iterrows():
             axes.annotate(
-                point.name,
-                (point.kflops_per_px, point.rd_loss),
+                point["name"],
+                (point[x.name], point[y.name]),
                 xytext=(5, 4),
                 textcoords="offset points",
                 fontsize=7.5,
                 path_effects=[withStroke(linewidth=2.5, foreground="white")],
                 zorder=2.5,  # under the points: a label hides none
             )
-        costs = pd.concat([rows["kflops_per_px"], models["kflops_per_px"]])
-        _log_axis(axes, "x", costs)
-        _legend(figure, axes)
+        for which, measure in (("x", x), ("y", y)):
+            if measure.log:
+                values = pd.concat([rows[measure.name], models[measure.name]])
+                log_axis(axes, which, values)
+        legend(figure, axes)
     distortions = " or ".join(rows["distortion"].unique()) or "mse"
-    loss = f"RD loss (bpp + lambda {distortions.upper().replace('_', '-')})"
-    axes.set(xlabel=_COST_LABEL, ylabel=loss, title=data.title)
+    axes.set(
+        xlabel=axis_title(x, distortions),
+        ylabel=axis_title(y, distortions),
+        title=data.title,
+    )
     return figure
 
 
@@ -105,54 +120,48 @@ def decode_time_figure(data: ReportData) -> Figure:
     figure = Figure(figsize=(8.4, 3.5), dpi=200, layout="constrained")
     panels = list(figure.subplots(1, len(STAGES)))
     device = data.devices[0] if data.devices else None
-    rows = data.frontier.drop_duplicates("arch_id")
+    cost = MEASURES["kflops_per_px"]
+    rows = _shown(data).drop_duplicates("arch_id")
     for axes, stage in zip(panels, STAGES, strict=True):
         column = f"decode_ms.{device['id']}.{stage}" if device else ""
         timed = rows[rows[column].notna()] if column in rows else rows.iloc[:0]
-        if not _empty(axes, timed, "missing"):
-            _families(axes, data.styles, timed, "kflops_per_px", column)
-            _log_axis(axes, "x", timed["kflops_per_px"])
-            _log_axis(axes, "y", timed[column])
-        axes.set(title=stage.replace("_", " "), xlabel="kFLOPs per pixel")
+        timed = timed[timed[cost.name].notna()]
+        if not empty(axes, timed, "missing"):
+            families(axes, data.styles, timed, cost.name, column)
+            log_axis(axes, "x", timed[cost.name])
+            log_axis(axes, "y", timed[column])
+        axes.set(title=stage.replace("_", " "), xlabel=cost.title)
     name = device["name"] if device else "no hardware"
     panels[0].set_ylabel(f"Decode time (ms), median\n{name}")
-    _legend(figure, *panels)
+    legend(figure, *panels)
     return figure
 
 
 def rate_distortion_figure(data: ReportData) -> Figure:
-    """PSNR over bpp beside published curves, pale where they do not compare."""
+    """PSNR over bpp, beside the classical codecs measured on the same images and
+    published curves, which are pale where they do not compare."""
     rows = _measured(data)
-    figure, axes = _figure(7.0, 4.3)
+    figure, axes = new_figure(7.0, 4.3)
     comparable = _on_kodak(data)
-    if not _empty(axes, rows):
-        _families(axes, data.styles, rows, "bpp", "psnr_db")
+    if not empty(axes, rows):
+        families(axes, data.styles, rows, "bpp", "psnr_db")
         models = _references(data)
-        _reference_points(axes, models, "bpp", "psnr_db")
-        low, high = _padded(pd.concat([rows["bpp"], models["bpp"]]), 0.15, 0.1)
+        reference_points(axes, models, "bpp", "psnr_db")
+        low, high = padded(pd.concat([rows["bpp"], models["bpp"]]), 0.15, 0.1)
         x_range = (max(low, 0.0), high)
-        psnr_db = [rows["psnr_db"], models["psnr_db"]]
-        for codec, label in baselines.LABELS.items():
-            curve = baselines.kodak_curve(codec)
-            axes.plot(
-                curve["bpp"],
-                curve["psnr_db"],
-                color="#555555" if comparable else "#bbbbbb",
-                lw=1,
-                dashes=BASELINE_DASHES[codec],
-                label=f"{label}, published for Kodak",
-                zorder=1.5,
-            )
-            at_ends = np.interp(
-                x_range, curve["bpp"], curve["psnr_db"], left=np.nan, right=np.nan
-            )
-            psnr_db.append(pd.Series(at_ends))
-        y_range = _padded(pd.concat(psnr_db), 0.08, 1.0)
+        curves = [*_classical(data), *_published(comparable)]
+        at_ends = []
+        for curve, style in curves:
+            axes.plot(curve["bpp"], curve["psnr_db"], lw=1, **style)
+            values = np.interp(x_range, *_xy(curve), left=np.nan, right=np.nan)
+            at_ends.append(pd.Series(values))
+        psnr_db = [rows["psnr_db"], models["psnr_db"], *at_ends]
+        y_range = padded(pd.concat(psnr_db), 0.08, 1.0)
         axes.set(xlim=x_range, ylim=y_range)
-        _legend(figure, axes)
+        legend(figure, axes)
     title = data.title
     if not comparable:
-        title += " (not Kodak: published curves do not compare)"
+        title += "\nnot Kodak: published curves do not compare"
     axes.set(
         xlabel="Rate of the coded files (bits per pixel)",
         ylabel="PSNR in RGB (dB), mean over images",
@@ -161,11 +170,52 @@ def rate_distortion_figure(data: ReportData) -> Figure:
     return figure
 
 
+Styled = tuple[pd.DataFrame, dict[str, Any]]  # a curve, and how it is drawn
+
+
+def _classical(data: ReportData) -> list[Styled]:
+    """JPEG and its like, measured on the first image set."""
+    points = data.codec_points
+    points = points[points["dataset"] == data.datasets[0]["name"]]
+    return [
+        (
+            curve,
+            {
+                "color": "black",
+                "marker": ".",
+                "dashes": CLASSICAL_DASHES[i % len(CLASSICAL_DASHES)],
+                "label": f"{label}, measured here",
+                "zorder": 1.6,
+            },
+        )
+        for i, (label, curve) in enumerate(points.groupby("label", sort=False))
+    ]
+
+
+def _published(comparable: bool) -> list[Styled]:
+    return [
+        (
+            baselines.kodak_curve(codec),
+            {
+                "color": "#555555" if comparable else "#bbbbbb",
+                "dashes": BASELINE_DASHES[codec],
+                "label": f"{label}, published for Kodak",
+                "zorder": 1.5,
+            },
+        )
+        for codec, label in baselines.LABELS.items()
+    ]
+
+
+def _xy(curve: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    return curve["bpp"], curve["psnr_db"]
+
+
 def cost_breakdown_figure(data: ReportData) -> Figure:
     """kFLOPs/px of the decoder by component."""
     bars = data.cost_breakdown
-    figure, axes = _figure(7.4, 1.3 + 0.24 * max(len(bars), 4))
-    if not _empty(axes, bars, "not counted yet"):
+    figure, axes = new_figure(7.4, 1.3 + 0.24 * max(len(bars), 4))
+    if not empty(axes, bars, "not counted yet"):
         left = np.zeros(len(bars))
         for i, component in enumerate(bars):
             colour = COMPONENT_COLOURS[i % len(COMPONENT_COLOURS)]
@@ -177,7 +227,8 @@ def cost_breakdown_figure(data: ReportData) -> Figure:
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", labelsize=7.5, length=0)
         figure.legend(loc="outside lower center", ncols=3)
-    axes.set(xlabel=_COST_LABEL, title="Decoder cost by component")
+    cost = MEASURES["kflops_per_px"]
+    axes.set(xlabel=cost.title, title="Decoder cost by component")
     return figure
 
 
@@ -189,17 +240,18 @@ FIGURES: dict[str, Callable[[ReportData], Figure]] = {
 }
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
-    return figure, figure.subplots()
+def _shown(data: ReportData) -> pd.DataFrame:
+    """Of the first image set and the commonest codec settings: a figure mixes none."""
+    rows = data.frontier
+    if data.datasets:
+        rows = rows[rows["dataset"] == data.datasets[0]["name"]]
+    codecs = rows["codec"].value_counts()
+    return rows[rows["codec"] == codecs.index[0]] if len(codecs) else rows
 
 
 def _measured(data: ReportData) -> pd.DataFrame:
-    """Of the first image set: a figure mixes no two."""
-    rows = data.frontier[data.frontier["state"] == "measured"]
-    if data.datasets:
-        rows = rows[rows["dataset"] == data.datasets[0]["name"]]
-    return rows
+    rows = _shown(data)
+    return rows[rows["state"] == "measured"]
 
 
 def _on_kodak(data: ReportData) -> bool:
@@ -211,88 +263,3 @@ def _references(data: ReportData) -> pd.DataFrame:
     """The project's reference models that compare with the first image set."""
     models = references.kodak()
     return models if _on_kodak(data) else models.iloc[:0]
-
-
-def _reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
-    for i, model in enumerate(models.to_dict("records")):
-        axes.plot(
-            [model[x]],
-            [model[y]],
-            ls="",
-            marker="D",
-            ms=5,
-            mfc="white",
-            mec="#555555",
-            label="reference models of this project" if i == 0 else None,
-            zorder=1.8,
-        )
-        axes.annotate(
-            model["label"],
-            (model[x], model[y]),
-            xytext=(6, -3),
-            textcoords="offset points",
-            fontsize=7.5,
-            color="#555555",
-            style="italic",
-            zorder=1.8,
-        )
-
-
-def _empty(axes: Axes, rows: pd.DataFrame, text: str = "nothing measured yet") -> bool:
-    if rows.empty:
-        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
-        axes.set(xticks=[], yticks=[])
-    return rows.empty
-
-
-def _families(
-    axes: Axes, styles: list[FamilyStyle], rows: pd.DataFrame, x: str, y: str
-) -> None:
-    """Points by family; hollow where they were made under other conditions."""
-    size = 34 if len(rows) < 300 else 12 if len(rows) < 2000 else 4
-    for style in styles:
-        family = rows[rows["family"] == style.family]
-        for hollow, points in family.groupby(family["differs_in"] != ""):
-            axes.scatter(
-                points[x],
-                points[y],
-                s=size,
-                marker=MARKERS[style.marker],
-                facecolor="none" if hollow else style.colour,
-                edgecolor=style.colour if hollow else "#00000080",
-                linewidth=1.2 if hollow else 0.4 * (size > 4),
-                label="other training or data" if hollow else style.family,
-                rasterized=len(rows) > _MAX_VECTOR_POINTS,
-                zorder=3,
-            )
-
-
-def _log_axis(axes: Axes, which: str, values: pd.Series) -> None:
-    low, high = values.min() / 1.25, values.max() * 1.25
-    getattr(axes, f"set_{which}scale")("log")
-    getattr(axes, f"set_{which}lim")(low, high)
-    axis = getattr(axes, f"{which}axis")
-    wide = high / low > 300
-    axis.set_major_locator(LogLocator(10, (1,) if wide else (1, 2, 5)))
-    axis.set_minor_locator(LogLocator(10, range(2, 10)) if wide else NullLocator())
-    axis.set_major_formatter(ScalarFormatter())
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _padded(values: pd.Series, share: float, least: float) -> tuple[float, float]:
-    pad = max(share * (values.max() - values.min()), least)
-    return values.min() - pad, values.max() + pad
-
-
-def _legend(figure: Figure, *panels: Axes) -> None:
-    entries: dict[str, Artist] = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
-    if entries:
-        figure.legend(
-            list(entries.values()),
-            list(entries),
-            loc="outside lower center",
-            ncols=3,
-        )

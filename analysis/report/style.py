@@ -44,6 +44,8 @@ BASELINE_DASHES = {
     "minnen-2020-icip-tfc": (6, 3, 1, 3),
     "paper-elic2022_mse": (12, 3),
 }
+# Of classical codecs that were measured in the same sweep.
+CLASSICAL_DASHES = ((1, 0), (5, 2), (1, 2), (5, 2, 1, 2))
 
 
 @dataclass(frozen=True)

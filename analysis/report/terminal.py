@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,45 +10,68 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from analysis.frontier_table import MAIN_STAGE, OBJECTIVES_NOTE
+from analysis.decode_times import MAIN_STAGE
+from analysis.measures import (
+    DEFAULT_OBJECTIVES,
+    Measure,
+    measures_of,
+    objectives_note,
+)
 from analysis.report.data import STATES, ReportData
+from rdc.jobs.layout import REPORT_FILE
 
 _MISSING = "missing"
+# Beside the objectives; with the default ones, the table fits 80 columns.
+_TOLD = ("bpp", "psnr_db", "decode_ms")
 
 
-def print_frontier(out: Path, console: Console) -> None:
-    """Prints the measured points, cheapest decoder first, one table per image set,
-    and a line of counts by state with the path of the report.
+def print_frontier(
+    out: Path, console: Console, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> None:
+    """Prints the measured points, one table per image set and codec settings, and a
+    line of counts by state with the path of the report.
+
+    Args:
+      objectives: of the frontier, names of `analysis.measures.MEASURES`; rows begin
+        with the best in the first one.
 
     Raises:
       DataError: where `analysis.gather.gather` has not written the tables.
     """
-    data = ReportData.read(out)
+    data = ReportData.read(out, objectives)
     measured = data.frontier[data.frontier["state"] == "measured"]
     devices = {device["id"]: device["name"] for device in data.devices}
+    shown = [*objectives, *(name for name in _TOLD if name not in objectives)]
     for dataset in data.datasets:
-        rows = measured[measured["dataset"] == dataset["name"]]
-        if not rows.empty:
-            title = f"{data.sweep.get('grid', 'frontier')} on {dataset['name']}"
-            console.print(_table(rows, title, devices))
+        for codec in data.codecs:
+            chosen = measured["dataset"] == dataset["name"]
+            rows = measured[chosen & (measured["codec"] == codec)]
+            if not rows.empty:
+                title = f"{data.sweep.get('grid', 'frontier')} on {dataset['name']}"
+                if len(data.codecs) > 1:
+                    title += f" ({codec})"
+                console.print(_table(rows, title, devices, measures_of(shown)))
     if measured.empty:
         console.print("No run was measured yet.")
     else:
-        console.print(f"★ not dominated in {OBJECTIVES_NOTE}", highlight=False)
+        note = f"★ not dominated in {objectives_note(objectives)}"
+        console.print(note, highlight=False)
     counts = data.frontier.drop_duplicates("run_id")["state"].value_counts()
     summary = ", ".join(f"{counts[s]} {s}" for s in STATES if s in counts.index)
     console.print(f"{len(data.tables['runs'])} runs: {summary}", highlight=False)
     if data.problems:
         console.print(f"{len(data.problems)} records could not be read")
-    report = Path(out).resolve() / "report" / "index.html"
+    report = Path(out).resolve() / REPORT_FILE
     if report.exists():
         console.print(f"report: {report}", soft_wrap=True, highlight=False)
 
 
-def _table(rows: pd.DataFrame, title: str, devices: dict[str, str]) -> Table:
+def _table(
+    rows: pd.DataFrame, title: str, devices: dict[str, str], measures: list[Measure]
+) -> Table:
     hardware_id = rows["decode_hardware_id"].iloc[0]
     caption = f"decode: {MAIN_STAGE} alone, {devices.get(hardware_id, _MISSING)}"
-    table = Table(  # fits 80 columns
+    table = Table(
         title=title,
         caption=caption,
         caption_justify="left",
@@ -58,23 +82,22 @@ def _table(rows: pd.DataFrame, title: str, devices: dict[str, str]) -> Table:
     table.add_column("")
     for name in ("name", "family"):
         table.add_column(name, no_wrap=True)
-    for name in ("kFLOPs\n/px", "RD\nloss", "bpp", "PSNR\ndB", "decode\nms"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for measure in measures:
+        words = [*measure.label.split(), *measure.unit.replace("/", " /").split()]
+        table.add_column("\n".join(words), justify="right", no_wrap=True)
     differs = (rows["differs_in"] != "").any()
     if differs:
         table.add_column("differs\nin")
-    for row in rows.sort_values("kflops_per_px", kind="stable").itertuples():
+    first = measures[0]
+    order = rows[first.name].sort_values(kind="stable", ascending=first.minimise).index
+    for _, row in rows.loc[order].iterrows():
         table.add_row(
-            "★" if row.on_frontier else "",
-            row.name if isinstance(row.name, str) else row.run_id[:8],
-            row.family,
-            _number(row.kflops_per_px, 1),
-            _number(row.rd_loss, 3),
-            _number(row.bpp, 3),
-            _number(row.psnr_db, 2),
-            _number(row.decode_ms, 1),
-            *([row.differs_in.replace("_", " ")] if differs else []),
-            style="bold" if row.on_frontier else None,
+            "★" if row["on_frontier"] else "",
+            row["name"] if isinstance(row["name"], str) else row["run_id"][:8],
+            row["family"],
+            *(_number(row[measure.name], measure.decimals) for measure in measures),
+            *([row["differs_in"].replace("_", " ")] if differs else []),
+            style="bold" if row["on_frontier"] else None,
         )
     return table
 

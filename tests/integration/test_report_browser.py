@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,17 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from analysis import references
 from analysis.baselines import KODAK_IMAGES
+from analysis.frontier import pareto_mask
 from analysis.gather import gather
+from analysis.measures import MEASURES
 from analysis.report.page import write_report
 from analysis.tables import read_tables
-from tests.unit.analysis.builder import SweepOutput, architectures
+from rdc.specs.coding import CodecSettings
+from tests.browser import find_browser
+from tests.needs import needs
+from tests.unit.analysis.builder import CURVE_LAMBDAS, SweepOutput, write_curve
 from tests.unit.analysis.conftest import write_mixed_sweep
+from tests.unit.analysis.invented import architectures
 
 FLAGS = (
     "--no-sandbox",
@@ -38,13 +43,11 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.fail("this test needs the package chromium")
+    needs("browser")
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("profile"),
-            executable_path=executable,
+            executable_path=find_browser(),
             headless=True,
             args=list(FLAGS),
             viewport={"width": 1280, "height": 900},
@@ -138,6 +141,53 @@ def test_reference_models_stand_beside_points_on_kodak(
         assert "6,000 steps" in models.first.locator("title").text_content()
     assert "reference model" in page.locator("#families").inner_text()
     page.close()
+
+
+def test_axes_of_the_frontier_are_any_measures(watched: Watched, out: Path) -> None:
+    chosen = ["decode_ms", "psnr_db"]
+    for axis, name in zip("xy", chosen, strict=True):
+        watched.page.select_option(f"#select-{axis}", name)
+    table = read_tables(out)["frontier"]
+    table = table[table["rd_loss"].notna() & (table["differs_in"] == "")]
+    mask = pareto_mask(table[chosen].to_numpy(), [True, False])
+    runs = zip(watched.runs(), watched.column("star"), strict=True)
+    assert {run for run, star in runs if star} == set(table.loc[mask, "run_id"])
+    plot = watched.page.locator("#plot-frontier")
+    titles = plot.locator("text").all_text_contents()
+    assert MEASURES["psnr_db"].title in titles
+    assert MEASURES["decode_ms"].title in titles
+    assert plot.locator("path.staircase").count() == 1
+    assert "more PSNR" in watched.page.locator("#frontier-note").inner_text()
+    assert "x=decode_ms" in watched.page.evaluate("location.hash")
+    watched.page.locator("#reset").click()
+    titles = plot.locator("text").all_text_contents()
+    assert MEASURES["kflops_per_px"].title in titles
+
+
+def test_codecs_measured_here_and_other_settings(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    """JPEG is a curve of its own; one coder's points are shown at a time."""
+    sweep = SweepOutput(tmp_path)
+    jobs = sweep.plan(architectures((32, 64)))
+    sweep.finish(jobs)
+    write_curve(sweep)
+    sweep.classical("jpeg")
+    sweep.codec = CodecSettings(numerics="exact")
+    sweep.evaluate(jobs[-1])
+    gather(tmp_path)
+    write_report(tmp_path)
+    watched = Watched(browser, tmp_path)
+    quality = watched.page.locator("#plot-quality")
+    assert quality.locator("path.classical").count() == 1
+    assert quality.locator("path.own-curve").count() == 1
+    assert "JPEG" in quality.locator("text.baseline-label").all_text_contents()
+    assert len(watched.runs()) == len(jobs) + len(CURVE_LAMBDAS)
+    watched.page.select_option("#select-codec", "range, exact, effort 0")
+    assert watched.runs() == [jobs[-1].job_id]
+    assert "BD-rate" in watched.page.locator("main").inner_text()
+    watched.page.close()
+    assert watched.complaints == []
 
 
 def test_headings_sort_and_missing_stays_last(watched: Watched) -> None:

@@ -1,13 +1,10 @@
 // The page: controls, what each plot shows, and when they are drawn.
-const COST = "decoder cost (kFLOPs per pixel)";
-
 function refresh() {
   writeAddress();
   const points = shownPoints();
-  const fronts = frontiers(points);
-  starred = new Set(fronts.flat());
+  starred = new Set(frontiers(points, objectives()).flat());
   drawControls();
-  drawFrontier(points, fronts);
+  drawFrontier(points);
   drawTimes(points);
   drawQuality(points);
   drawTable(points);
@@ -19,28 +16,50 @@ function setBrush(points) {
   refresh();
 }
 
-function drawFrontier(points, fronts) {
-  const counted = points.filter((i) => columns.kflops_per_px[i] !== null);
-  const steps = fronts.map((front) => ({
+function drawFrontier(points) {
+  const { x, y } = state, [across, up] = [measures.get(x), measures.get(y)];
+  const placed = points.filter((i) => valueOf(x, i) !== null);
+  const shown = placed.filter((i) => isMeasured(i) && valueOf(y, i) !== null);
+  const steps = frontiers(points, [x, y]).map((front) => ({
     kind: "staircase",
     points: front.flatMap((i, k) => {
-      const corner = [columns.kflops_per_px[i], columns.rd_loss[i]];
-      return k ? [[corner[0], columns.rd_loss[front[k - 1]]], corner] : [corner];
+      const corner = [valueOf(x, i), valueOf(y, i)];
+      return k ? [[corner[0], valueOf(y, front[k - 1])], corner] : [corner];
     }),
   }));
-  const losses = new Set(points.map((i) => lossOf(columns.lmbda[i], columns.distortion[i])));
-  const distortions = new Set(points.map((i) => columns.distortion[i]));
+  const held = heldEqual([x, y]);
+  const groups = new Set(shown.map((i) => groupOf(held, i)));
+  drawFrontierNote(held);
   drawPlot(document.getElementById("plot-frontier"), {
-    id: "frontier", aspect: 0.46, empty: "missing: no run was measured and no cost counted",
-    points: counted.filter(isMeasured), gaps: counted.filter((i) => !isMeasured(i)), lines: steps,
-    x: (i) => columns.kflops_per_px[i], y: (i) => columns.rd_loss[i],
-    xLabel: COST, xLog: state.cost === "log",
-    yLabel: `RD loss (bpp + lambda · ${[...distortions].join(" or ").toUpperCase().replace("_", "-")})`,
-    references: references(["kflops_per_px", "rd_loss"]).filter(({ model }) => losses.has(lossOf(model.lmbda, model.distortion))),
+    id: "frontier", aspect: 0.46, empty: "missing: no point has both of these",
+    points: shown, gaps: placed.filter((i) => !isMeasured(i)), lines: steps,
+    x: (i) => valueOf(x, i), y: (i) => valueOf(y, i),
+    xLabel: across.title, xLog: across.log && state.cost === "log",
+    yLabel: lossTitle(up, shown), yLog: up.log,
+    references: references([x, y]).filter(({ model }) => groups.has(held.map((name) => model[name]).join(" "))),
   });
 }
 
+function lossTitle(measure, points) {
+  if (measure.name !== "rd_loss") return measure.title;
+  const distortions = [...new Set(points.map((i) => columns.distortion[i]))];
+  return `${measure.title} (bpp + lambda · ${distortions.join(" or ").toUpperCase().replace("_", "-")})`;
+}
+
+function drawFrontierNote(held) {
+  const better = (name) => `${measures.get(name).minimise ? "less" : "more"} ${measures.get(name).title}`;
+  const among = held.length ? `, each among points of equal ${held.join(" and ")}` : "";
+  const others = objectives().length > 2 ? ` ★ in the table: not dominated in ${objectives().map(better).join(", ")}.` : "";
+  document.getElementById("frontier-note").textContent =
+    `Better: ${better(state.x)}, ${better(state.y)}. The black staircase joins the points that none of those ` +
+    `that compare dominates${among}; hollow points are on none.${others}`;
+}
+
+const COST = "kflops_per_px";
+
 function drawTimes(points) {
+  const device = data.devices.find((d) => d.id === state.hardware);
+  document.getElementById("times-note").textContent = device ? ` ${device.name}: ${device.conditions}.` : "";
   const host = document.getElementById("plot-times");
   const byArchitecture = new Map(points.map((i) => [columns.arch_id[i], i]));
   for (const i of points) if (isMeasured(i)) byArchitecture.set(columns.arch_id[i], i);
@@ -51,17 +70,18 @@ function drawTimes(points) {
   }));
   data.stages.forEach((stage, k) => drawPlot(host.children[k].lastChild, {
     id: `times-${stage}`, aspect: 0.8, empty: "missing: not timed on this hardware",
-    points: architectures.filter((i) => decode("decode_ms", stage, i) !== null && columns.kflops_per_px[i] !== null),
-    x: (i) => columns.kflops_per_px[i], y: (i) => decode("decode_ms", stage, i),
+    points: architectures.filter((i) => decode("decode_ms", stage, i) !== null && valueOf(COST, i) !== null),
+    x: (i) => valueOf(COST, i), y: (i) => decode("decode_ms", stage, i),
     whisker: (i) => [decode("decode_ms_q25", stage, i), decode("decode_ms_q75", stage, i)],
-    xLabel: "kFLOPs per pixel", yLabel: "decode time (ms)",
+    xLabel: measures.get(COST).title, yLabel: measures.get("decode_ms").title,
     xLog: state.cost === "log", yLog: state.time === "log",
   }));
 }
 
 // Reference models of the project, where the image set is theirs: Kodak.
 function references([x, y]) {
-  return isKodak() ? data.references.map((model) => ({ model, x: model[x], y: model[y] })) : [];
+  const known = isKodak() ? data.references.filter((model) => x in model && y in model) : [];
+  return known.map((model) => ({ model, x: model[x], y: model[y] }));
 }
 
 function isKodak() {
@@ -70,6 +90,31 @@ function isKodak() {
 }
 
 const DASHES = ["1 3", "7 4", "7 3 1 3", "14 4"];
+const CLASSICAL_DASHES = ["none", "5 2", "2 2", "5 2 1 2"];
+
+// Lines of the plot of PSNR: published curves, JPEG and its like as measured on the same
+// images, and own curves of several points.
+function qualityLines(measured, kodak) {
+  const line = (kind, dashes) => (curve, k) => ({
+    kind, dash: dashes[k % dashes.length], name: curve.label,
+    points: curve.bpp.map((rate, j) => [rate, curve.psnr_db[j]]),
+  });
+  const curves = new Map();
+  for (const i of measured) {
+    const key = columns.curve[i];
+    if (key >= 0) curves.set(key, [...(curves.get(key) || []), i]);
+  }
+  const own = [...curves.values()].map((points) => ({
+    kind: "own-curve", colour: styles.get(columns.family[points[0]]).colour,
+    points: points.map((i) => [columns.bpp[i], columns.psnr_db[i]]).sort((a, b) => a[0] - b[0]),
+  }));
+  return [
+    ...data.published.map(line(kodak ? "baseline" : "baseline foreign", DASHES)),
+    ...classical().map(line("classical", CLASSICAL_DASHES)), ...own,
+  ];
+}
+
+const classical = () => data.classical.filter((codec) => codec.dataset === state.dataset);
 
 function drawQuality(points) {
   const dataset = data.datasets.find((d) => d.name === state.dataset);
@@ -77,16 +122,17 @@ function drawQuality(points) {
   const note = document.getElementById("kodak-note");
   note.className = kodak ? "note" : "notice";
   note.replaceChildren(kodak
-    ? "Dashed grey: published points of other codecs on the same 24 images, sources below. Grey diamonds: this project's reference models, labelled with their steps. PSNR in RGB, mean over images; rate from all bytes of the files."
+    ? "Dotted and dashed grey: published points of other codecs on the same 24 images, sources below. Grey diamonds: this project's reference models, labelled with their steps. PSNR in RGB, mean over images; rate from all bytes of the files."
     : element("b", {}, `NOT COMPARABLE: these points are of ${dataset ? `"${dataset.name}"` : "no image set yet"}, the pale curves are published for the 24 Kodak images.`),
-    kodak ? "" : " Evaluate on Kodak to compare with them.");
+    kodak ? "" : " Evaluate on Kodak to compare with them.",
+    classical().length ? " Black: classical codecs, measured here on the same images." : "");
   const measured = points.filter(isMeasured);
   // The window holds the published curves wherever own points have that rate.
   let xDomain = null, yDomain = null;
   if (measured.length) {
     const [low, high] = range([...measured.map((i) => columns.bpp[i]), ...models.map((m) => m.x)], false, 0.1);
     xDomain = [Math.max(low, 0), high];
-    const published = data.baselines.flatMap((curve) =>
+    const published = [...data.published, ...classical()].flatMap((curve) =>
       xDomain.map((rate) => interpolate(curve.bpp, curve.psnr_db, rate))).filter((v) => v !== null);
     yDomain = range([...published, ...measured.map((i) => columns.psnr_db[i]), ...models.map((m) => m.y)], false, 1);
   }
@@ -94,18 +140,19 @@ function drawQuality(points) {
     id: "quality", aspect: 0.46, empty: "missing: no run was measured", points: measured,
     x: (i) => columns.bpp[i], y: (i) => columns.psnr_db[i],
     xDomain, yDomain, references: models,
-    lines: data.baselines.map((curve, k) => ({
-      kind: kodak ? "baseline" : "baseline foreign", dash: DASHES[k % DASHES.length], name: curve.label,
-      points: curve.bpp.map((rate, j) => [rate, curve.psnr_db[j]]),
-    })),
-    xLabel: "rate of the coded files (bits per pixel)", yLabel: "PSNR in RGB (dB)",
+    lines: qualityLines(measured, kodak),
+    xLabel: measures.get("bpp").title, yLabel: measures.get("psnr_db").title,
   });
 }
 
 function drawControls() {
   const focused = document.activeElement && document.activeElement.id;
+  const axes = data.measures.map((measure) => [measure.name, measure.title]);
+  const several = (options) => (options.length > 1 ? options : []);
   const choices = [
     ["dataset", "Image set", data.datasets.map((d) => [d.name, `${d.name} (${d.images} images)`])],
+    ["codec", "Codec", several(codecsShown().map((codec) => [codec, codec]))],
+    ["x", "Across", axes], ["y", "Up", axes],
     ["hardware", "Decode times of", data.devices.map((d) => [d.id, d.name])],
     ["steps", "Steps", [["", "all"], ...distinct("steps").sort((a, b) => a - b).map((v) => [String(v), number(v)])]],
     ["lmbda", "Lambda", [["", "all"], ...distinct("lmbda").sort((a, b) => a - b).map((v) => [String(v), String(v)])]],

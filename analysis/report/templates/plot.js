@@ -70,6 +70,7 @@ function drawLines(chart, options, x, y, box, width) {
   for (const line of options.lines || []) {
     const d = line.points.map(([a, b], i) => `${i ? "L" : "M"}${round(x(a))},${round(y(b))}`).join("");
     const path = svg("path", { class: line.kind, d, "clip-path": `url(#${clip})` });
+    if (line.colour) path.setAttribute("stroke", line.colour);
     if (line.dash) path.setAttribute("stroke-dasharray", line.dash);
     chart.append(path);
     if (!line.name) continue;
@@ -105,12 +106,17 @@ function drawReferences(chart, models, x, y, box) {
   for (const { model, x: a, y: b } of models) {
     const px = round(x(a)), py = round(y(b));
     const diamond = svg("path", { class: "reference", d: REFERENCE, transform: `translate(${px},${py})` });
-    diamond.append(svg("title", {}, `reference model ${model.label}, ${model.family}: ${number(model.kflops_per_px)} kFLOPs/px, ${number(model.bpp)} bpp, ${number(model.psnr_db)} dB, RD loss ${number(model.rd_loss)}`));
+    diamond.append(svg("title", {}, `reference model ${model.label}, ${model.family}: ${told(model)}`));
     const leftward = px > (box.left + box.right) / 2;
     chart.append(diamond, svg("text", {
       class: "baseline-label tick", x: px + (leftward ? -10 : 10), y: py + 4, "text-anchor": leftward ? "end" : "start",
     }, model.label));
   }
+}
+
+function told(model) {
+  const names = data.told.filter((name) => name in model);
+  return names.map((name) => `${measures.get(name).title} ${number(model[name])}`).join(", ");
 }
 
 function drawPoints(chart, options, x, y) {
@@ -251,16 +257,17 @@ function details(i) {
   ];
   if (columns.config[i]) rows.push(["configuration", columns.config[i]]);
   if (columns.error[i]) rows.push(["error", columns.error[i]]);
-  rows.push(
-    ["kFLOPs/px", number(columns.kflops_per_px[i])], ["parameters", number(columns.params_total[i])],
-    ["rate", `${number(columns.bpp[i])} bpp`], ["PSNR", `${number(columns.psnr_db[i])} dB`],
-    ["RD loss", number(columns.rd_loss[i])],
-  );
+  const names = new Set([...objectives(), state.x, state.y, ...data.told]);
+  for (const name of names) {
+    const measure = measures.get(name); // those of hardware follow, for each stage
+    if (!measure.per_hardware) rows.push([measure.title, number(columns[name][i])]);
+  }
   for (const stage of data.stages) {
     const [median, low, high] = ["decode_ms", "decode_ms_q25", "decode_ms_q75"].map((s) => decode(s, stage, i));
     rows.push([stage.replaceAll("_", " "), median === null ? "missing"
       : `${number(median)} ms (quartiles ${number(low)} to ${number(high)})`]);
   }
+  if (columns.codec[i]) rows.push(["codec", columns.codec[i]]);
   rows.push(["trained", `${number(columns.steps[i])} steps, batch ${columns.batch_size[i]}, lambda ${columns.lmbda[i]}`]);
   if (columns.differs_in[i]) rows.push(["other than most in", columns.differs_in[i].replaceAll("_", " ")]);
   const list = element("dl");

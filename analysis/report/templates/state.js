@@ -8,11 +8,13 @@ for (const [name, column] of Object.entries(data.points)) {
     : column.codes.map((code) => (code < 0 ? null : column.values[code]));
 }
 const everyPoint = columns.run_id.map((_, i) => i);
+const measures = new Map(data.measures.map((measure) => [measure.name, measure]));
 const distinct = (name) => [...new Set(columns[name])].filter((v) => v !== null);
 
 const defaults = {
   dataset: data.datasets.length ? data.datasets[0].name : "",
   hardware: data.devices.length ? data.devices[0].id : "",
+  codec: "", x: data.axes[0], y: data.axes[1],
   steps: "", lmbda: "", cost: "log", time: "log",
   hidden: "", search: "", sort: "kflops_per_px", order: "up",
 };
@@ -37,17 +39,23 @@ function writeAddress() {
 
 const hiddenFamilies = () => new Set(state.hidden.split(",").filter(Boolean));
 
+// Codec settings of the points of the image set, commonest first; one at a time is shown.
+const codecsShown = () =>
+  data.codecs.filter((codec) => everyPoint.some((i) => columns.codec[i] === codec && ofDataset(i)));
+const ofDataset = (i) => columns.dataset[i] === null || columns.dataset[i] === state.dataset;
+
 // Points that pass the filters, the search of the table apart.
 function shownPoints() {
-  const hidden = hiddenFamilies();
+  const hidden = hiddenFamilies(), codecs = codecsShown();
+  const codec = codecs.includes(state.codec) ? state.codec : codecs[0];
   return everyPoint.filter((i) =>
-    !hidden.has(columns.family[i]) &&
-    (columns.dataset[i] === null || columns.dataset[i] === state.dataset) &&
+    !hidden.has(columns.family[i]) && ofDataset(i) &&
+    (columns.codec[i] === null || columns.codec[i] === codec) &&
     (!state.steps || String(columns.steps[i]) === state.steps) &&
     (!state.lmbda || String(columns.lmbda[i]) === state.lmbda));
 }
 
-const isMeasured = (i) => columns.state[i] === "measured" && columns.rd_loss[i] !== null;
+const isMeasured = (i) => columns.state[i] === "measured" && columns.bpp[i] !== null;
 const label = (i) => columns.name[i] || columns.run_id[i].slice(0, 8);
 
 function decode(statistic, stage, i) {
@@ -55,27 +63,50 @@ function decode(statistic, stage, i) {
   return column ? column[i] : null;
 }
 
-// Losses that weigh another distortion, or weigh it otherwise, do not compare.
-const lossOf = (lmbda, distortion) => `${lmbda} ${distortion}`;
+// A measure of a point; of hardware, that of the network alone on the chosen one.
+function valueOf(name, i) {
+  return measures.get(name).per_hardware ? decode(name, data.stages[0], i) : columns[name][i];
+}
 
-// Non-dominated in (kFLOPs/px, RD loss) among measured points of one loss each.
-function frontiers(points) {
-  const byLoss = new Map();
+// Of the frontier: those of the sweep, or the axes where others were chosen.
+function objectives() {
+  const chosen = state.x !== defaults.x || state.y !== defaults.y;
+  return chosen ? [...new Set([state.x, state.y])] : data.objectives;
+}
+
+// Columns that points must be equal in to be compared by these measures.
+const heldEqual = (names) => [...new Set(names.flatMap((name) => measures.get(name).within))];
+const groupOf = (held, i) => held.map((name) => columns[name][i]).join(" ");
+
+// Other conditions than most are no matter where the group holds them equal.
+function compares(i, held) {
+  const others = (columns.differs_in[i] || "").split(", ").filter(Boolean);
+  return isMeasured(i) && others.every((name) => held.includes(name));
+}
+
+// Non-dominated in these measures, among points that compare: one list per group, best
+// in the first measure first.
+function frontiers(points, names) {
+  const sign = names.map((name) => (measures.get(name).minimise ? 1 : -1));
+  const groups = new Map(), held = heldEqual(names);
   for (const i of points) {
-    if (!isMeasured(i) || columns.kflops_per_px[i] === null) continue;
-    const key = lossOf(columns.lmbda[i], columns.distortion[i]);
-    if (!byLoss.has(key)) byLoss.set(key, []);
-    byLoss.get(key).push(i);
+    const values = names.map((name) => valueOf(name, i));
+    if (!compares(i, held) || values.includes(null)) continue;
+    const key = groupOf(held, i);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push({ i, costs: values.map((value, k) => sign[k] * value) });
   }
-  return [...byLoss.values()].map((group) => {
-    const cost = columns.kflops_per_px, loss = columns.rd_loss;
-    group.sort((a, b) => cost[a] - cost[b] || loss[a] - loss[b]);
-    const front = [];
-    for (const i of group) {
-      const last = front.at(-1);
-      const equal = last !== undefined && cost[i] === cost[last] && loss[i] === loss[last];
-      if (last === undefined || loss[i] < loss[last] || equal) front.push(i);
+  const order = (a, b) => {
+    const k = a.costs.findIndex((cost, n) => cost !== b.costs[n]);
+    return k < 0 ? 0 : a.costs[k] - b.costs[k];
+  };
+  return [...groups.values()].map((group) => {
+    const front = []; // who dominates a point comes before it
+    for (const point of group.sort(order)) {
+      const dominated = front.some(({ costs }) =>
+        costs.every((cost, k) => cost <= point.costs[k]) && costs.some((cost, k) => cost < point.costs[k]));
+      if (!dominated) front.push(point);
     }
-    return front;
+    return front.map(({ i }) => i);
   });
 }

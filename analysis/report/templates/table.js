@@ -8,17 +8,15 @@ const TABLE = [
   { key: "name", title: "Name", value: label },
   { key: "family", title: "Family", value: (i) => columns.family[i] },
   { key: "status", title: "Status", value: (i) => (columns.state[i] === "not evaluated" ? "not evaluated" : columns.status[i]) },
-  ...[
-    ["kflops_per_px", "kFLOPs/px"], ["params_total", "Parameters"], ["bpp", "bpp"],
-    ["psnr_db", "PSNR dB"], ["rd_loss", "RD loss"],
-  ].map(([key, title]) => ({ key, title, number: (i) => columns[key][i] })),
-  ...data.stages.map((stage) => ({
-    key: `decode_ms.${stage}`, title: `${stage.replaceAll("_", " ")} ms`,
-    number: (i) => decode("decode_ms", stage, i),
-  })),
-  { key: "mpx_per_s", title: "network MP/s", number: (i) => decode("mpx_per_s", "network", i) },
+  ...data.measures.flatMap((measure) => (measure.per_hardware
+    ? data.stages.map((stage) => ({
+      key: `${measure.name}.${stage}`, title: `${stage.replaceAll("_", " ")}: ${measure.title}`,
+      number: (i) => decode(measure.name, stage, i),
+    }))
+    : { key: measure.name, title: measure.title, number: (i) => columns[measure.name][i] })),
   ...[["steps", "Steps"], ["batch_size", "Batch"], ["lmbda", "Lambda"]].map(
     ([key, title]) => ({ key, title, number: (i) => columns[key][i] })),
+  { key: "codec", title: "Codec", value: (i) => columns.codec[i] || "missing" },
   { key: "differs_in", title: "Unlike most in", value: (i) => columns.differs_in[i].replaceAll("_", " ") },
   { key: "config", title: "Configuration", value: (i) => columns.config[i] },
   { key: "run_id", title: "Run", value: (i) => columns.run_id[i] },

@@ -1,70 +1,52 @@
 """Writes the output of a sweep that never ran: real jobs and records, made-up numbers.
 
-Architectures, identities, folders and record files are those of a real sweep. Costs,
-losses and times are invented, smooth in the width, and the same for the same seed.
+Architectures, identities, folders and record files are those of a real sweep.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from rdc.identity import canonical_json
-from rdc.jobs.job import BenchmarkJob, EvaluateJob, Job, Record, TrainJob
-from rdc.registry import parse_architecture
+from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, Job, TrainJob
+from rdc.jobs.layout import (
+    ATTEMPTS_FOLDER,
+    OUT_SCHEMA_VERSION,
+    PROGRESS_FILE,
+    RECORD_FILE,
+    SPEC_FILE,
+    SWEEP_FILE,
+)
+from rdc.jobs.plan_row import PlanRow
+from rdc.jobs.records import (
+    BenchmarkResult,
+    CodecResult,
+    EvaluateResult,
+    Record,
+    TrainingSummary,
+    TrainResult,
+)
+from rdc.measurements.rows import DecodeTime, ImageMeasurement
+from rdc.specs.base import Spec
+from rdc.specs.classical import ClassicalSpec
+from rdc.specs.coding import CodecSettings
 from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import BenchmarkSpec, TrainSpec
-from rdc.system.files import write_json_atomically
-
-HARDWARE = {
-    "c0ffee00c0ffee00": {
-        "hardware_id": "c0ffee00c0ffee00",
-        "device_kind": "Example CPU, 2 cores",
-        "platform": "cpu",
-        "device_count": 1,
-        "driver": None,
-        "jax_version": "0.10.2",
-        "host_cpu": "Example CPU",
-        "clock_note": "not fixed",
-    },
-    "9f09f09f09f09f09": {
-        "hardware_id": "9f09f09f09f09f09",
-        "device_kind": "Example GPU",
-        "platform": "gpu",
-        "device_count": 1,
-        "driver": "1.2.3",
-        "jax_version": "0.10.2",
-        "host_cpu": "Example CPU",
-        "clock_note": "default",
-    },
-}
-FAMILIES = ("conv/mean", "conv/charm", "elic/mean", "elic/charm")
-
-
-def architectures(widths: Iterable[int] = (64, 128, 192)) -> list[ArchitectureSpec]:
-    """Four families of each width."""
-    return [
-        parse_architecture(
-            {
-                "transform": {
-                    "name": family.split("/")[0],
-                    "channels": (2 * (width // 3) + 2, width, width),
-                },
-                "entropy_model": {
-                    "mean": "mean_scale_hyperprior",
-                    "charm": "charm",
-                }[family.split("/")[1]],
-                "hyper_transform": "conv",
-            }
-        )
-        for width in widths
-        for family in FAMILIES
-    ]
+from rdc.specs.model import ModelSpec
+from rdc.specs.recipe import Recipe
+from rdc.specs.timing import BenchmarkSpec
+from rdc.system.files import read_json, write_json_atomically
+from tests.unit.analysis.invented import (
+    HARDWARE,
+    architectures,
+    cost,
+    curve_bpp,
+    image_measurement,
+    plan_row,
+    write_plan,
+)
 
 
 @dataclass
@@ -74,6 +56,7 @@ class SweepOutput:
     Attributes:
       out: the folder.
       images: names of the evaluated images.
+      codec: settings of evaluations and benchmarks.
       repeats: of every decode time.
     """
 
@@ -81,9 +64,10 @@ class SweepOutput:
     images: tuple[str, ...] = tuple(f"photo{n}.png" for n in range(4))
     dataset: str = "val"
     grid: str = "example"
+    codec: CodecSettings = field(default_factory=CodecSettings)
     repeats: int = 5
     hardware_ids: tuple[str, ...] = ("c0ffee00c0ffee00",)
-    jobs: list[TrainJob] = field(default_factory=list)
+    rows: list[PlanRow] = field(default_factory=list)
     random: np.random.Generator = field(
         default_factory=lambda: np.random.default_rng(0)
     )
@@ -93,30 +77,34 @@ class SweepOutput:
         specs: list[ArchitectureSpec],
         names: dict[int, str] | None = None,
         counted: bool = True,
-        **train: object,
+        lmbda: float = 0.0125,
+        **recipe: Any,
     ) -> list[TrainJob]:
         """Adds one run per architecture to plan.parquet, and sweep.json."""
-        recipe = {"steps": 500, "batch_size": 8, "crop_px": 128, **train}
-        new = [
+        values: dict[str, Any] = {
+            "steps": 500,
+            "batch_size": 8,
+            "crop_px": 128,
+            **recipe,
+        }
+        jobs = [
             TrainJob(
-                architecture=spec,
-                train=TrainSpec(**recipe),
-                data_sha256="d" * 64,
+                model=ModelSpec(
+                    architecture=spec,
+                    recipe=Recipe(**values),
+                    rates=(lmbda,),
+                    data_sha256="d" * 64,
+                )
             )
             for spec in specs
         ]
-        rows = [
-            self._plan_row(job, (names or {}).get(i), counted)
-            for i, job in enumerate(new)
+        self.rows += [
+            plan_row(job, (names or {}).get(i), counted) for i, job in enumerate(jobs)
         ]
-        path = self.out / "plan.parquet"
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.jobs:
-            rows = pd.read_parquet(path).to_dict("records") + rows
-        pd.DataFrame(rows).to_parquet(path)
-        self.jobs += new
+        write_plan(self.out, [row.to_dict() for row in self.rows])
         self._write_sweep()
-        return new
+        return jobs
 
     def finish(self, jobs: list[TrainJob], git_sha: str = "abc1234") -> None:
         """Writes ok records of training, evaluation and benchmarks."""
@@ -134,78 +122,115 @@ class SweepOutput:
         git_sha: str = "abc1234",
         attempt: int = 1,
     ) -> Path:
-        result = {
-            "arch_id": job.arch_id,
-            "steps": job.train.steps,
-            "batch_size": job.train.batch_size,
-            "train_seconds": 61.5,
-            "steps_per_second": 8.13,
-            "input_seconds": 0.5,
-            "checkpoint_seconds": 0.25,
-            "accumulate": 1,
-            "devices": 1,
-            "rates_together": 1,
-            "skipped_images": 0,
-            "loss_first": 9.5,
-            "loss_last": 1.6,
-            "resumed_from_step": None,
-            "model_dir": "model",
-            "skipped_steps": 0,
-            "rollbacks": 0,
-        }
-        if status != "ok":
-            result = {}
-        return self._record(job, status, error, result, git_sha, attempt=attempt)
+        recipe = job.model.recipe
+        summary = TrainingSummary(
+            steps=recipe.steps,
+            batch_size=recipe.batch_size,
+            accumulate=1,
+            devices=1,
+            models_together=1,
+            skipped_images=0,
+            skipped_steps=0,
+            rollbacks=0,
+            train_seconds=61.5,
+            input_seconds=0.5,
+            checkpoint_seconds=0.25,
+            steps_per_second=8.13,
+            loss_first=9.5,
+            loss_last=1.6,
+        )
+        result = TrainResult(
+            arch_id=job.arch_id,
+            data_sha256=job.model.data_sha256,
+            summary=summary,
+            resumed_from_step=0,
+            model_dir="model",
+        )
+        return self._record(job, result, status, error, git_sha, attempt=attempt)
 
     def evaluate(
-        self, job: TrainJob, status: str = "ok", error: str | None = None
+        self,
+        job: TrainJob,
+        status: str = "ok",
+        error: str | None = None,
+        psnr_db: float | None = None,
     ) -> Path:
+        """Made-up images: better for dearer architectures, or around a given PSNR."""
         evaluation = EvaluateJob(
             run_id=job.job_id,
             dataset=self.dataset,
             data_sha256="e" * 64,
-            lmbda=job.train.lmbda,
+            codec=self.codec,
         )
-        quality = 34 - 6 / np.log10(cost(job.architecture)) + self.random.normal(0, 0.1)
+        quality = 34 - 6 / np.log10(cost(job.model.architecture))
+        quality += self.random.normal(0, 0.1)
+        result = EvaluateResult(
+            run_id=job.job_id,
+            dataset=self.dataset,
+            images=self._images(quality)
+            if psnr_db is None
+            else self._curve_point(psnr_db),
+            skipped_images=(),
+            **self.codec.to_dict(),
+        )
+        return self._record(evaluation, result, status, error)
+
+    def classical(self, name: str, **settings: Any) -> Path:
+        """JPEG, WebP, ... on the same images: two dB apart from 24 dB on."""
+        codec = ClassicalSpec(name=name, **settings)
+        job = CodecJob(codec=codec, dataset=self.dataset, data_sha256="e" * 64)
+        images = [
+            image
+            for rate, setting in enumerate(codec.settings)
+            for image in self._curve_point(24 + 2 * rate, rate, float(setting))
+        ]
+        result = CodecResult(
+            codec_id=codec.codec_id,
+            name=name,
+            version="1.0",
+            dataset=self.dataset,
+            images=tuple(images),
+            skipped_images=(),
+        )
+        return self._record(job, result)
+
+    def _images(self, quality: float) -> tuple[ImageMeasurement, ...]:
         rows = []
         for name in self.images:
-            psnr = quality + self.random.normal(0, 1)
-            mse = 255**2 / 10 ** (psnr / 10)
-            bpp = 0.5 - 0.01 * (psnr - 31) + self.random.uniform(0, 0.02)
-            rows.append(
-                {
-                    "image": name,
-                    "height_px": 512,
-                    "width_px": 768,
-                    "bytes": int(bpp * 512 * 768 / 8),
-                    "bpp_estimated": bpp * 0.998,
-                    "bpp_coded": bpp,
-                    "psnr_db": psnr,
-                    "ms_ssim": None if name == "photo0.png" else 0.97,
-                    "mse_255": mse,
-                    "rd_loss": bpp + job.train.lmbda * mse,
-                }
-            )
-        result = {
-            "run_id": job.job_id,
-            "dataset": self.dataset,
-            "images": rows,
-            "skipped_images": [],
-        }
-        return self._record(evaluation, status, error, result if status == "ok" else {})
+            psnr_db = float(quality + self.random.normal(0, 1))
+            bpp = float(0.5 - 0.01 * (psnr_db - 31) + self.random.uniform(0, 0.02))
+            rows.append(image_measurement(name, bpp, psnr_db))
+        return tuple(rows)
+
+    def _curve_point(
+        self, psnr_db: float, rate: int = 0, setting: float | None = None
+    ) -> tuple[ImageMeasurement, ...]:
+        """All images alike."""
+        bpp = curve_bpp(psnr_db)
+        return tuple(
+            image_measurement(name, bpp, float(psnr_db), rate, setting)
+            for name in self.images
+        )
 
     def benchmark(
-        self, job: TrainJob, hardware_id: str = "c0ffee00c0ffee00", trained: bool = True
+        self,
+        job: TrainJob,
+        hardware_id: str = "c0ffee00c0ffee00",
+        trained: bool = True,
+        cpu_threads: int = 2,
+        planned_hardware_id: str | None = None,
     ) -> Path:
         """Times of the trained model in all stages, or of random weights in one."""
         benchmark = BenchmarkJob(
-            architecture=job.architecture,
-            hardware_id=hardware_id,
+            architecture=job.model.architecture,
+            hardware_id=planned_hardware_id or hardware_id,
             benchmark=BenchmarkSpec(repeats=self.repeats),
             run_id=job.job_id if trained else None,
+            codec=self.codec,
         )
         speed = 0.05 if HARDWARE[hardware_id]["platform"] == "gpu" else 1.0
-        network = cost(job.architecture) * speed * self.random.uniform(0.8, 1.3) + 3
+        width = cost(job.model.architecture)
+        network = width * speed * self.random.uniform(0.8, 1.3) + 3
         coding = 15 + self.random.uniform(0, 2)
         medians = {
             "network": network,
@@ -215,28 +240,35 @@ class SweepOutput:
         if not trained:
             medians = {"network": network}
         times = [
-            {
-                "dataset": self.dataset,
-                "height_px": 512,
-                "width_px": 768,
-                "precision": "float32",
-                "stage": stage,
-                "repeat": repeat,
-                "decode_ms": median * self.random.uniform(0.97, 1.05),
-            }
+            DecodeTime(
+                dataset=self.dataset,
+                height_px=512,
+                width_px=768,
+                precision="float32",
+                cpu_threads=cpu_threads,
+                visible_devices=1,
+                load_average=0.5,
+                stage=stage,
+                repeat=repeat,
+                decode_ms=float(median * self.random.uniform(0.97, 1.05)),
+            )
             for stage, median in medians.items()
             for repeat in range(self.repeats)
         ]
-        result = {
-            "arch_id": job.arch_id,
-            "run_id": benchmark.run_id,
-            "times": times,
-        }
-        return self._record(benchmark, "ok", None, result, hardware_id=hardware_id)
+        result = BenchmarkResult(
+            arch_id=job.arch_id,
+            run_id=benchmark.run_id,
+            coder=self.codec.coder,
+            numerics=self.codec.numerics,
+            rate=0,
+            times=tuple(times),
+        )
+        planned = {"planned_hardware_id": benchmark.hardware_id}
+        return self._record(benchmark, result, hardware_id=hardware_id, extra=planned)
 
     def progress(self, job: TrainJob) -> Path:
         """An attempt at work."""
-        path = job.folder(self.out) / "attempts" / "1" / "progress.json"
+        path = job.folder(self.out) / ATTEMPTS_FOLDER / "1" / PROGRESS_FILE
         value = {"step": 250, "steps": 500, "loss": 2.0, "bpp": 0.6, "updated_at": 0.0}
         write_json_atomically(path, value)
         return path
@@ -244,15 +276,16 @@ class SweepOutput:
     def _record(
         self,
         job: Job,
-        status: str,
-        error: str | None,
-        result: dict,
+        result: Spec,
+        status: str = "ok",
+        error: str | None = None,
         git_sha: str = "abc1234",
         hardware_id: str = "c0ffee00c0ffee00",
         attempt: int = 1,
+        extra: dict | None = None,
     ) -> Path:
         folder = job.folder(self.out)
-        write_json_atomically(folder / "spec.json", job.to_dict(), durable=False)
+        write_json_atomically(folder / SPEC_FILE, job.to_dict(), durable=False)
         record = Record(
             stage=job.stage,
             job_id=job.job_id,
@@ -260,7 +293,7 @@ class SweepOutput:
             attempt=attempt,
             error=error,
             seconds=70.0,
-            result=result,
+            result=result.to_dict() if status == "ok" else {},
             environment={
                 "git_sha": git_sha,
                 "python_version": "3.11.9",
@@ -268,63 +301,17 @@ class SweepOutput:
                 "flax_version": "0.12.8",
                 "hardware_id": hardware_id,
                 "hardware": HARDWARE[hardware_id],
+                **(extra or {}),
             },
         )
-        write_json_atomically(folder / "record.json", record.to_dict(), durable=False)
-        return folder / "record.json"
-
-    def _plan_row(self, job: TrainJob, name: str | None, counted: bool) -> dict:
-        spec = job.architecture
-        macs = cost(spec) * 1000 / 2
-        shares = {"synthesis_transform": 0.7, "hyper_synthesis": 0.1}
-        shares["slice_networks"] = 0.2
-        components = [
-            {
-                "side": side,
-                "component": component,
-                "params": int(share * 2e7),
-                "macs_per_px": share * macs,
-            }
-            for side, parts in (
-                ("decode", shares),
-                ("encode", {"analysis_transform": 1.2, **shares}),
-            )
-            for component, share in parts.items()
-        ]
-        counts = {
-            "params_total": 25_000_000,
-            "params_decoder": 20_000_000,
-            "kmacs_per_px": macs / 1000,
-            "kflops_per_px": macs / 500,
-            "kmacs_per_px_encode": macs / 1000 * 1.3,
-            "decoder_peak_bytes_per_px": 4.0 * 64,
-            "components_json": json.dumps(components),
-        }
-        hyper = spec.hyper_transform
-        return {
-            "run_id": job.job_id,
-            "arch_id": job.arch_id,
-            "name": name,
-            "family": spec.family,
-            "transform": spec.transform.name,
-            "entropy_model": spec.entropy_model.name,
-            "hyper_transform": hyper.name if hyper else None,
-            "config_json": canonical_json(spec.to_dict()),
-            "train_json": canonical_json(job.train.to_dict()),
-            "lmbda": job.train.lmbda,
-            "steps": job.train.steps,
-            "batch_size": job.train.batch_size,
-            "crop_px": job.train.crop_px,
-            "seed": job.train.seed,
-            "data_sha256": job.data_sha256,
-            **(counts if counted else dict.fromkeys(counts)),
-        }
+        write_json_atomically(folder / RECORD_FILE, record.to_dict(), durable=False)
+        return folder / RECORD_FILE
 
     def _write_sweep(self) -> None:
         write_json_atomically(
-            self.out / "sweep.json",
+            self.out / SWEEP_FILE,
             {
-                "schema_version": 1,
+                "schema_version": OUT_SCHEMA_VERSION,
                 "grid": self.grid,
                 "config": {"grid": {"name": self.grid}, "train": {"steps": 500}},
                 "versions": {"rdc-frontier": "0.1.0", "jax": "0.10.2"},
@@ -337,9 +324,16 @@ class SweepOutput:
         )
 
 
-def cost(spec: ArchitectureSpec) -> float:
-    """Invented kFLOPs/px of the decoder: grows with the width."""
-    width = spec.transform.to_dict()["channels"][1]
-    factor = {"conv": 1.0, "elic": 1.4}[spec.transform.name]
-    extra = 60 if spec.entropy_model.name == "charm" else 0
-    return factor * width**2 / 200 + 10 + extra
+CURVE_LAMBDAS = (0.002, 0.005, 0.0125, 0.03, 0.08)
+
+
+def write_curve(sweep: SweepOutput, better_db: float = 0.0) -> None:
+    """One architecture at five rates: points of `curve_bpp`, raised by some dB."""
+    for i, lmbda in enumerate(CURVE_LAMBDAS):
+        (job,) = sweep.plan(architectures((48,))[:1], lmbda=lmbda)
+        sweep.train(job)
+        path = sweep.evaluate(job, psnr_db=25.0 + 3 * i)
+        record = read_json(path)
+        for image in record["result"]["images"]:
+            image["psnr_db"] += better_db
+        write_json_atomically(path, record)

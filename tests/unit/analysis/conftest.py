@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from analysis.gather import gather
-from tests.unit.analysis.builder import HARDWARE, SweepOutput, architectures
+from tests.unit.analysis.builder import SweepOutput
+from tests.unit.analysis.invented import HARDWARE, architectures
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import pytest
 
 from analysis import baselines, references
 from rdc.errors import ConfigError
+from rdc.jobs.job import parse_job
+from rdc.jobs.records import Record
 from rdc.system.files import read_json
 
 
@@ -41,3 +43,14 @@ def test_records_of_reference_models_are_of_the_kodak_images() -> None:
     for path in references.RECORDS.glob("evaluations/*/*/record.json"):
         images = read_json(path)["result"]["images"]
         assert baselines.is_kodak({image["image"] for image in images})
+
+
+def test_reference_models_have_the_ids_of_what_they_are() -> None:
+    """Converted from an earlier layout: identities and checksums hold all the same."""
+    records = list(references.RECORDS.glob("*/*/*/record.json"))
+    assert len(records) >= 2
+    for path in records:
+        job = parse_job(read_json(path.with_name("spec.json")))
+        record = Record.from_dict(read_json(path))
+        assert path.parent.name == job.job_id == record.job_id
+        assert job.folder(references.RECORDS) == path.parent

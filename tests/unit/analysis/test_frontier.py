@@ -64,6 +64,14 @@ def test_staircase_holds_the_cheaper_point_until_the_dearer() -> None:
     assert staircase(np.empty((0, 2))).shape == (0, 2)
 
 
+def test_staircase_of_a_measure_of_which_more_is_better() -> None:
+    points = np.array([[4, -1], [1, -3], [2, -2], [3, -2], [np.nan, 0]])
+    steps = [[1, -3], [2, -3], [2, -2], [4, -2], [4, -1]]
+    assert staircase(points, [True, False]).tolist() == steps
+    swapped = staircase(points * [-1, 1], [False, False])
+    assert swapped.tolist() == [[-x, y] for x, y in steps]
+
+
 GOLDEN = [
     ([[1.0]], [3.0], 2.0),
     ([[1, 2], [2, 1]], [3, 3], 3.0),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -10,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frontier import pareto_mask
-from analysis.gather import gather, problems
-from analysis.tables import COLUMNS, SCHEMA_VERSION, read_tables
-from rdc.errors import DataError
+from analysis.gather import gather
+from analysis.notices import elsewhere, problems
+from analysis.tables import SCHEMA_VERSION, TABLES, columns, fields, read_tables
+from rdc.errors import ConfigError, DataError
+from rdc.jobs.records import CodecResult, EvaluateResult, TrainingSummary
+from rdc.measurements.metrics import METRIC_NAMES
+from rdc.measurements.rows import DecodeTime, ImageMeasurement
 from rdc.system.files import read_json, write_json_atomically
-from tests.unit.analysis.builder import HARDWARE, SweepOutput, architectures
+from tests.unit.analysis.builder import SweepOutput
+from tests.unit.analysis.invented import HARDWARE, architectures, write_plan
 
 CPU, GPU = HARDWARE
 
@@ -26,12 +29,51 @@ def states(out: Path) -> dict[str, int]:
 
 def test_tables_have_the_columns_of_the_contract(mixed_sweep: Path) -> None:
     tables = read_tables(mixed_sweep)
-    assert set(tables) == set(COLUMNS)
-    for name, columns in COLUMNS.items():
-        assert list(tables[name])[: len(columns)] == list(columns)
+    assert set(tables) == set(TABLES)
+    for name in TABLES:
+        known = list(columns(name))
+        assert list(tables[name])[: len(known)] == known
         assert (tables[name]["schema_version"] == SCHEMA_VERSION).all()
         path = mixed_sweep / "tables" / f"{name}.parquet"
         pd.testing.assert_frame_equal(pd.read_parquet(path), tables[name])
+    contract = {
+        "architectures": "arch_id name family transform entropy_model hyper_transform "
+        "config_json params_total params_decoder kmacs_per_px kflops_per_px "
+        "kmacs_per_px_encode",
+        "complexity": "arch_id side component params macs_per_px",
+        "runs": "run_id arch_id status error steps batch_size crop_px seed "
+        "train_seconds steps_per_second attempts git_sha jax_version hardware_id",
+        "points": "run_id rate lmbda curve_id",
+        "rate_distortion": "run_id rate coder numerics effort dataset image height_px "
+        "width_px bpp_estimated bpp_coded psnr_db ms_ssim mse_255",
+        "codecs": "codec_id setting dataset image height_px width_px bpp_estimated "
+        "bpp_coded psnr_db ms_ssim mse_255 encode_ms decode_ms",
+        "decode_times": "arch_id run_id hardware_id coder numerics dataset height_px "
+        "width_px precision stage repeat decode_ms",
+        "hardware": "hardware_id device_kind platform device_count driver jax_version "
+        "host_cpu clock_note",
+        "frontier": "family name lmbda kflops_per_px params_total bpp psnr_db rd_loss "
+        "decode_ms mpx_per_s on_frontier frontier_objectives",
+        "curves": "curve_id run_id points bd_rate_percent anchor interpolation "
+        "range_low_db range_high_db overlap_points reason",
+    }
+    for name, known in contract.items():
+        assert set(known.split()) <= set(tables[name])
+
+
+def test_fields_of_results_are_columns() -> None:
+    """A field that is added to a result needs no change here to be in the tables."""
+    for kind, table in (
+        (TrainingSummary, "runs"),
+        (EvaluateResult, "rate_distortion"),
+        (CodecResult, "codecs"),
+        (ImageMeasurement, "codecs"),
+        (DecodeTime, "decode_times"),
+    ):
+        assert fields(kind).items() <= columns(table).items()
+        assert fields(kind)
+    assert set(METRIC_NAMES) <= set(columns("rate_distortion"))
+    assert set(METRIC_NAMES) <= set(columns("codecs")) & set(columns("frontier"))
 
 
 def test_every_planned_run_has_a_row_with_its_state(mixed_sweep: Path) -> None:
@@ -65,7 +107,7 @@ def test_a_damaged_record_is_named_and_costs_only_itself(
     write_json_atomically(foreign, {"status": "ok"})
     typed = jobs[3].folder(tmp_path) / "record.json"
     record = read_json(typed)
-    record["result"]["loss_last"] = "low"
+    record["result"]["summary"]["loss_last"] = "low"
     write_json_atomically(typed, record)
 
     with caplog.at_level(logging.WARNING):
@@ -94,7 +136,9 @@ def test_quality_is_the_mean_over_images(mixed_sweep: Path) -> None:
     assert rows["images"][run_id] == len(own) == 4
     assert rows["bpp"][run_id] == pytest.approx(own["bpp_coded"].mean())
     assert rows["psnr_db"][run_id] == pytest.approx(own["psnr_db"].mean())
-    assert rows["rd_loss"][run_id] == pytest.approx(own["rd_loss"].mean())
+    losses = own["bpp_coded"] + 0.0125 * own["mse_255"]
+    assert rows["rd_loss"][run_id] == pytest.approx(losses.mean())
+    assert rows["encode_ms"][run_id] == 20
     assert own["ms_ssim"].isna().sum() == 1  # a small image has none
     assert rows["ms_ssim"][run_id] == pytest.approx(0.97)
 
@@ -136,120 +180,63 @@ def test_random_weights_time_the_network_stage_of_every_run(mixed_sweep: Path) -
     assert np.isnan(row[f"decode_ms.{GPU}.network"])
 
 
-def test_times_of_another_image_size_stay_out_of_the_median(tmp_path: Path) -> None:
+def test_jobs_that_ran_elsewhere_are_named(tmp_path: Path) -> None:
     sweep = SweepOutput(tmp_path)
     jobs = sweep.plan(architectures((32,)))
     sweep.finish(jobs)
-    before = gather(tmp_path)["frontier"]["decode_ms"]
-    path = next((tmp_path / "benchmarks").glob("*/*/record.json"))
-    record = read_json(path)
-    extra = [
-        {**time, "height_px": 64, "width_px": 64, "decode_ms": 0.1}
-        for time in record["result"]["times"]
+    gather(tmp_path)
+    assert elsewhere(tmp_path) == []
+    path = sweep.benchmark(jobs[0], GPU, planned_hardware_id=CPU)
+    tables = gather(tmp_path)
+    assert elsewhere(tmp_path) == [
+        {
+            "record": str(path.relative_to(tmp_path)),
+            "planned_hardware_id": CPU,
+            "hardware_id": GPU,
+        }
     ]
-    record["result"]["times"] += extra
-    write_json_atomically(path, record)
-    pd.testing.assert_series_equal(gather(tmp_path)["frontier"]["decode_ms"], before)
+    assert set(tables["decode_times"]["hardware_id"]) == {CPU, GPU}
 
 
-def test_frontier_is_of_measured_points_of_one_lambda(tmp_path: Path) -> None:
-    sweep = SweepOutput(tmp_path)
-    for lmbda in (0.0125, 0.05):
-        jobs = sweep.plan(architectures((32, 64, 128)), lmbda=lmbda)
-        sweep.finish(jobs[:-1])
-    table = gather(tmp_path)["frontier"]
-    assert len(table) == 24
-    assert table["on_frontier"].sum() >= 2
-    for _, rows in table.groupby("lmbda"):
-        points = rows[["kflops_per_px", "rd_loss"]].to_numpy()
-        assert rows["on_frontier"].tolist() == pareto_mask(points).tolist()
-        assert rows["on_frontier"].any()
-    assert "kflops_per_px, rd_loss" in table["frontier_objectives"].iloc[0]
-
-
-def test_other_conditions_are_named(mixed_sweep: Path) -> None:
-    table = read_tables(mixed_sweep)["frontier"]
-    longer = (table["steps"] == 2000) & table["rd_loss"].notna()
-    assert (table.loc[longer, "differs_in"] == "steps").all()
-    assert longer.sum() == 1
-    assert (table.loc[~longer, "differs_in"] == "").all()
-
-
-def test_other_code_and_a_missing_image_are_other_conditions(tmp_path: Path) -> None:
-    sweep = SweepOutput(tmp_path)
-    jobs = sweep.plan(architectures((32, 64)))
-    sweep.finish(jobs[:-2])
-    sweep.finish(jobs[-2:-1], git_sha="fedcba9")
-    sweep.images = sweep.images[:-1]
-    sweep.finish(jobs[-1:])
-    assert gather(tmp_path)["frontier"]["differs_in"].tolist() == [
-        *[""] * 6,
-        "git_sha",
-        "images",
-    ]
-
-
-def test_all_of_a_recipe_but_lmbda_and_seed_are_conditions(tmp_path: Path) -> None:
-    """Micro-batches and rematerialisation change a result by rounding alone."""
-    sweep = SweepOutput(tmp_path)
-    sweep.finish(sweep.plan(architectures((32, 64))))
-    for recipe in (
-        {"lmbda": 0.05, "seed": 1, "accumulate": 2, "remat": True},
-        {"precision": "bfloat16", "learning_rate": 1e-3},
-        {"distortion": "ms_ssim", "crop_px": 192},
+def test_an_unknown_objective_is_refused(tmp_path: Path) -> None:
+    SweepOutput(tmp_path).plan(architectures((32,)))
+    with pytest.raises(
+        ConfigError, match=r"unknown measure; got 'psnr'\. Did you mean psnr_db"
     ):
-        sweep.finish(sweep.plan(architectures((32,))[:1], **recipe))
-    frontier = gather(tmp_path)["frontier"]
-    assert frontier["differs_in"].tolist() == [
-        *[""] * 9,
-        "precision, learning_rate",
-        "crop_px, distortion",
-    ]
-    # Nothing to compare the last one with: its loss weighs another distortion.
-    assert frontier["on_frontier"].tolist()[-1]
+        gather(tmp_path, ("kflops_per_px", "psnr"))
 
 
-def test_recipes_of_before_a_field_are_at_its_default(tmp_path: Path) -> None:
+@pytest.mark.parametrize("without_sweep_json", [False, True])
+def test_an_output_of_another_version_is_refused_in_words(
+    tmp_path: Path, without_sweep_json: bool
+) -> None:
     sweep = SweepOutput(tmp_path)
-    sweep.finish(sweep.plan(architectures((32, 64))))
-    plan = pd.read_parquet(tmp_path / "plan.parquet")
-    earlier = json.loads(plan["train_json"][0])
-    del earlier["precision"], earlier["ema"]
-    plan.loc[0, "train_json"] = json.dumps(earlier)
-    plan.to_parquet(tmp_path / "plan.parquet")
-    tables = gather(tmp_path)
-    assert (tables["runs"]["precision"] == "float32").all()
-    assert (tables["frontier"]["differs_in"] == "").all()
+    sweep.finish(sweep.plan(architectures((32,))))
+    if without_sweep_json:
+        (tmp_path / "sweep.json").unlink()
+        plan = [row.to_dict() for row in sweep.rows]
+        write_plan(tmp_path, [{"lmbda": r.pop("rates")[0], **r} for r in plan])
+    else:
+        value = read_json(tmp_path / "sweep.json") | {"schema_version": 1}
+        write_json_atomically(tmp_path / "sweep.json", value)
+    with pytest.raises(DataError, match=r"of version 2; got .*another out=DIR"):
+        gather(tmp_path)
 
 
-def test_one_row_per_image_set(tmp_path: Path) -> None:
+def test_records_and_tables_of_another_version_are_refused_in_words(
+    tmp_path: Path,
+) -> None:
     sweep = SweepOutput(tmp_path)
     jobs = sweep.plan(architectures((32,)))
     sweep.finish(jobs)
-    sweep.dataset = "kodak"
-    sweep.evaluate(jobs[0])
-    table = gather(tmp_path)["frontier"]
-    assert len(table) == 8
-    kodak = table[table["dataset"] == "kodak"]
-    assert kodak["rd_loss"].notna().sum() == 1
-    assert (kodak["evaluation_status"] == "pending").sum() == 3
-
-
-def test_newest_evaluation_of_a_changed_image_set_counts(tmp_path: Path) -> None:
-    sweep = SweepOutput(tmp_path)
-    jobs = sweep.plan(architectures((32,)))
-    sweep.finish(jobs)
-    old = gather(tmp_path)["frontier"]
-    path = next((tmp_path / "evaluations").glob("*/*/record.json"))
-    record = read_json(path)
-    run_id = record["result"]["run_id"]
-    record["result"]["images"] = record["result"]["images"][:2]
-    write_json_atomically(tmp_path / "evaluations/zz/new/record.json", record)
-    tables = gather(tmp_path)
-    images = tables["rate_distortion"]
-    assert (images["run_id"] == run_id).sum() == 2
-    assert len(tables["frontier"]) == len(old)
-    assert tables["frontier"].set_index("run_id")["images"][run_id] == 2
+    path = jobs[0].folder(tmp_path) / "record.json"
+    write_json_atomically(path, read_json(path) | {"schema_version": 1})
+    gather(tmp_path)
+    assert "schema version 1, not 2" in problems(tmp_path)[0]["problem"]
+    table = tmp_path / "tables" / "points.parquet"
+    pd.read_parquet(table).assign(schema_version=1).to_parquet(table)
+    with pytest.raises(DataError, match=r"has schema version 2; got 1\..*report.py"):
+        read_tables(tmp_path)
 
 
 def test_before_anything_ran(tmp_path: Path) -> None:

@@ -49,17 +49,41 @@ def test_refuses_what_has_no_ranks(x: list, y: list, message: str) -> None:
         rank_correlations(x, y)
 
 
+FRONTIER = pd.DataFrame(
+    {
+        "arch_id": ["a", "a", "b", "c", "d"],
+        "coder": "range",
+        "numerics": "native",
+        "differs_in": "",
+        "kflops_per_px": [1.0, 1.0, 2.0, 3.0, 4.0],
+        "decode_ms.cpu.end_to_end": [9.0, 9.0, 8.0, 7.0, 6.0],
+        "decode_ms.cpu.network": [1.0, 3.0, 4.0, 5.0, 6.0],
+        "decode_ms.gpu.network": [1.0, 1.0, 2.0, np.nan, np.nan],
+    }
+)
+
+
 def test_one_row_per_hardware_and_stage_and_one_point_per_architecture() -> None:
-    frontier = pd.DataFrame(
-        {
-            "arch_id": ["a", "a", "b", "c", "d"],
-            "kflops_per_px": [1.0, 1.0, 2.0, 3.0, 4.0],
-            "decode_ms.cpu.end_to_end": [9.0, 9.0, 8.0, 7.0, 6.0],
-            "decode_ms.cpu.network": [1.0, 3.0, 4.0, 5.0, 6.0],
-            "decode_ms.gpu.network": [1.0, 1.0, 2.0, np.nan, np.nan],
-        }
-    )
-    table = flops_against_time(frontier)
+    table = flops_against_time(FRONTIER)
     assert table["stage"].tolist() == ["network", "end_to_end"]
     assert table["architectures"].tolist() == [4, 4]
     assert table["kendall_tau_b"].tolist() == [1.0, -1.0]
+
+
+def test_points_that_do_not_compare_have_no_rank() -> None:
+    slower = FRONTIER.tail(1).assign(
+        arch_id="e", kflops_per_px=0.5, differs_in="git_sha"
+    )
+    table = flops_against_time(pd.concat([FRONTIER, slower]))
+    assert table["architectures"].tolist() == [4, 4]
+    assert table["kendall_tau_b"].tolist() == [1.0, -1.0]
+
+
+def test_times_of_two_coders_share_no_rank() -> None:
+    """With `tfc`, entropy coding turns the order round."""
+    times = ["decode_ms.cpu.network", "decode_ms.cpu.end_to_end"]
+    other = FRONTIER.assign(coder="tfc", **{times[0]: FRONTIER[times[1]] * 9})
+    table = flops_against_time(pd.concat([FRONTIER, other], ignore_index=True))
+    network = table[table["stage"] == "network"].set_index("coder")
+    assert network["architectures"].tolist() == [4, 4]
+    assert network["kendall_tau_b"].to_dict() == {"range": 1.0, "tfc": -1.0}

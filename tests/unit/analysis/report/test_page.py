@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from analysis.frontier import pareto_mask
 from analysis.gather import gather
 from analysis.report.data import ReportData
 from analysis.report.page import page, write_report
-from rdc.errors import DataError
-from tests.unit.analysis.builder import SweepOutput, architectures
+from rdc.errors import ConfigError, DataError
+from tests.unit.analysis.builder import SweepOutput, write_curve
+from tests.unit.analysis.invented import HARDWARE, architectures
 
 
 def payload(text: str) -> dict:
@@ -68,6 +70,82 @@ def test_page_says_what_it_shows(report: Path) -> None:
     assert "Example GPU" in text
     assert "abc1234" in text
     assert "tensorflow/compression" in text
+
+
+def test_frontier_of_any_objectives(mixed_sweep: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(mixed_sweep, tmp_path / "out")
+    objectives = ("params_total", "psnr_db", "decode_ms")
+    values = payload(write_report(out, objectives).read_text())
+    assert values["objectives"] == list(objectives)
+    assert values["axes"] == list(objectives[:2])
+    titles = {measure["name"]: measure["title"] for measure in values["measures"]}
+    svg = (out / "report" / "figures" / "frontier.svg").read_text()
+    for name in values["axes"]:
+        assert titles[name][1:] in svg
+    marked = pd.read_csv(out / "report" / "frontier.csv")
+    comparable = marked[marked["rd_loss"].notna() & marked["differs_in"].isna()]
+    mask = pareto_mask(comparable[list(objectives)].to_numpy(), [True, False, True])
+    assert comparable["on_frontier"].tolist() == mask.tolist()
+    with pytest.raises(ConfigError, match="unknown measure"):
+        write_report(out, ("speed",))
+
+
+def test_codecs_measured_here_are_their_own_curves(tmp_path: Path) -> None:
+    sweep = SweepOutput(tmp_path)
+    sweep.finish(sweep.plan(architectures((32, 64))))
+    sweep.classical("jpeg")
+    sweep.classical("webp")
+    gather(tmp_path)
+    text = write_report(tmp_path).read_text()
+    values = payload(text)
+    assert [codec["label"] for codec in values["classical"]] == ["JPEG", "WebP"]
+    assert all(codec["dataset"] == "val" for codec in values["classical"])
+    assert len(values["classical"][0]["bpp"]) == 10
+    assert (
+        "JPEG, measured here"
+        in (tmp_path / "report/figures/rate_distortion.svg").read_text()
+    )
+    assert "it has 1 of at least 4 points (8 curves)" in text
+    assert "JPEG 1.0 on val (4 images)" in text
+
+
+def test_saved_rates_say_anchor_interpolation_and_range(tmp_path: Path) -> None:
+    sweep = SweepOutput(tmp_path)
+    write_curve(sweep)
+    sweep.classical("jpeg")
+    gather(tmp_path)
+    text = write_report(tmp_path).read_text()
+    row = re.search(r"<td[^>]*>JPEG, measured</td>.*?</tr>", text)
+    assert row
+    cells = re.findall(r">([^<]+)</td>", row.group())
+    assert cells == [
+        "JPEG, measured",
+        "+0.00 %",
+        "25.00 to 37.00 dB, 5 points",
+        "pchip",
+    ]
+    curve = payload(text)["points"]["curve"]
+    assert len(set(curve)) == 1
+    assert curve[0] >= 0
+
+
+def test_jobs_elsewhere_and_times_under_other_conditions_are_told_of(
+    tmp_path: Path,
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    jobs = sweep.plan(architectures((32,)))
+    sweep.finish(jobs)
+    sweep.repeats = 3
+    sweep.benchmark(jobs[0], cpu_threads=1)
+    planned, actual = HARDWARE
+    path = sweep.benchmark(jobs[1], actual, planned_hardware_id=planned)
+    gather(tmp_path)
+    text = write_report(tmp_path).read_text()
+    assert "1 jobs ran on other hardware than planned" in text
+    record = path.relative_to(tmp_path)
+    assert f"{record}: planned {planned}, ran on {actual}" in text
+    assert "3 medians of decode times were taken under other conditions" in text
+    assert "cpu threads 2" in text
 
 
 def test_text_from_records_is_escaped(report: Path) -> None:
@@ -148,14 +226,12 @@ def test_published_curves_compare_on_kodak_alone(tmp_path: Path) -> None:
     ]
 
 
-def test_thousand_points_stay_small_and_quick(tmp_path: Path) -> None:
+def test_thousand_points_stay_small(tmp_path: Path) -> None:
     sweep = SweepOutput(tmp_path, images=("one.png",), repeats=1)
     jobs = sweep.plan(architectures(range(24, 524, 2)))
     for job in jobs:
         sweep.train(job)
         sweep.evaluate(job)
     gather(tmp_path)
-    start = time.perf_counter()
     path = write_report(tmp_path)
-    assert time.perf_counter() - start < 20  # about 3 s on an idle core
     assert path.stat().st_size < 600_000

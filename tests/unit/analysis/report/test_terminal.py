@@ -12,7 +12,8 @@ from analysis.report.page import write_report
 from analysis.report.terminal import print_frontier
 from analysis.tables import read_tables
 from rdc.errors import DataError
-from tests.unit.analysis.builder import SweepOutput, architectures
+from tests.unit.analysis.builder import SweepOutput
+from tests.unit.analysis.invented import architectures
 
 
 def printed(out: Path, width: int = 140) -> str:

@@ -1,0 +1,140 @@
+"""The `curves` table: how much rate each curve saves against each anchor.
+
+Anchors are the classical codecs that were measured in the same OUT on the same images,
+and, on the 24 Kodak images, the published curves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import baselines
+from analysis.bd_rate import MIN_POINTS, bd_rate, overlap_db
+from analysis.frontier_table import SETTINGS
+from analysis.image_sets import image_set_id, image_set_ids
+from analysis.tables import columns
+from rdc.errors import DataError
+from rdc.specs.classical import LABELS
+
+INTERPOLATION = "pchip"
+_KEYS = ["curve_id", "dataset", *SETTINGS]
+_CODEC = ["codec_id", "name", "version", "dataset"]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A curve to compare with: `source` is `measured` or `published`."""
+
+    name: str
+    source: str
+    bpp: np.ndarray
+    psnr_db: np.ndarray
+
+
+def codec_points(codecs: pd.DataFrame) -> pd.DataFrame:
+    """Means over the images of each classical codec, setting and image set.
+
+    Args:
+      codecs: the table of that name.
+
+    Returns:
+      `codec_id name version dataset setting label images image_set bpp psnr_db`, rate
+      ascending within a codec.
+    """
+    keys = [*_CODEC, "setting"]
+    means = codecs.groupby(keys, as_index=False)[["bpp_coded", "psnr_db"]].mean()
+    means = means.rename(columns={"bpp_coded": "bpp"})
+    table = means.merge(image_set_ids(codecs, keys), on=keys)
+    # Two codecs of one name differ in a setting that their id tells of.
+    one = table.groupby(["dataset", "name"])["codec_id"].transform("nunique") == 1
+    label = table["name"].map(LABELS).fillna(table["name"])
+    table["label"] = label.where(one, label + " " + table["codec_id"].str[:8])
+    return table.sort_values([*_CODEC, "bpp"], ignore_index=True)
+
+
+def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
+    """BD-rates.
+
+    Args:
+      frontier, codecs: the tables of these names.
+
+    Returns:
+      One row per curve, image set, codec settings and anchor; one with a `reason` and
+      without anchor where there is none.
+    """
+    measured = frontier[frontier["bpp"].notna()]
+    groups = measured.groupby(_KEYS, sort=False)
+    curves = groups[["run_id", "image_set"]].first().reset_index()
+    curves["points"] = groups.size().to_numpy()
+    curves["image_sets"] = _distinct(measured, groups.ngroup(), "image_set")
+    runs = _distinct(measured, groups.ngroup(), "run_id")
+    curves["run_id"] = curves["run_id"].where(runs == 1)
+    classical = codec_points(codecs)
+    pairs = set(zip(curves["dataset"], curves["image_set"], strict=True))
+    anchors = [(pair, a) for pair in sorted(pairs) for a in _anchors(*pair, classical)]
+    described = pd.DataFrame(
+        [(*pair, i, a.name, a.source) for i, (pair, a) in enumerate(anchors)],
+        columns=["dataset", "image_set", "which", "anchor", "anchor_source"],
+    )
+    table = curves.merge(described.astype(_DESCRIBED), "left", ["dataset", "image_set"])
+    known = table["anchor"].notna()
+    table["interpolation"] = table["anchor"].where(known).mask(known, INTERPOLATION)
+    counts = table["points"].astype(str)
+    few = "it has " + counts + f" of at least {MIN_POINTS} points"
+    table["reason"] = few.where(table["points"] < MIN_POINTS)
+    table.loc[table["image_sets"] > 1, "reason"] = _MIXED
+    table.loc[~known, "reason"] = "no anchor was measured on these images"
+    table = table.reindex(columns=[*columns("curves"), "which"])
+    for i in table.index[table["reason"].isna()]:
+        points = groups.get_group(tuple(table.loc[i, _KEYS]))
+        anchor = anchors[int(table.loc[i, "which"])][1]
+        for name, value in _comparison(anchor, *_arrays(points)).items():
+            table.loc[i, name] = value
+    return table[list(columns("curves"))]
+
+
+_MIXED = "its points are means over different images"
+_DESCRIBED = {"dataset": "str", "image_set": "str", "anchor": "str"}
+
+
+def _distinct(rows: pd.DataFrame, group: pd.Series, name: str) -> np.ndarray:
+    """How many values of a column each group has, by number of the group."""
+    pairs = pd.DataFrame({"group": group, name: rows[name]}).drop_duplicates()
+    return np.bincount(pairs["group"], minlength=group.max() + 1 if len(group) else 0)
+
+
+def _anchors(dataset: str, image_set: str, codecs: pd.DataFrame) -> list[Anchor]:
+    same = codecs[(codecs["dataset"] == dataset) & (codecs["image_set"] == image_set)]
+    anchors = [
+        Anchor(str(label), "measured", *_arrays(rows))
+        for label, rows in same.groupby("label", sort=False)
+    ]
+    if image_set == image_set_id(baselines.KODAK_IMAGES):
+        anchors += [
+            Anchor(codec, "published", *_arrays(baselines.kodak_curve(codec)))
+            for codec in baselines.LABELS
+        ]
+    return anchors
+
+
+def _arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    return rows["bpp"].to_numpy(float), rows["psnr_db"].to_numpy(float)
+
+
+def _comparison(
+    anchor: Anchor, bpp: np.ndarray, psnr_db: np.ndarray
+) -> dict[str, object]:
+    try:
+        percent = bd_rate(anchor.bpp, anchor.psnr_db, bpp, psnr_db, INTERPOLATION)
+    except DataError as error:
+        return {"reason": str(error)}
+    low, high = overlap_db(anchor.psnr_db, psnr_db)
+    return {
+        "bd_rate_percent": percent,
+        "range_low_db": low,
+        "range_high_db": high,
+        "overlap_points": int(((psnr_db >= low) & (psnr_db <= high)).sum()),
+    }

@@ -1,0 +1,121 @@
+"""The report's data for the page's script: one object, JSON-ready."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from analysis import baselines, references
+from analysis.decode_times import statistics
+from analysis.measures import MEASURES
+from analysis.report.data import ReportData
+from analysis.report.style import COMPONENT_COLOURS
+from rdc.measurements.rows import STAGES
+
+_TEXTS = (
+    *("run_id", "arch_id", "name", "status", "evaluation_status", "state"),
+    *("family", "dataset", "codec", "distortion", "differs_in"),
+)
+_NUMBERS = ("rate", "lmbda", "steps", "batch_size", "crop_px", "seed", "images")
+# What is told of a point beside the objectives, the axes and its decode times.
+_TOLD = ("kflops_per_px", "params_total", "bpp", "psnr_db", "rd_loss")
+
+
+def payload(data: ReportData) -> dict[str, Any]:
+    """What `templates/state.js` reads."""
+    bars = data.cost_breakdown
+    return {
+        "families": [asdict(style) for style in data.styles],
+        "datasets": data.datasets,
+        "devices": data.devices,
+        "codecs": data.codecs,
+        "stages": list(STAGES),
+        "measures": [
+            {
+                "name": measure.name,
+                "title": measure.title,
+                "minimise": measure.minimise,
+                "log": measure.log,
+                "within": measure.within,
+                "per_hardware": measure.of == "hardware",
+            }
+            for measure in MEASURES.values()
+        ],
+        "objectives": data.objectives,
+        "axes": [measure.name for measure in data.axes],
+        "told": _TOLD,
+        "points": _points(data),
+        "components": list(bars.columns),
+        "component_colours": COMPONENT_COLOURS,
+        "bars": [
+            {"label": label, "values": [round(v, 4) for v in values]}
+            for label, *values in bars.itertuples()
+        ],
+        "published": [
+            {
+                "label": label,
+                "bpp": _numbers(points["bpp"]),
+                "psnr_db": _numbers(points["psnr_db"]),
+            }
+            for codec, label in baselines.LABELS.items()
+            for points in [baselines.kodak_curve(codec)]
+        ],
+        "classical": [
+            {
+                "label": label,
+                "dataset": dataset,
+                "bpp": _numbers(points["bpp"]),
+                "psnr_db": _numbers(points["psnr_db"]),
+            }
+            for (dataset, label), points in data.codec_points.groupby(
+                ["dataset", "label"], sort=False
+            )
+        ],
+        "references": _references(),
+    }
+
+
+def _points(data: ReportData) -> dict[str, Any]:
+    table = data.frontier
+    plain = [m.name for m in MEASURES.values() if m.of != "hardware"]
+    devices = [c for c in table if "." in c and c.split(".")[0] in statistics()]
+    columns: dict[str, Any] = {name: _texts(table[name]) for name in _TEXTS}
+    for name in (*_NUMBERS, *plain, *devices):
+        columns[name] = _numbers(table[name])
+    errors = data.tables["runs"].set_index("run_id")["error"]
+    columns["error"] = _texts(table["run_id"].map(errors))
+    columns["config"] = _texts(table["arch_id"].map(data.configurations))
+    columns["curve"] = _curves(table)
+    return columns
+
+
+def _curves(table: pd.DataFrame) -> list[int]:
+    """A number for each curve of two and more measured points; -1 for the others."""
+    keys = ["curve_id", "dataset", "codec"]
+    measured = table[table["state"] == "measured"]
+    curves = measured.groupby(keys).ngroup()
+    many = curves.map(curves.value_counts()) > 1
+    return curves.where(many).reindex(table.index).fillna(-1).astype(int).tolist()
+
+
+def _references() -> list[dict[str, Any]]:
+    models = references.kodak()
+    names = [name for name in MEASURES if name in models]
+    told = ["label", "family", "lmbda", "distortion", *names]
+    return models[told].to_dict("records")
+
+
+def _texts(column: pd.Series) -> dict[str, list]:
+    """Distinct values once, and their positions; null is -1."""
+    codes, values = pd.factorize(column)
+    return {"values": list(values), "codes": codes.tolist()}
+
+
+def _numbers(column: pd.Series) -> list[float | int | None]:
+    """Six significant digits: more than any measurement has."""
+    return [
+        None if v != v else int(v) if v == int(v) else float(f"{v:.6g}")
+        for v in column.astype(float).tolist()
+    ]

@@ -1,0 +1,252 @@
+"""The parts of the page that are text and tables: they need no script."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis import baselines, references
+from analysis.measures import objectives_note
+from analysis.report.data import STATES, ReportData
+from rdc.measurements.rows import STAGES
+
+_MAX_LISTED = 200  # unfinished runs listed with their errors
+_MAX_RECORDS = 20  # named in a notice
+
+
+def text(value: object) -> str:
+    """As HTML."""
+    return html.escape(str(value))
+
+
+def notices(data: ReportData) -> str:
+    """What keeps points or times from being compared, and what was left out."""
+    found = [_differing(data), _elsewhere(data), _other_conditions(data)]
+    if data.problems:
+        items = [f"{p['record']}: {p['problem']}" for p in data.problems]
+        found.append(
+            f"Left out, because they could not be read: {len(items)}{_list(items)}"
+        )
+    return "\n".join(
+        f'<div class="notice">{notice}</div>' for notice in found if notice
+    )
+
+
+def _differing(data: ReportData) -> str:
+    differing = data.frontier["differs_in"]
+    names = sorted({n for words in differing for n in words.split(", ") if n})
+    if not names:
+        return ""
+    return (
+        f"{(differing != '').sum()} points were made under other conditions than most "
+        f"({text(', '.join(names).replace('_', ' '))}). They are hollow, do not "
+        "compare with the rest, and keep no other point from a frontier."
+    )
+
+
+def _elsewhere(data: ReportData) -> str:
+    if not data.elsewhere:
+        return ""
+    items = [
+        f"{job['record']}: planned {job['planned_hardware_id']}, "
+        f"ran on {job['hardware_id']}"
+        for job in data.elsewhere
+    ]
+    return (
+        f"{len(items)} jobs ran on other hardware than planned; their times stand "
+        f"under the hardware that they ran on{_list(items)}"
+    )
+
+
+def _other_conditions(data: ReportData) -> str:
+    left_out = data.decode_times.left_out
+    if not left_out:
+        return ""
+    usual = "; ".join(f"{d['name']}: {d['conditions']}" for d in data.devices)
+    return (
+        f"{left_out} medians of decode times were taken under other conditions than "
+        f"most of their device, and are in the table decode_times alone. Shown: "
+        f"{text(usual)}."
+    )
+
+
+def _list(items: list[str]) -> str:
+    more = len(items) - _MAX_RECORDS
+    shown = items[:_MAX_RECORDS] + ([f"and {more} more"] if more > 0 else [])
+    return f"<ul>{''.join(f'<li>{text(item)}</li>' for item in shown)}</ul>"
+
+
+def status(data: ReportData) -> str:
+    """Counts by state, and every run without a result with its error."""
+    rows = data.frontier.drop_duplicates("run_id")
+    counts = rows["state"].value_counts()
+    summary = _table(
+        ["State", "Runs"], [[s, counts[s]] for s in STATES if s in counts.index]
+    )
+    runs = data.tables["runs"].set_index("run_id")
+    unfinished = rows[rows["state"] != "measured"]
+    order = unfinished["state"].map(STATES.index)
+    unfinished = unfinished.iloc[order.argsort(kind="stable")]
+    listed = [
+        [
+            row.name if isinstance(row.name, str) else row.run_id,
+            row.family,
+            row.status if row.state != "not evaluated" else row.state,
+            runs["attempts"][row.run_id],
+            error if isinstance(error := runs["error"][row.run_id], str) else "",
+        ]
+        for row in unfinished.head(_MAX_LISTED).itertuples(index=False)
+    ]
+    if not listed:
+        return summary + '<p class="note">Every planned run was measured.</p>'
+    left_out = len(unfinished) - len(listed)
+    more = f"<p>{left_out} more are in runs.csv.</p>" if left_out else ""
+    heads = ["Run", "Family", "Status", "Attempts", "Error"]
+    return f"{summary}<h3>Runs without a result</h3>{_table(heads, listed)}{more}"
+
+
+def curves(data: ReportData) -> str:
+    """BD-rates, and why others have none."""
+    table = data.tables["curves"]
+    compared = table[table["bd_rate_percent"].notna()]
+    labels = baselines.LABELS
+    points = data.frontier.drop_duplicates("curve_id").set_index("curve_id")
+    rows = []
+    for row in compared.sort_values("bd_rate_percent").itertuples():
+        point = points.loc[row.curve_id]
+        name = point["name"] if isinstance(point["name"], str) else row.curve_id[:8]
+        rows.append(
+            [
+                f"{name}, {point['family']}",
+                f"{row.dataset}, {row.coder}, {row.numerics}",
+                f"{labels.get(row.anchor, row.anchor)}, {row.anchor_source}",
+                f"{row.bd_rate_percent:+.2f} %",
+                f"{row.range_low_db:.2f} to {row.range_high_db:.2f} dB, "
+                f"{row.overlap_points} points",
+                row.interpolation,
+            ]
+        )
+    left_out = table.loc[table["reason"].notna(), ["curve_id", "dataset", "reason"]]
+    reasons = left_out.drop_duplicates()["reason"].value_counts()
+    items = [f"{reason} ({count} curves)" for reason, count in reasons.items()]
+    missing = f'<p class="note">Without a number:</p>{_list(items)}' if items else ""
+    if not rows:
+        note = '<p class="missing">missing: no curve compares with an anchor</p>'
+        return note + missing
+    heads = ["Curve", "Measured on", "Anchor", "BD-rate", "Range", "Interpolation"]
+    return _table(heads, rows) + missing
+
+
+def ranks(data: ReportData) -> str:
+    table = data.rank_correlations
+    if table.empty:
+        return '<p class="missing">missing: fewer than three architectures timed</p>'
+    names = {device["id"]: device["name"] for device in data.devices}
+    rows = [
+        [
+            names[row.hardware_id],
+            row.stage.replace("_", " "),
+            f"{row.coder}, {row.numerics}",
+            row.architectures,
+            _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
+            _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = [
+        "Hardware",
+        "Stage",
+        "Codec",
+        "Architectures",
+        "Kendall tau-b",
+        "Spearman rho",
+    ]
+    return _table(heads, rows)
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def footer(data: ReportData) -> str:
+    sweep = data.sweep
+    runs = data.tables["runs"]
+    code = sorted(runs["git_sha"].dropna().unique())
+    hardware = data.tables["hardware"]
+    points = baselines.kodak().drop_duplicates("codec")
+    classical = data.codec_points.drop_duplicates(["codec_id", "dataset"])
+    entries: list[tuple[str, Sequence[object]]] = [
+        ("Objectives", [objectives_note(data.objectives)]),
+        ("Decode stages", [", ".join(STAGES).replace("_", " ")]),
+        ("Created", [sweep.get("created_at", "missing")]),
+        ("Code of the runs", code or ["missing"]),
+        ("Versions", [f"{k} {v}" for k, v in _items(sweep.get("versions"))]),
+        ("Data", [f"{k}: {v}" for k, v in _items(sweep.get("datasets"))]),
+        (
+            "Training data hash",
+            sorted(str(v)[:16] for v in runs["data_sha256"].dropna().unique()),
+        ),
+        ("Hardware", [_hardware(row) for row in hardware.to_dict("records")]),
+        (
+            "Codecs measured here",
+            [
+                f"{row.label} {row.version} on {row.dataset} ({row.images} images)"
+                for row in classical.itertuples()
+            ],
+        ),
+        (
+            "Published points",
+            [
+                f"{row.label} ({row.codec}): {row.source_repo} {row.source_path} "
+                f"at {row.source_commit[:10]}; {row.notes}"
+                for row in points.itertuples()
+            ],
+        ),
+        (
+            "Reference models",
+            [
+                f"{row.label}, batch {row.batch_size}, {row.crop_px} px crops: "
+                f"docs/results/reference_models run {row.run_id}, {row.host_cpu} "
+                f"({row.device_kind}), code {row.git_sha}"
+                for row in references.kodak().itertuples()
+            ],
+        ),
+    ]
+    parts = [
+        f"<dt>{text(term)}</dt><dd>{'<br>'.join(map(text, values or ['missing']))}</dd>"
+        for term, values in entries
+    ]
+    config = json.dumps(sweep.get("config", {}), indent=1)
+    return (
+        f"<dl>{''.join(parts)}</dl><details><summary>Resolved configuration</summary>"
+        f"<pre>{text(config)}</pre></details>"
+    )
+
+
+def _items(value: object) -> list[tuple[str, object]]:
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _hardware(row: dict[str, object]) -> str:
+    facts = [
+        f"{row['device_count']} x {row['device_kind']} ({row['platform']})",
+        *(
+            f"{name.replace('_', ' ')} {row[name]}"
+            for name in ("driver", "host_cpu", "jax_version", "clock_note")
+            if not pd.isna(row[name])
+        ),
+    ]
+    return f"{row['hardware_id']}: {', '.join(facts)}"
+
+
+def _table(heads: list[str], rows: list[list[object]]) -> str:
+    head = "".join(f'<th scope="col">{text(name)}</th>' for name in heads)
+    body = "".join(
+        "<tr>" + "".join(f'<td class="wrap">{text(v)}</td>' for v in row) + "</tr>"
+        for row in rows
+    )
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="static"><table>{table}</table></div>'

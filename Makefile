@@ -1,22 +1,37 @@
 # Two commands are all a fresh machine needs: `make frontier` and `make test`.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# The first of these that runs: a name may be there without its interpreter (pyenv).
+ifndef PYTHON
+PYTHON := $(shell for name in python3.11 python3.12; do \
+  if $$name -c '' >/dev/null 2>&1; then echo $$name; break; fi; done)
+endif
+# tensorflow-compression ends with Python 3.11.
+TFC_PYTHON := $(shell python3.11 -c '' >/dev/null 2>&1 && echo python3.11)
 VENV ?= .venv
 BIN := $(VENV)/bin
-MINOR = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MINOR = $(if $(PYTHON),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
 CONSTRAINTS = constraints-$(MINOR).txt
 # Overrides for the sweep, e.g. ARGS="data.train=photos data.eval=kodak"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install tfc frontier test lint format bench goldens clean
+.PHONY: help install tfc browser test-environments frontier test test-alone lint format \
+  bench goldens clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 install: $(VENV)/.installed ## Make .venv with the pinned dependencies
 
-$(VENV)/.installed: pyproject.toml $(wildcard constraints-*.txt)
+$(VENV)/.installed: pyproject.toml setup.py $(wildcard constraints-*.txt)
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Python 3.11 or 3.12 is needed; install one, or name it: make PYTHON=..." >&2; \
+	  exit 2; \
+	fi
+	@if [ ! -f "$(CONSTRAINTS)" ]; then \
+	  echo "no pinned set for $(PYTHON) ($(MINOR)); use Python 3.11 or 3.12" >&2; \
+	  exit 2; \
+	fi
 	$(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null; then \
 	  uv pip install --python $(BIN)/python --compile-bytecode -e '.[dev]' -c $(CONSTRAINTS); \
@@ -28,17 +43,35 @@ $(VENV)/.installed: pyproject.toml $(wildcard constraints-*.txt)
 tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entropy coder
 
 .venv-tfc/.installed: constraints-tfc.txt
-	python3.11 -m venv .venv-tfc
+	@if [ -z "$(TFC_PYTHON)" ]; then \
+	  echo "tensorflow-compression needs python3.11, which does not run here" >&2; \
+	  exit 2; \
+	fi
+	$(TFC_PYTHON) -m venv .venv-tfc
 	.venv-tfc/bin/python -m pip install --quiet --disable-pip-version-check \
 	  tensorflow-compression msgpack -c constraints-tfc.txt
 	@touch $@
 
+browser: install ## A browser for the tests of the report: by apt-get as root, or Playwright's
+	@$(BIN)/python -m tests.browser
+
+# What cannot be had stops no test run: its last line names it.
+test-environments: install
+	@$(MAKE) --no-print-directory tfc || echo "going on without the coder tfc" >&2
+	@$(MAKE) --no-print-directory browser || echo "going on without a browser" >&2
+
 frontier: install ## Train, code, time and plot the small grid (ARGS="key=value ...")
 	$(BIN)/python launch/sweep.py +grid=rdc_mini $(ARGS)
 
-test: install tfc ## The whole test suite and the linters
+test: test-environments ## The whole test suite and the linters
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
+
+# Of the codec the shipped model alone: its laws on random models take minutes.
+test-alone: install ## What differs on a machine where nothing lies beside this folder
+	RDC_TEST_DATA=/nonexistent $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  -m "photographs and not benchmark" -k "not codec or shipped" \
+	  --ignore=tests/integration --ignore=tests/benchmarks
 
 lint: install ## ruff and mypy
 	$(BIN)/ruff format --check .
@@ -55,5 +88,7 @@ bench: install ## The long measurements
 goldens: install ## Write the golden files again (look at the difference)
 	$(BIN)/python -m tests.golden.write
 
-clean: ## Remove what these commands made, the sweeps' outputs excepted
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+clean: ## Remove what these commands made here, the sweeps' outputs excepted
+	rm -rf $(VENV) .venv-tfc .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+	  build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rdc.architectures import resolve
-from rdc.jobs.job import Request, TrainJob
-from rdc.specs.training import TrainSpec
-from rdc.training import loop
+from rdc.specs.recipe import Recipe
+from rdc.training import train
 from rdc.training.checkpoints import STALL_SHARE
 
 STEPS = 400  # minutes: some pauses of the default
@@ -20,14 +18,10 @@ STEPS = 400  # minutes: some pauses of the default
 def test_training_hardly_waits_for_checkpoints(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    job = TrainJob(
-        architecture=resolve("rdc_g"),
-        train=TrainSpec(steps=STEPS, batch_size=2, crop_px=128),
-        data_sha256="photographs",
-    )
-    request = Request(images=str(shared_data / "train"))
-    result = loop.train(job, request, tmp_path).result
-    share = result["checkpoint_seconds"] / result["train_seconds"]
+    recipe = Recipe(steps=STEPS, batch_size=2, crop_px=128)
+    images = shared_data / "train"
+    summary = train("rdc_g", recipe, (0.0125,), images, tmp_path).summary
+    share = summary.checkpoint_seconds / summary.train_seconds
     kept = sorted(int(path.name) for path in (tmp_path / "checkpoint").iterdir())
     size = sum(
         path.stat().st_size
@@ -35,7 +29,7 @@ def test_training_hardly_waits_for_checkpoints(
         if path.is_file()
     )
     print(
-        f"\nrdc_g: {result['train_seconds']:.0f} s, {100 * share:.2f} % of it for "
+        f"\nrdc_g: {summary.train_seconds:.0f} s, {100 * share:.2f} % of it for "
         f"checkpoints of {size / 1e6:.0f} MB, of steps {kept} at the end"
     )
     assert share < STALL_SHARE

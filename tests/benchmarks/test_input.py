@@ -13,9 +13,9 @@ import pytest
 
 from rdc.data.crops import ImageSource
 from rdc.data.image_sets import list_images, usable_images
-from rdc.jobs.job import Request, TrainJob
-from rdc.specs.training import CheckpointSpec, TrainSpec
-from rdc.training import loop
+from rdc.specs.checkpoint import CheckpointSpec
+from rdc.specs.recipe import Recipe
+from rdc.training import train
 from rdc.training.input import training_batches, training_images
 from tests.architectures import ALL
 
@@ -97,19 +97,18 @@ def rate(iterator: Iterator[np.ndarray]) -> float:
 def test_training_does_not_wait_for_input(
     shared_data: Path, tmp_path: Path, batch_size: int
 ) -> None:
-    job = TrainJob(
-        architecture=ALL["conv-mean_scale_hyperprior-conv"],
-        train=TrainSpec(steps=20, batch_size=batch_size, crop_px=CROP_PX),
-        data_sha256="photographs",
-    )
-    request = Request(
-        images=str(shared_data / "train"), checkpoint=CheckpointSpec(every_seconds=None)
-    )
-    result = loop.train(job, request, tmp_path).result
-    share = result["input_seconds"] / result["train_seconds"]
+    summary = train(
+        ALL["conv-mean_scale_hyperprior-conv"],
+        Recipe(steps=20, batch_size=batch_size, crop_px=CROP_PX),
+        (0.0125,),
+        shared_data / "train",
+        tmp_path,
+        checkpoint=CheckpointSpec(every_seconds=None),
+    ).summary
+    share = summary.input_seconds / summary.train_seconds
     print(
         f"\ntraining, {batch_size} x {CROP_PX} px: "
-        f"{result['steps_per_second']:.2f} steps/s, "
+        f"{summary.steps_per_second:.2f} steps/s, "
         f"{100 * share:.2f} % of the time waiting for input"
     )
     assert share < MAX_INPUT_SHARE

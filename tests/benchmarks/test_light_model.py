@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rdc.codec import Codec
+from rdc.codec import LearnedCodec
 from rdc.codec.exported import ExportedModel, load_exported
-from rdc.codec.shipped import DEFAULT_MODEL, model_folder
+from rdc.codec.model_folders import DEFAULT_MODEL, model_folder
 from rdc.data.image_sets import list_images
 from rdc.data.images import read_image
 from rdc.entropy_coders.coders import CODERS
-from rdc.measurements.evaluation import evaluate_image
+from rdc.measurements.evaluation import measured
 from rdc.system.hardware import describe
 from tests.benchmarks.light_model import classical
 from tests.benchmarks.light_model.classical import CODECS, JPEG, WEBP, Curve
@@ -42,12 +42,16 @@ def test_light_model(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None
     counting = CountingCoder()
     monkeypatch.setitem(CODERS, "counting", counting)
     exported = load_exported(model_folder(MODEL))
-    codec = Codec(exported, coder="counting")
-    rows = pd.DataFrame([evaluate_image(codec, x, lmbda=0) for x in images])
-    rows["image"] = [path.stem for path in paths]
+    codec = LearnedCodec(exported, coder="counting")
+    (point,) = codec.operating_points
+    names = [path.stem for path in paths]
+    rows = pd.DataFrame(
+        measured(codec, name, x, point).to_dict()
+        for name, x in zip(names, images, strict=True)
+    )
     rows["ideal_bits"] = counting.ideal_bits
     rows["stream_bits"] = counting.stream_bits
-    native = Codec(exported, arithmetic="native")
+    native = LearnedCodec(exported, numerics="native")
     rows["native_bytes"] = [len(native.compress(x)) for x in images]
 
     curves = {name: [classical.curve(name, x) for x in images] for name in CODECS}
@@ -86,7 +90,7 @@ def document(
             f"Model `{MODEL or DEFAULT_MODEL}`, identity {exported.identity}, "
             f"{size / 1e6:.2f} MB. {training(exported)}",
             "",
-            "24 images, arithmetic `exact`; every byte of a file counts. PSNR is of "
+            "24 images, numerics `exact`; every byte of a file counts. PSNR is of "
             "RGB in 8 bits, per",
             f"image, then the mean: {rows['bpp_coded'].mean():.4f} bpp, "
             f"{rows['psnr_db'].mean():.2f} dB PSNR, {rows['ms_ssim'].mean():.4f} "
@@ -159,10 +163,13 @@ def training(exported: ExportedModel) -> str:
     if "record" not in exported.provenance:
         return "It carries no training record."
     job, record = (exported.provenance[key] for key in ("job", "record"))
-    train, environment = job["train"], record["environment"]
+    # The model of the first release noted its recipe under "train".
+    recipe = job["model"]["recipe"] if "model" in job else job["train"]
+    environment = record["environment"]
+    rates = ", ".join(f"{point.lmbda:g}" for point in exported.operating_points)
     return (
-        f"Trained for {train['steps']} steps of {train['batch_size']} crops of "
-        f"{train['crop_px']} px at lambda {train['lmbda']},\n"
+        f"Trained for {recipe['steps']} steps of {recipe['batch_size']} crops of "
+        f"{recipe['crop_px']} px at lambda {rates},\n"
         f"{record['seconds'] / 3600:.1f} hours on "
         f"{environment['hardware']['host_cpu']} "
         f"({environment['hardware']['device_kind']}), commit {environment['git_sha']}."

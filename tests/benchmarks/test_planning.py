@@ -15,15 +15,14 @@ pytestmark = pytest.mark.benchmark
 # Each in a fresh process: nothing is cached, and the peak memory is its own.
 PLAN_FULL = """
 import dataclasses, time
-from launch.config.app import load_option, run_app
+from launch.config.app import run_app
 from launch.commands.sweep import SWEEP_APP
-from sweeps.grid import Grid
 from sweeps.plan import make_plan
 
-def timed(config):
+def timed(call):
     started = time.perf_counter()
-    grid = Grid.from_dict(config["grid"])
-    plan = make_plan(grid, config["train"], "0" * 64, options=load_option)
+    config = call.config
+    plan = make_plan(config.grid, config.train, "0" * 64, options=call.options)
     print(len(plan.runs), time.perf_counter() - started)
     return 0
 
@@ -40,7 +39,7 @@ grid = Grid.from_dict({"name": "large", "blocks": [{
         "transform.channels": [[c, c, d] for c in range(8, 108) for d in (64, 128)],
         "train.lmbda": [0.001 * k for k in range(1, 6)],
         "train.seed": list(range(10)),
-    }}]})
+    }}]}, "grid")
 started = time.perf_counter()
 plan = make_plan(grid, {}, "0" * 64)
 print(len(plan.runs), time.perf_counter() - started,
@@ -49,19 +48,18 @@ print(len(plan.runs), time.perf_counter() - started,
 COUNT_FULL = """
 import dataclasses, sys, time
 from pathlib import Path
-from launch.config.app import load_option, run_app
+from launch.config.app import run_app
 from launch.commands.costs import cost_counter
 from launch.commands.sweep import SWEEP_APP
-from sweeps.grid import Grid
 from sweeps.plan import make_plan
 
-def timed(config):
-    grid = Grid.from_dict(config["grid"])
+def timed(call):
+    config = call.config
     for _ in range(2):
         started = time.perf_counter()
         with cost_counter(Path(sys.argv[1])) as count:
-            plan = make_plan(grid, config["train"], "0" * 64, options=load_option,
-                             count_cost=count)
+            plan = make_plan(config.grid, config.train, "0" * 64,
+                             options=call.options, count_cost=count)
         print(len(plan.runs), time.perf_counter() - started)
     return 0
 

@@ -1,4 +1,4 @@
-"""What arithmetic `exact` costs, in rate and in time, per entropy model.
+"""What numerics `exact` cost, in rate and in time, per entropy model.
 
 `make bench` writes docs/results/portability.md. Models of every entropy model are
 trained for it on the spot, for a few minutes; the shipped model stands beside them.
@@ -23,11 +23,10 @@ from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
 from rdc.entropy_models.scale_hyperprior import ScaleHyperprior
 from rdc.hyper_transforms.conv import ConvHyperTransform
 from rdc.hyper_transforms.swint import SwinTHyperTransform
-from rdc.jobs.job import Request, TrainJob
 from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import TrainSpec
+from rdc.specs.recipe import Recipe
 from rdc.system.hardware import describe
-from rdc.training.loop import train
+from rdc.training import train
 from rdc.transforms.conv import ConvTransform
 from tests.conftest import REPOSITORY
 
@@ -44,7 +43,7 @@ MODELS = {
     "CHARM of 2020": (Charm2020(**SLICES), CONV),
     "CHARM of the study, SwinT": (Charm(**SLICES, projection_channels=48), SWINT),
 }
-RECIPE = TrainSpec(
+RECIPE = Recipe(
     steps=600,
     batch_size=4,
     crop_px=128,
@@ -57,7 +56,7 @@ RECIPE = TrainSpec(
 
 @pytest.mark.benchmark
 @pytest.mark.timeout(3600)
-def test_exact_arithmetic_is_nearly_free_in_rate(
+def test_exact_numerics_are_nearly_free_in_rate(
     shared_data: Path, tmp_path: Path
 ) -> None:
     images = [read_image(path) for path in list_images(shared_data / "kodak")]
@@ -76,20 +75,18 @@ def test_exact_arithmetic_is_nearly_free_in_rate(
 
 
 def trained_model(spec: ArchitectureSpec, images: Path, folder: Path) -> None:
-    job = TrainJob(architecture=spec, train=RECIPE, data_sha256="0" * 64)
-    work = folder.parent / "training"
-    work.mkdir(parents=True)
-    trained = train(job, Request(images=str(images)), work)
-    export(trained.model, folder, provenance=job.to_dict())
+    trained = train(spec, RECIPE, (0.0125,), images, folder.parent / "training")
+    points = trained.spec.operating_points
+    export(trained.model, folder, trained.spec.to_dict(), points)
 
 
 def costs(model: Path | None, images: list[np.ndarray]) -> dict[str, float]:
-    """Bytes on all images and seconds of one, in both arithmetics."""
+    """Bytes on all images and seconds of one, in both numerics."""
     sizes, seconds = {}, {}
-    for arithmetic in ("native", "exact"):
-        codec = Codec.load(model, arithmetic=arithmetic)
+    for numerics in ("native", "exact"):
+        codec = Codec.load(model, numerics=numerics)
         streams = [codec.compress(x) for x in images]
-        sizes[arithmetic] = sum(map(len, streams))
+        sizes[numerics] = sum(map(len, streams))
         landscape = next(
             s for s, x in zip(streams, images, strict=True) if x.shape[0] < x.shape[1]
         )
@@ -99,7 +96,7 @@ def costs(model: Path | None, images: list[np.ndarray]) -> dict[str, float]:
             started = time.perf_counter()
             codec.decompress(landscape)
             repeats.append(time.perf_counter() - started)
-        seconds[arithmetic] = float(np.median(repeats))
+        seconds[numerics] = float(np.median(repeats))
     pixels = sum(x.shape[0] * x.shape[1] for x in images)
     return {
         "bpp": 8 * sizes["native"] / pixels,
@@ -112,10 +109,10 @@ def costs(model: Path | None, images: list[np.ndarray]) -> dict[str, float]:
 def document(table: pd.DataFrame) -> str:
     hardware = describe()
     lines = [
-        "# Arithmetic `exact`: what portable streams cost",
+        "# Numerics `exact`: what portable streams cost",
         "",
         "The 24 Kodak images; bytes of whole files. `decode` is `Codec.decompress` of",
-        "one of them, median of 7, coder and synthesis included, both arithmetics in",
+        "one of them, median of 7, coder and synthesis included, both numerics in",
         "one process. `light` is the shipped model; the others are of one size",
         f"(`tests/benchmarks/test_portability.py`), trained for {RECIPE.steps} steps, "
         "enough for",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rdc.specs.components import ArchitectureSpec
-from tests.unit.analysis.builder import SweepOutput, architectures
+from tests.unit.analysis.builder import SweepOutput
+from tests.unit.analysis.invented import architectures
 
 pytestmark = pytest.mark.benchmark
 

@@ -15,6 +15,7 @@ from rdc.architectures import build
 from rdc.codec import Codec
 from rdc.codec.exported import export
 from rdc.data.images import read_image
+from rdc.specs.coding import OperatingPoint
 from tests.architectures import ALL
 from tests.elsewhere import decode_elsewhere, hash_of
 
@@ -45,20 +46,20 @@ def test_every_family_elsewhere(family: str, shared_data: Path, tmp_path: Path) 
         for part in (layer, getattr(layer, "dense", None)):
             if hasattr(part, "kernel"):
                 part.kernel.set_value(part.kernel[...] * 20)
-    export(model, tmp_path / "model", provenance={})
+    export(model, tmp_path / "model", {}, (OperatingPoint(),))
     wide = read_image(shared_data / "kodak/kodim23.png")
     tall = np.tile(wide, (2, 1, 1))
     cores = os.sched_getaffinity(0)
-    for arithmetic in ("exact", "native"):
-        codec = Codec.load(tmp_path / "model", arithmetic=arithmetic)
+    for numerics in ("exact", "native"):
+        codec = Codec.load(tmp_path / "model", numerics=numerics)
         streams, expected = [], []
         for height, width in SIZES:
-            encoded = codec.encode(tall[:height, :width])
-            streams.append(tmp_path / f"{arithmetic}-{height}x{width}.rdc")
+            encoded = codec.encoded(tall[:height, :width])
+            streams.append(tmp_path / f"{numerics}-{height}x{width}.rdc")
             streams[-1].write_bytes(encoded.data)
             expected.append(hash_of(encoded.y_hat))
         for some in (cores, {min(cores)}):
             other = decode_elsewhere(tmp_path / "model", streams, some)
             refused = "computes the entropy parameters" in other.stderr
-            if not (arithmetic == "native" and some != cores and refused):
+            if not (numerics == "native" and some != cores and refused):
                 assert other.stdout.split() == expected, other.stderr

@@ -1,8 +1,6 @@
 """Our side: `rdc.training.step` and the codec's own evaluation; see protocol.py."""
 
 import sys
-import tempfile
-from pathlib import Path
 
 import jax
 from flax import nnx
@@ -18,15 +16,14 @@ from protocol import (
 )
 
 from rdc.architectures import build
-from rdc.codec import Codec
-from rdc.codec.exported import export
+from rdc.codec import LearnedCodec
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
 from rdc.hyper_transforms.conv import ConvHyperTransform
-from rdc.measurements.evaluation import evaluate_image
+from rdc.measurements.evaluation import measured
 from rdc.specs.components import ArchitectureSpec
-from rdc.specs.training import TrainSpec
+from rdc.specs.recipe import Recipe
 from rdc.system.host_memory import keep_freed_memory
-from rdc.training.step import initial_state, make_step
+from rdc.training.step import compiled_step, initial_state
 from rdc.transforms.conv import ConvTransform
 
 keep_freed_memory()
@@ -39,8 +36,7 @@ architecture = ArchitectureSpec(
         analysis_channels=(n, n, n), synthesis_channels=(m, m * 3 // 2)
     ),
 )
-spec = TrainSpec(
-    lmbda=LMBDA,
+settings = Recipe(
     steps=steps,
     batch_size=batch_size,
     crop_px=crop_px,
@@ -52,31 +48,27 @@ spec = TrainSpec(
     seed=seed,
 )
 model = build(architecture, seed=seed)
-state = initial_state(model, spec)
-jitted_step = make_step(model, spec)
+state = initial_state(model, settings)
+jitted_step = compiled_step(model, settings)
+key = jax.random.key(seed)
 
 
 def step(batch):
     global state
-    state, _ = jitted_step(state, batch)
-
-
-def trained_codec():
-    nnx.update(model, state.params)
-    with tempfile.TemporaryDirectory() as folder:
-        export(model, Path(folder), provenance={})
-        return Codec.load(folder)
+    state, _ = jitted_step(state, batch, LMBDA, key)
 
 
 def evaluate(x):
     global codec
-    codec = codec or trained_codec()
-    row = evaluate_image(codec, x, LMBDA)
+    if codec is None:
+        nnx.update(model, state.params)
+        codec = LearnedCodec.of(model)
+    row = measured(codec, "", x, codec.operating_points[0])
     return {
-        "bpp": row["bpp_estimated"],
-        "bpp_coded": row["bpp_coded"],
-        "mse_255": row["mse_255"],
-        "psnr_db": row["psnr_db"],
+        "bpp": row.bpp_estimated,
+        "bpp_coded": row.bpp_coded,
+        "mse_255": row.metrics["mse_255"],
+        "psnr_db": row.metrics["psnr_db"],
     }
 
 

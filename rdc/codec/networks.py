@@ -20,7 +20,7 @@ from rdc.codec.numerics import Numerics
 from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
 from rdc.model import CodePart, CompressionModel, run_coding_steps
-from rdc.ops.gaussian import gaussian_bits
+from rdc.ops.gaussian import estimated, gaussian_bits
 
 
 class TransformNetworks:
@@ -138,12 +138,12 @@ def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:
 
 @jax.jit
 def _gaussian_bits(symbols: jax.Array, scale_index: jax.Array) -> jax.Array:
-    return jnp.sum(gaussian_bits(symbols, scale_index))
+    return jnp.sum(estimated(gaussian_bits(symbols, scale_index)))
 
 
 @partial(jax.jit, static_argnums=0)
 def _prior_bits(graph: nnx.GraphDef, state: Any, symbols: jax.Array) -> jax.Array:
-    return jnp.sum(nnx.merge(graph, state).bits(symbols))
+    return jnp.sum(estimated(nnx.merge(graph, state).bits(symbols)))
 
 
 @partial(jax.jit, static_argnums=0)

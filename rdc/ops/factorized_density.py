@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
-from rdc.ops.gaussian import bits_of_likelihood
+from rdc.ops.gaussian import log_one_minus_exp
 
 
 def cumulative_logits(
@@ -32,9 +34,13 @@ def cumulative_logits(
 
 
 def interval_bits(lower: jax.Array, upper: jax.Array) -> jax.Array:
-    """-log2 of sigmoid(upper) - sigmoid(lower), with the floor of 1e-9."""
+    """-log2 of sigmoid(upper) - sigmoid(lower), in log space."""
     # Both logits on the side where the sigmoid does not saturate at 1.
-    sign = -jnp.sign(lower + upper)
-    sign = jax.lax.stop_gradient(jnp.where(sign == 0, 1.0, sign))
-    mass = jnp.abs(jax.nn.sigmoid(sign * upper) - jax.nn.sigmoid(sign * lower))
-    return bits_of_likelihood(mass)
+    flip = jax.lax.stop_gradient(lower + upper) > 0
+    lower, upper = jnp.where(flip, -upper, lower), jnp.where(flip, -lower, upper)
+    log_mass = (
+        jax.nn.log_sigmoid(upper)
+        + jax.nn.log_sigmoid(-lower)
+        + log_one_minus_exp(lower - upper)
+    )
+    return -log_mass / math.log(2.0)

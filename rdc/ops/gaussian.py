@@ -6,11 +6,14 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import log_ndtr
 
 from rdc.ops.bounds import lower_bound, upper_bound
 from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
-LIKELIHOOD_BOUND = 1e-9
+# Of what estimates charge for one symbol: -log2(1e-9). Training has no such bound.
+MAX_ESTIMATED_BITS = -math.log2(1e-9)
 
 _LOG_MIN = math.log(MIN_SCALE)
 _LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
@@ -35,6 +38,11 @@ def scale_index_from_output(output: jax.Array) -> jax.Array:
     return upper_bound(lower_bound(index, 0.0), NUM_SCALES - 1.0)
 
 
+def output_from_scale(scale: np.ndarray) -> np.ndarray:
+    """The inverse of `scale_index_from_output`, for initial values; any scale > 0."""
+    return np.log(scale) / (LEVELS_PER_UNIT * _LOG_STEP)
+
+
 def scale_from_index(scale_index: jax.Array) -> jax.Array:
     """exp-interpolates between 0.11 (index 0) and 256 (index 63)."""
     return jnp.exp(_LOG_MIN + _LOG_STEP * scale_index)
@@ -48,21 +56,29 @@ def gaussian_bits(centred: jax.Array, scale_index: jax.Array) -> jax.Array:
       scale_index: f32[...], in [0, 63].
 
     Returns:
-      f32[...] bits, at most -log2(1e-9).
+      f32[...] bits, in log space: exact, with their gradient, however far out.
     """
     scale = scale_from_index(scale_index)
-    # Folded to the left tail, where the complementary error function keeps its
-    # precision: both limits are then at most 1/2.
+    # Folded to the left tail: both limits are then at most 1/2.
     distance = jnp.abs(centred.astype(jnp.float32))
-    upper = _standard_normal_cdf((0.5 - distance) / scale)
-    lower = _standard_normal_cdf((-0.5 - distance) / scale)
-    return bits_of_likelihood(upper - lower)
+    upper = log_ndtr((0.5 - distance) / scale)
+    lower = log_ndtr((-0.5 - distance) / scale)
+    return -(upper + log_one_minus_exp(lower - upper)) / math.log(2.0)
 
 
-def bits_of_likelihood(likelihood: jax.Array) -> jax.Array:
-    """-log2 with the floor of 1e-9."""
-    return -jnp.log2(lower_bound(likelihood, LIKELIHOOD_BOUND))
+def log_one_minus_exp(x: jax.Array) -> jax.Array:
+    """log(1 - exp(x)) for x < 0, precise at both ends (Maechler 2012).
+
+    Where rounding left nothing of x, it counts as -1e-7.
+    """
+    x = upper_bound(x, -1e-7)
+    # The branch that is not taken must stay finite, for its gradient's sake.
+    near = x > -math.log(2.0)
+    small = jnp.where(near, x, -1.0)
+    large = jnp.where(near, -1.0, x)
+    return jnp.where(near, jnp.log(-jnp.expm1(small)), jnp.log1p(-jnp.exp(large)))
 
 
-def _standard_normal_cdf(x: jax.Array) -> jax.Array:
-    return 0.5 * jax.lax.erfc(-(2**-0.5) * x)
+def estimated(bits: jax.Array) -> jax.Array:
+    """Bits as an estimate charges them: an escape costs no more than so many."""
+    return jnp.minimum(bits, MAX_ESTIMATED_BITS)

@@ -36,7 +36,6 @@ class TransformSpec(ComponentSpec):
 
     latent_channels: int
     stride: ClassVar[int] = 16  # pixels per latent position, each direction
-    has_principal_component_start: ClassVar[bool] = False  # see rdc.training.start
 
     @abc.abstractmethod
     def analysis_transform(self, parameters: ParameterFactory) -> Network:

@@ -49,13 +49,6 @@ class ModelSpec(Spec):
             f"use {max(round(crop_px / multiple), 1) * multiple}",
         )
         require(
-            self.recipe.start == "random"
-            or self.architecture.transform.has_principal_component_start,
-            f"train.start={self.recipe.start} needs a transform that has this start",
-            self.architecture.transform.name,
-            "use train.start=random",
-        )
-        require(
             self.init_from is None or self.recipe.start == "random",
             "train.start is random where init_from gives the weights",
             self.recipe.start,

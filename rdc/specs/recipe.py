@@ -27,8 +27,8 @@ class Recipe(Spec):
       remat: recompute the insides of blocks in the backward pass: less memory, more
         time.
       ema: decay of the moving average of the weights that becomes the model; 0: off.
-      start: of the weights; `principal_components` makes a conv transform a transform
-        codec from the first step on (`rdc.training.start`).
+      start: of the weights; `principal_components` makes a transform codec of every
+        architecture before the first step (`rdc.training.start`).
     """
 
     steps: int = 2_000_000

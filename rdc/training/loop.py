@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rdc.architectures import build, resolve
 from rdc.codec.exported import ExportedModel, load_exported
@@ -126,12 +127,14 @@ def train_together(
             steps=recipe.steps,
         )
 
-    if spec.init_from is None:
-        model = build(spec.architecture, seed=recipe.seed)
-        if recipe.start == "principal_components":
-            start_from_principal_components(model, next(batches(START_CROPS)))
+    if recipe.start == "principal_components":
+        crops = next(batches(START_CROPS))
+        models = [_transform_codec(training.spec, crops) for training in trainings]
+    elif spec.init_from is None:
+        models = [build(spec.architecture, seed=recipe.seed)] * len(trainings)
     else:
-        model = _initial_model(spec, init_from)
+        models = [_initial_model(spec, init_from)] * len(trainings)
+    model = models[0]
     devices = DataParallel(recipe.batch_size // accumulate)
     with ExitStack() as stack:
         members = [
@@ -149,7 +152,8 @@ def train_together(
             )
             for number, training in enumerate(trainings)
         ]
-        states = restore_together(members, initial_state(model, recipe))
+        fresh = [initial_state(first, recipe) for first in models]
+        states = restore_together(members, fresh)
         _log.info("step %d of %d", members[0].resumed_from, recipe.steps)
         course = Course(
             model,
@@ -205,17 +209,33 @@ def micro_batches(recipe: Recipe, factor: int) -> int:
     return next(n for n in divisors if recipe.batch_size % n == 0)
 
 
-def restore_together(members: Sequence[Member], fresh: TrainState) -> list[TrainState]:
-    """A state per member, all of the newest step that every member can read."""
+def _transform_codec(spec: ModelSpec, crops: np.ndarray) -> CompressionModel:
+    """The model as `rdc.training.start` begins it, for its own rate."""
+    model = build(spec.architecture, seed=spec.recipe.seed)
+    start_from_principal_components(model, crops, spec.rates[0])
+    return model
+
+
+def restore_together(
+    members: Sequence[Member], fresh: Sequence[TrainState]
+) -> list[TrainState]:
+    """A state per member, all of the newest step that every member can read.
+
+    Args:
+      fresh: of each member, before its first step.
+    """
     at_most = None
     while True:
-        found = [member.checkpoints.restore(fresh, at_most) for member in members]
+        found = [
+            member.checkpoints.restore(like, at_most)
+            for member, like in zip(members, fresh, strict=True)
+        ]
         readable = [checkpoint for checkpoint in found if checkpoint is not None]
         if len(readable) < len(members):
             if readable:
                 _log.warning("no step has checkpoints of all models: from the start")
             # A step gives its state away, so that each needs its own.
-            return [jax.tree.map(jnp.copy, fresh) for _ in members]
+            return [jax.tree.map(jnp.copy, state) for state in fresh]
         steps = {int(state.step) for state, _ in readable}
         if len(steps) == 1:
             for member, (_, progress) in zip(members, readable, strict=True):

@@ -1,68 +1,160 @@
-"""A start for convolutional transforms that is a transform codec already.
+"""A start that makes a transform codec of every architecture before the first step.
 
 From random weights, thousands of steps pass before the latents are large enough to
-carry an image at all. Here the strided convolutions begin as principal components of
-2x2 blocks of the features before them, computed on crops of the training images, and
-the synthesis as their transpose: a 16x16 block transform in four stages, adapted to
-the data. Channels beyond the components, and all other layers, begin as they were.
+carry an image at all. Here every layer that halves the resolution begins as principal
+components of 2x2 blocks of the features before it, computed on crops of the training
+images, and its mirror image in the synthesis as their transpose: a 16x16 block
+transform in four stages, adapted to the data. What lies between begins as the identity,
+and the entropy parameters as mean and spread of each latent channel on these crops.
+
+    layer                       begins as
+    Conv of stride 2, UpConv    components, transposed components
+    GDN                         nearly the identity
+    residual block, Swin block  the identity: its last layers are zero
+    attention block             3/2 of its input: trunk the identity, mask 1/2
+    patch merging, splitting    components behind LayerNorm (`rdc.training.carrier`)
+    mean and scale networks     their last bias, and a tenth of their last weights
+
+Channels beyond the components, and all other layers, begin as they were.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
-from rdc.layers import Conv, Gdn, UpConv
+from rdc.layers import AttentionBlock, Branches, Conv, Gdn, Network, UpConv
+from rdc.layers.residual import ResidualBlock
+from rdc.layers.swin import PatchMerging, PatchSplitting, SwinBlock
 from rdc.model import CompressionModel
+from rdc.ops.gaussian import output_from_scale
 from rdc.ops.gdn import stored_nonnegative
+from rdc.specs.base import require
+from rdc.training import carrier
 
-START_CROPS = 128
-# Of y: rounding then costs about what lmbda = 0.0125 asks for.
-LATENT_GAIN = 5.0
+START_CROPS = 64
+CROP_PX = 128  # of these, enough for components and cheap for wide layers
 # GDN's inverse is approximate: with more, the stages would not undo each other.
 GDN_GAMMA = 0.005
+ATTENTION_GAIN = 1.5
+LEAST_SCALE = 0.2
+OUTPUT_DAMPING = 0.1
 
 
-def start_from_principal_components(model: CompressionModel, x: np.ndarray) -> None:
-    """Sets the weights of both transforms of `model`.
+def start_from_principal_components(
+    model: CompressionModel, x: np.ndarray, lmbda: float
+) -> None:
+    """Sets the weights of `model`.
 
     Args:
-      model: with a `conv` transform.
-      x: u8[B,H,W,3], crops of training images; H and W multiples of 16.
+      x: u8[B,H,W,3], crops of training images; H and W multiples of the padding.
+      lmbda: weight of the distortion, which the size of the latents follows.
     """
-    down = [p for p in model.analysis_transform.layers if isinstance(p, Conv)]
-    up = [p for p in model.synthesis_transform.layers if isinstance(p, UpConv)]
-    for network in (model.analysis_transform, model.synthesis_transform):
+    x = x[:, :CROP_PX, :CROP_PX]
+    analysis = list(_flat(model.analysis_transform))
+    synthesis = list(_flat(model.synthesis_transform))
+    for layer in (*analysis, *synthesis):
+        _become_identity(layer)
+    down = [a for a in analysis if isinstance(a, Conv | PatchMerging)]
+    up = [s for s in synthesis if isinstance(s, UpConv | PatchSplitting)]
+    require(
+        len(down) == len(up) and min(map(_most, down)) >= 1,
+        "train.start=principal_components needs as many layers that double as that "
+        f"halve, wider than {carrier.CARRIERS} channels",
+        f"{len(down)} and {len(up)} of {model.spec.family}",
+        "use train.start=random",
+    )
+    gains = [ATTENTION_GAIN ** _attentions(layers) for layers in (analysis, synthesis)]
+    gain = latent_gain(lmbda)
+    features = carrier.Features(x.astype(np.float32) / 255.0)
+    for i, (merge, split) in enumerate(zip(down, reversed(up), strict=True)):
+        last = i == len(down) - 1
+        components = _principal_components(features.blocks(), _most(merge))
+        # All gains at the latents; attention's are taken back.
+        forth, back = (gain / gains[0], 1 / gain / gains[1]) if last else (1.0, 1.0)
+        if isinstance(merge, Conv):
+            assert isinstance(split, UpConv)
+            _place_components(merge, split, components, features, forth, back)
+            features = features.through(components * forth)
+        else:
+            assert isinstance(split, PatchSplitting)
+            features = carrier.place(merge, split, components, features, forth, back)
+    _start_entropy_parameters(model, x)
+
+
+def latent_gain(lmbda: float) -> float:
+    """Of orthonormal components of [0,1] images that are rounded to whole numbers.
+
+    At high rates, the mean squared error of a component that is worth its bits is
+    3 / (2 ln 2 lmbda 255^2) (three samples a pixel); rounding leaves 1 / (12 gain^2).
+    """
+    error = 3.0 / (2.0 * math.log(2.0) * lmbda * 255.0**2)
+    return 1.0 / math.sqrt(12.0 * error)
+
+
+def _flat(network: nnx.Module) -> Iterator[nnx.Module]:
+    if isinstance(network, Network):
         for layer in network.layers:
-            if isinstance(layer, Gdn):
-                gamma = np.array(layer.gamma[...])
-                np.fill_diagonal(gamma, stored_nonnegative(GDN_GAMMA))
-                layer.gamma.set_value(gamma)
-    features = x.astype(np.float32) / 255.0
-    for i, (analysis, synthesis) in enumerate(zip(down, reversed(up), strict=True)):
-        channels = features.shape[-1]
-        blocks = _blocks(features)
-        components = _principal_components(blocks, analysis.kernel.shape[-1])
-        count = components.shape[-1]
-        batch, height, width, _ = features.shape
-        features = (blocks @ components).reshape(batch, height // 2, width // 2, count)
-
-        gain = LATENT_GAIN if i == len(down) - 1 else 1.0
-        weights = components.reshape(2, 2, channels, count)
-        _place(analysis, weights * gain, slice(None), slice(0, count))
-        _place(synthesis, weights.swapaxes(2, 3) / gain, slice(0, count), slice(None))
+            yield from _flat(layer)
+    else:
+        yield network
 
 
-def _blocks(features: np.ndarray) -> np.ndarray:
-    """f32[B,H,W,C] -> f32[B H/2 W/2, 4 C], 2x2 blocks."""
-    b, h, w, c = features.shape
-    blocks = features.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(-1, 4 * c)
+def _become_identity(layer: nnx.Module) -> None:
+    if isinstance(layer, Gdn):
+        gamma = np.array(layer.gamma[...])
+        np.fill_diagonal(gamma, stored_nonnegative(GDN_GAMMA))
+        layer.gamma.set_value(jnp.asarray(gamma))
+    elif isinstance(layer, ResidualBlock):
+        _zero(layer.branch.layers[-1])
+    elif isinstance(layer, AttentionBlock):
+        for block in (*layer.trunk.layers, *layer.mask.layers[:-1]):
+            _become_identity(block)
+        _zero(layer.mask.layers[-1])
+    elif isinstance(layer, SwinBlock):
+        _zero(layer.attention.projection)
+        _zero(layer.mlp_out)
+
+
+def _zero(layer: Any) -> None:
+    for weights in (layer.kernel, layer.bias):
+        weights.set_value(jnp.zeros_like(weights[...]))
+
+
+def _attentions(layers: list[nnx.Module]) -> int:
+    return sum(isinstance(layer, AttentionBlock) for layer in layers)
+
+
+def _most(merge: Conv | PatchMerging) -> int:
+    """How many components a layer has room for."""
+    if isinstance(merge, Conv):
+        return merge.kernel.shape[-1]
+    return merge.dense.kernel.shape[-1] - carrier.CARRIERS
 
 
 def _principal_components(blocks: np.ndarray, most: int) -> np.ndarray:
     """f32[D, min(D, most)], orthonormal, of the largest second moments."""
     _, vectors = np.linalg.eigh(blocks.T @ blocks / len(blocks))
-    return vectors[:, ::-1][:, :most]
+    return vectors[:, ::-1][:, :most].astype(np.float32)
+
+
+def _place_components(
+    analysis: Conv,
+    synthesis: UpConv,
+    components: np.ndarray,
+    features: carrier.Features,
+    forth: float,
+    back: float,
+) -> None:
+    count = components.shape[-1]
+    weights = components.reshape(2, 2, features.signals, count)
+    _place(analysis, weights * forth, slice(None), slice(0, count))
+    _place(synthesis, weights.swapaxes(2, 3) * back, slice(0, count), slice(None))
 
 
 def _place(
@@ -77,5 +169,66 @@ def _place(
     kernel[:, :, inputs, outputs] = 0.0
     rows, columns = weights.shape[2:]
     kernel[middle : middle + 2, middle : middle + 2, :rows, :columns] = weights
-    layer.kernel.set_value(kernel)
-    layer.bias.set_value(np.zeros_like(layer.bias[...]))
+    layer.kernel.set_value(jnp.asarray(kernel))
+    layer.bias.set_value(jnp.zeros_like(layer.bias[...]))
+
+
+def _start_entropy_parameters(model: CompressionModel, x: np.ndarray) -> None:
+    """Every latent channel begins with its own mean and scale on the crops."""
+    if model.hyper_synthesis is None:
+        return
+    parts = [jnp.asarray(x[i : i + 8], jnp.float32) for i in range(0, len(x), 8)]
+    latents = jnp.concatenate([model.analysis_transform(p / 255) for p in parts])
+    z = np.asarray(model.hyperlatents(latents[:8]))
+    _scale_output(model.hyper_analysis, 1.0 / max(float(z.std()), 1.0))
+    features = model.spec.entropy_model.hyper_features(latents.shape[-1])
+    outputs = np.full(features, np.nan, np.float32)
+    for step in model.steps:
+        part = np.asarray(step.select(latents))
+        mean = part.mean((0, 1, 2))
+        spread = part - mean if step.mean_features is not None else part
+        scale = np.maximum(np.sqrt(np.square(spread).mean((0, 1, 2))), LEAST_SCALE)
+        for network, channels, values in (
+            (step.mean, step.mean_features, mean),
+            (step.scale, step.scale_features, output_from_scale(scale)),
+        ):
+            if channels is None:
+                continue
+            if network.layers:
+                _set_output(network, values)
+            else:  # the hyper-synthesis itself gives them
+                outputs[channels[0] : channels[1]] = values
+        if step.lrp is not None:
+            _zero(step.lrp.layers[-1])
+    if np.isfinite(outputs).all():
+        _set_output(model.hyper_synthesis, outputs)
+
+
+def _set_output(network: Any, values: np.ndarray) -> None:
+    """Makes `network` begin at about `values`, f32[C], whatever its input."""
+    for layer, own in _last_layers(network, values):
+        dense = layer.dense if isinstance(layer, PatchSplitting) else layer
+        repeats = dense.bias.shape[0] // own.size  # depth to space has four of each
+        dense.bias.set_value(jnp.asarray(np.tile(own, repeats), jnp.float32))
+        dense.kernel.set_value(OUTPUT_DAMPING * dense.kernel[...])
+
+
+def _scale_output(network: Any, factor: float) -> None:
+    last = network.layers[-1]
+    while isinstance(last, Network):
+        last = last.layers[-1]
+    if isinstance(last, Conv):
+        for weights in (last.kernel, last.bias):
+            weights.set_value(factor * weights[...])
+
+
+def _last_layers(network: Any, values: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
+    """The layers that give the outputs, each with its share of `values`."""
+    if isinstance(network, Network):
+        yield from _last_layers(network.layers[-1], values)
+    elif isinstance(network, Branches):
+        shares = np.split(values, len(network.branches))
+        for branch, share in zip(network.branches, shares, strict=True):
+            yield from _last_layers(branch, share)
+    else:
+        yield network, values

@@ -31,7 +31,6 @@ class ConvTransform(TransformSpec):
 
     name: ClassVar[str] = "conv"
     label: ClassVar[str] = "conv"
-    has_principal_component_start: ClassVar[bool] = True
 
     channels: tuple[int, int, int] = (192, 192, 192)
     latent_channels: int = 320

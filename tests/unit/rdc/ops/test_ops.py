@@ -13,8 +13,10 @@ from scipy import stats
 from rdc.ops import convolution
 from rdc.ops.bounds import lower_bound, upper_bound
 from rdc.ops.convolution import convolve, depth_to_space, space_to_depth, upsample
+from rdc.ops.factorized_density import interval_bits
 from rdc.ops.gaussian import (
     UNIT_SCALE_INDEX,
+    estimated,
     gaussian_bits,
     scale_from_index,
     scale_index_from_output,
@@ -22,7 +24,7 @@ from rdc.ops.gaussian import (
 from rdc.ops.gdn import gdn, nonnegative, stored_nonnegative
 from rdc.ops.products import channel_product
 from rdc.ops.quantization import ste_round, ste_round_offset
-from rdc.ops.scales import MAX_SCALE, MIN_SCALE
+from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 from rdc.ops.windows import merge, partition, region_ids
 
 RANDOM = np.random.default_rng(0)
@@ -69,12 +71,12 @@ def test_gaussian_bits_against_scipy() -> None:
     index = RANDOM.uniform(0, 63, 500)
     scale = np.asarray(scale_from_index(jnp.asarray(index)), np.float64)
     distance = np.abs(values)
-    mass = stats.norm.cdf((0.5 - distance) / scale) - stats.norm.cdf(
-        (-0.5 - distance) / scale
-    )
-    expected = -np.log2(np.maximum(mass, 1e-9))
+    upper = stats.norm.logcdf((0.5 - distance) / scale)
+    lower = stats.norm.logcdf((-0.5 - distance) / scale)
+    expected = -(upper + np.log1p(-np.exp(lower - upper))) / np.log(2)
+    assert expected.max() > 1000  # far outside of what a table of masses could hold
     bits = gaussian_bits(jnp.asarray(values), jnp.asarray(index))
-    np.testing.assert_allclose(bits, expected, rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(bits, expected, rtol=2e-4, atol=3e-5)
 
 
 def test_scales_span_the_published_range() -> None:
@@ -91,7 +93,34 @@ def test_bits_stay_finite_and_keep_a_gradient_in_the_far_tail() -> None:
     value, gradient = jax.value_and_grad(bits)(jnp.asarray(0.9))
     assert 12 < value < 14  # 3.6 standard deviations
     assert gradient > 0
-    assert bits(jnp.asarray(1e6)) == pytest.approx(-np.log2(1e-9), rel=1e-5)
+    assert np.isfinite(bits(jnp.asarray(1e6)))
+
+
+@pytest.mark.parametrize("distance", [7, 10, 15])
+def test_outliers_widen_their_scale(distance: float) -> None:
+    """d bits / d log scale at unit scale, by the tail's leading terms."""
+    slope = -((distance - 0.5) ** 2 + 1) / np.log(2)
+
+    def bits(log_scale):
+        index = UNIT_SCALE_INDEX + log_scale * (NUM_SCALES - 1) / np.log(
+            MAX_SCALE / MIN_SCALE
+        )
+        return gaussian_bits(jnp.asarray(float(distance)), index)
+
+    assert jax.grad(bits)(0.0) == pytest.approx(slope, rel=5e-3)
+
+
+def test_densities_keep_a_gradient_in_the_far_tail() -> None:
+    for lower, upper in ((-80.0, -79.0), (79.0, 80.0), (0.0, 0.0)):
+        bits, slopes = jax.value_and_grad(interval_bits, argnums=(0, 1))(lower, upper)
+        assert np.isfinite([bits, *slopes]).all()
+        assert abs(slopes[0]) > 0.1
+
+
+def test_an_estimate_charges_no_more_than_an_escape() -> None:
+    far = gaussian_bits(jnp.asarray([0.0, 1e3]), jnp.asarray([20.0, 20.0]))
+    assert estimated(far)[0] == far[0]
+    assert estimated(far)[1] == pytest.approx(-np.log2(1e-9))
 
 
 @pytest.mark.parametrize("k", [3, 5, 7])

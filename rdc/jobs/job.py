@@ -7,6 +7,7 @@ and `request.json` and writes only inside its own attempt folder (`rdc.jobs.layo
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,9 +42,11 @@ class Job(abc.ABC):
     def identity(self) -> dict[str, Any]:
         """Plain data of all that makes this job what it is."""
 
-    @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """As in `spec.json`, with every field resolved."""
+        """As in `spec.json`: the identity, with every spec in it resolved."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        specs = {k: v.to_dict() for k, v in values.items() if isinstance(v, Spec)}
+        return {"stage": self.stage, **self.identity(), **specs}
 
     @classmethod
     @abc.abstractmethod
@@ -129,10 +132,6 @@ class EvaluateJob(Job):
             "codec": self.codec.identity(),
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        values = {"stage": self.stage, **self.identity()}
-        return values | {"codec": self.codec.to_dict()}
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
@@ -160,10 +159,6 @@ class CodecJob(Job):
             "dataset": self.dataset,
             "data_sha256": self.data_sha256,
         }
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {"stage": self.stage, **self.identity()}
-        return values | {"codec": self.codec.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -203,15 +198,6 @@ class BenchmarkJob(Job):
             "run_id": self.run_id,
             "codec": self.codec.identity(),
             "numerics_version": NUMERICS_VERSION,
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "stage": self.stage,
-            **self.identity(),
-            "architecture": self.architecture.to_dict(),
-            "benchmark": self.benchmark.to_dict(),
-            "codec": self.codec.to_dict(),
         }
 
     @classmethod

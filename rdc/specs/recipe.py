@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rdc.ops.distortions import DISTORTIONS
-from rdc.specs.base import Spec, require, unknown_name
+from rdc.specs.base import Spec, added, require, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,11 @@ class Recipe(Spec):
       ema: decay of the moving average of the weights that becomes the model; 0: off.
       start: of the weights; `principal_components` makes a transform codec of every
         architecture before the first step (`rdc.training.start`).
+      kernel_basis: in which Adam scales the weights of kernels
+        (`rdc.training.optimizers`).
+      flips: crops are mirrored left to right, every second one.
+      upscaling: crops are enlarged by a random factor from 1 to this; training
+        photographs that were made smaller have more detail per pixel than others.
     """
 
     steps: int = 2_000_000
@@ -48,6 +53,9 @@ class Recipe(Spec):
     ema: float = 0.0
     start: Literal["random", "principal_components"] = "random"
     warmup_share: float = 0.0
+    kernel_basis: Literal["pixels", "frequencies"] = added("pixels")
+    flips: bool = added(False)
+    upscaling: float = added(1.0)
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "clip_norm"):
@@ -65,6 +73,11 @@ class Recipe(Spec):
         for name in ("warmup_share", "decay_start", "final_learning_rate_ratio"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"train.{name} lies between 0 and 1", value)
+        require(
+            1 <= self.upscaling <= 4,
+            "train.upscaling lies between 1 and 4",
+            self.upscaling,
+        )
         require(0 <= self.ema < 1, "train.ema is at least 0 and less than 1", self.ema)
         require(
             self.batch_size % self.accumulate == 0,

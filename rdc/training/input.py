@@ -41,6 +41,8 @@ def training_batches(
     batch_size: int,
     seed: int,
     steps: int,
+    flips: bool = False,
+    upscaling: float = 1.0,
     workers: int | None = None,
 ) -> grain.DatasetIterator:
     """Endless batches u8[batch_size, crop_px, crop_px, 3], repeating after `steps`.
@@ -50,11 +52,19 @@ def training_batches(
 
     Args:
       images: paths mean `training_images(paths)`.
+      flips, upscaling: as `rdc.data.crops.CropSource` takes them.
       workers: processes that decode; None: `default_workers`.
     """
     if not isinstance(images, ImageSource):
         images = training_images(images)
-    crops = CropSource(images, crop_px, seed, steps * batch_size)
+    crops = CropSource(
+        images,
+        crop_px,
+        seed,
+        steps * batch_size,
+        flips=flips,
+        upscaling=upscaling,
+    )
     batches = CropBatches(crops, batch_size)
     if workers is None:
         workers = default_workers(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rdc.entropy_models.charm import Charm
@@ -148,14 +149,17 @@ def resolve(spec_or_name: ArchitectureSpec | str) -> ArchitectureSpec:
 
 
 def build(
-    spec_or_name: ArchitectureSpec | str, seed: int | None = 0
+    spec_or_name: ArchitectureSpec | str,
+    seed: int | None = 0,
+    rates: Sequence[float] = (),
 ) -> CompressionModel:
     """Builds the model with initial weights.
 
     Args:
       seed: of the initial weights; None gives shapes without weights.
+      rates: its values of lambda, ascending; of several, it gets gains for each.
     """
     from rdc.layers import ParameterFactory
     from rdc.model import CompressionModel
 
-    return CompressionModel(resolve(spec_or_name), ParameterFactory(seed))
+    return CompressionModel(resolve(spec_or_name), ParameterFactory(seed), rates)

@@ -1,14 +1,15 @@
 """The codec's networks wired together.
 
-    x -> analysis_transform -> y ------------------+
+    x -> analysis_transform -> y * gain -----------+
                                |                   |
                          hyper_analysis      coding steps of y -> y_hat
                                |                   ^                |
                                z -> coding step    | features       |
                                        |           |                |
                                      z_hat -> hyper_synthesis       |
-                                                   synthesis_transform -> x_hat
+                                     inverse gain, synthesis_transform -> x_hat
 
+The gains are those of the rate, in a model of several; others have none.
 One loop over the coding steps (`run_coding_steps`) serves training, estimation,
 encoding, decoding and timing; what happens to a part is the callback that it is given.
 """
@@ -26,7 +27,7 @@ from flax import nnx
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.entropy_models.gaussian_step import GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
-from rdc.layers import ParameterFactory
+from rdc.layers import ParameterFactory, Rate, RateGains
 from rdc.ops.quantization import additive_noise
 from rdc.specs.components import ArchitectureSpec
 
@@ -58,7 +59,7 @@ class CodingStep(Protocol):
 class CodingNetworks(Protocol):
     """What the loop runs: a model, or the codec's compiled twin of one."""
 
-    def coding_steps(self) -> Sequence[Any]:
+    def coding_steps(self, rate: Rate) -> Sequence[Any]:
         """z's step first, where there is a hyper-transform, then those of y."""
 
     def features(self, z_hat: Any) -> Any:
@@ -69,15 +70,16 @@ class CodingNetworks(Protocol):
 CodePart = Callable[[Any, Any], Any]
 
 
-def run_coding_steps(networks: CodingNetworks, code: CodePart) -> Any:
+def run_coding_steps(networks: CodingNetworks, code: CodePart, rate: Rate = 0) -> Any:
     """The one loop: y_hat from what `code` makes of each part.
 
     Args:
       code: gets a step and its entropy parameters and returns the quantised part: by
         rounding the latents (training, encoding) or by decoding symbols.
+      rate: number of the operating point; of use with several.
     """
     features = y_hat = None
-    for step in networks.coding_steps():
+    for step in networks.coding_steps(rate):
         parameters = step.parameters(features, y_hat)
         part = step.refine(code(step, parameters), parameters)
         if step.latent == "z":
@@ -103,9 +105,15 @@ class CompressionModel(nnx.Module):
     Args:
       spec: the architecture.
       parameters: makes the weights, or only their shapes.
+      rates: values of lambda, ascending; with several of them, y has gains for each.
     """
 
-    def __init__(self, spec: ArchitectureSpec, parameters: ParameterFactory):
+    def __init__(
+        self,
+        spec: ArchitectureSpec,
+        parameters: ParameterFactory,
+        rates: Sequence[float] = (),
+    ):
         self.spec = spec
         transform, hyper = spec.transform, spec.hyper_transform
         latent_channels = transform.latent_channels
@@ -123,13 +131,33 @@ class CompressionModel(nnx.Module):
         self.steps: nnx.List[GaussianStep] = nnx.List(
             spec.entropy_model.coding_steps(latent_channels, parameters)
         )
+        several = len(rates) > 1
+        self.gains = RateGains(parameters, rates, latent_channels) if several else None
 
-    def coding_steps(self) -> list[CodingStep]:
-        """z's step first, where there is a hyper-transform, then those of y."""
-        return [
-            PriorStep(self.prior, "z" if self.hyper_synthesis else "y"),
-            *self.steps,
-        ]
+    def coding_steps(self, rate: Rate = 0) -> list[CodingStep]:
+        """z's step first, where there is a hyper-transform, then those of y.
+
+        Args:
+          rate: number of the operating point, or between two; one per image, f32[B],
+            in training.
+        """
+        return [self.prior_step(rate), *self.steps]
+
+    def prior_step(self, rate: Rate = 0) -> PriorStep:
+        """The first step: z, or y where there is no hyper-transform."""
+        if self.hyper_synthesis is not None:
+            return PriorStep(self.prior, "z")
+        # Larger gains are finer steps of the same density.
+        step = 1.0 if self.gains is None else 1.0 / self.gains.gain(rate)
+        return PriorStep(self.prior, "y", step)
+
+    def gained(self, y: jax.Array, rate: Rate) -> jax.Array:
+        """y as it is quantised at this rate."""
+        return y if self.gains is None else y * self.gains.gain(rate)
+
+    def ungained(self, y_hat: jax.Array, rate: Rate) -> jax.Array:
+        """y_hat as the synthesis transform takes it."""
+        return y_hat if self.gains is None else y_hat * self.gains.inverse(rate)
 
     def hyperlatents(self, y: jax.Array) -> jax.Array:
         """z of y, f32[B,h/4,w/4,hyperlatent_channels]; needs a hyper-transform."""
@@ -143,18 +171,19 @@ class CompressionModel(nnx.Module):
         assert self.hyper_synthesis is not None
         return self.hyper_synthesis(z_hat)
 
-    def __call__(self, x: jax.Array, key: jax.Array) -> TrainingOutput:
+    def __call__(self, x: jax.Array, key: jax.Array, rate: Rate = 0) -> TrainingOutput:
         """Training pass with the surrogates of `rdc.ops.quantization`.
 
         Args:
           x: f32[B,H,W,3] in [0,1]; H and W multiples of the padding multiple.
           key: for the noise: one per image, key[B], or one for all. The noise of an
             image depends on its key alone, not on how a batch is divided.
+          rate: number of the operating point; f32[B]: of each image.
         """
         keys = key if key.ndim else jax.random.split(key, x.shape[0])
         y_keys, z_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         noisy = jax.vmap(additive_noise)
-        y = self.analysis_transform(x).astype(jnp.float32)
+        y = self.gained(self.analysis_transform(x).astype(jnp.float32), rate)
         latents, noisy_latents = {"y": y}, {"y": noisy(y_keys, y)}
         if self.hyper_analysis is not None:
             latents["z"] = z = self.hyperlatents(y)
@@ -166,7 +195,7 @@ class CompressionModel(nnx.Module):
             bits[step.latent] += _per_image(step.bits(part, parameters))
             return step.quantize(step.select(latents[step.latent]), parameters)
 
-        y_hat = run_coding_steps(self, code)
+        y_hat = self.ungained(run_coding_steps(self, code, rate), rate)
         return TrainingOutput(
             x_hat=self.synthesis_transform(y_hat), bits_y=bits["y"], bits_z=bits["z"]
         )

@@ -25,7 +25,6 @@ from rdc.jobs.job import TrainJob
 from rdc.jobs.plan_row import Cost
 from rdc.jobs.records import TrainResult
 from rdc.registry import REGISTRY
-from rdc.specs.base import require
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.timing import BenchmarkSpec
@@ -44,7 +43,9 @@ def run_train(call: Call[TrainConfig]) -> int:
     console, config = Console(), call.config
     architecture, name = config.chosen()
     train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
-    wanted = models(architecture, config.train, train_set.data_sha256)
+    wanted = models(
+        architecture, config.train, train_set.data_sha256, config.one_model_per_rate
+    )
     out = absolute(config.out)
     check_numerics(out)
     with cost_counter() as count:
@@ -97,29 +98,26 @@ def run_train(call: Call[TrainConfig]) -> int:
 
 
 def models(
-    architecture: ArchitectureSpec, train: Mapping[str, Any], data_sha256: str
+    architecture: ArchitectureSpec,
+    train: Mapping[str, Any],
+    data_sha256: str,
+    one_per_rate: bool = False,
 ) -> list[ModelSpec]:
-    """One model per value of `train.lmbda`, a number or a list of numbers.
+    """The model of all values of `train.lmbda`, or one model for each.
 
     Raises:
-      ConfigError: an impossible model, or equal ones.
+      ConfigError: an impossible model.
     """
     settings = TrainSettings.from_dict(train)
-    rates = settings.lmbda
-    require(
-        len(rates) > 0 and len(set(rates)) == len(rates),
-        "train.lmbda is a number, or a list of different ones",
-        list(rates),
+    whole = ModelSpec(
+        architecture=architecture,
+        recipe=settings.recipe,
+        rates=settings.lmbda,
+        data_sha256=data_sha256,
     )
-    return [
-        ModelSpec(
-            architecture=architecture,
-            recipe=settings.recipe,
-            rates=(rate,),
-            data_sha256=data_sha256,
-        )
-        for rate in rates
-    ]
+    if not one_per_rate:
+        return [whole]
+    return [dataclasses.replace(whole, rates=(rate,)) for rate in whole.rates]
 
 
 def _print_result(console: Console, out: Path, run: Run, cost: Cost) -> None:
@@ -149,7 +147,8 @@ TRAIN_APP = App(
     run_train,
     """
 Trains one architecture on this machine, without Ray, and measures its rate and
-distortion. Several values of train.lmbda train together, each a model of its own.
+distortion. Of several values of train.lmbda, it makes one model of variable rate; with
+one_model_per_rate=true, a model each, trained together.
 The same command again goes on where it stopped.""",
     (
         "python launch/train.py architecture=rdc_g train=short",

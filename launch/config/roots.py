@@ -79,6 +79,7 @@ class TrainConfig(ArchitectureChoice):
     hardware: HardwareSettings
     limits: Limits
     out: str
+    one_model_per_rate: bool
     evaluate: bool
     retry_failed: bool
     budget: Budget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,16 +57,17 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         )
     compress.add_argument(
         "--quality",
-        type=int,
+        type=float,
         metavar="Q",
-        help="1 for the smallest files, up to the number of the model's rates "
-        "(default: the one in the middle)",
+        help="1 for the smallest files, up to the number of the model's rates; between "
+        "two of them, too, as 2.5 (default: the one in the middle)",
     )
     compress.add_argument(
         "--effort",
         type=int,
-        metavar="0",
-        help="how long to search for a smaller file; decoding stays as it is",
+        metavar="E",
+        help="0 to 3: how long to search for a better file, from not at all to minutes "
+        "per megapixel; decoding stays as it is (default: 0)",
     )
     compress.add_argument(
         "--numerics",
@@ -137,6 +139,9 @@ def _run(operation: Operation, options: argparse.Namespace) -> None:
         )
     if target.exists() and target.samefile(source):
         raise ConfigError("IN and OUT differ", f"{source} twice", "name another OUT")
+    # Long searches say how far they are; of a folder, its bar does.
+    logging.basicConfig(format="rdc: %(message)s")
+    logging.getLogger("rdc.codec.refinement").setLevel(logging.INFO)
     coded = operation.run(source)
     write_bytes_atomically(target, coded.data)
     print(f"{target}: {described(coded)}")

@@ -21,7 +21,7 @@ from rdc.system.host_memory import keep_freed_memory
 from rdc.system.user_cache import compilation_cache
 
 if TYPE_CHECKING:
-    from rdc.codec.learned import LearnedCodec
+    from rdc.codec import Codec
 
 STREAM_SUFFIX = ".rdc"
 Choices = tuple[tuple[str, Any], ...]  # (name, value)
@@ -132,7 +132,7 @@ class Decompression(Operation):
 
     def run(self, source: Path) -> Coded:
         data = read_bytes(source)
-        x_hat = _codec(self.settings).decompress(data)
+        x_hat = _codec(_of_stream(self.settings, data)).decompress(data)
         return Coded(png_bytes(x_hat), len(data), *x_hat.shape[:2])
 
 
@@ -141,12 +141,27 @@ def chosen(values: Mapping[str, Any], *names: str) -> Choices:
     return tuple((k, values[k]) for k in names if values[k] is not None)
 
 
+def _of_stream(settings: Choices, data: bytes) -> Choices:
+    """With the codec that the stream names, where none was chosen."""
+    from rdc.codec.container import CODER_IDS, unpack
+
+    if "model" in dict(settings):
+        return settings
+    header, _ = unpack(data)
+    if header.coder_id != CODER_IDS["rans"]:
+        return settings
+    from rdc.overfitted.identity import name_of
+
+    name = name_of(header.model_id.hex())
+    return settings if name is None else (*settings, ("model", name))
+
+
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
 @cache
-def _codec(settings: Choices) -> LearnedCodec:
+def _codec(settings: Choices) -> Codec:
     values = dict(settings)
     if values.get("model") in SETTINGS:
         raise ConfigError(
@@ -158,6 +173,6 @@ def _codec(settings: Choices) -> LearnedCodec:
     # The networks are compiled anew for every image size: seconds, unless kept.
     os.environ |= compilation_cache()
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    from rdc.codec.learned import LearnedCodec
+    from rdc.codec import Codec
 
-    return LearnedCodec.load(**values)
+    return Codec.load(**values)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdc.errors import ConfigError, DataError
-from rdc.specs.coding import OperatingPoint
+from rdc.overfitted.spec import PREFIX
+from rdc.specs.coding import RATE_STEPS, OperatingPoint
 
 if TYPE_CHECKING:
     from rdc.complexity import Complexity
@@ -45,10 +46,14 @@ class Codec(abc.ABC):
     Attributes:
       codec_id: 16 hex digits: of the model (weights included), or of a classical codec.
       operating_points: the rates it offers, lowest rate first.
+      continuous: whether it codes between them, too, in steps of 1/16.
+      max_effort: how long its encoder searches at most.
     """
 
     codec_id: str
     operating_points: tuple[OperatingPoint, ...]
+    continuous = False
+    max_effort = 0
 
     @staticmethod
     def load(model: str | Path | None = None, **settings: Any) -> Codec:
@@ -56,8 +61,8 @@ class Codec(abc.ABC):
 
         Args:
           model: None for the default learned model; the name of one that comes with the
-            package or of a classical codec (`jpeg`, `webp`, `avif`, `jpeg2000`); or an
-            exported folder.
+            package, of a classical codec (`jpeg`, `webp`, `avif`, `jpeg2000`) or of one
+            fitted to each image (`overfitted_1200`); or an exported folder.
           settings: of `rdc.codec.learned.LearnedCodec`: coder, numerics, max_pixels.
 
         Raises:
@@ -77,13 +82,19 @@ class Codec(abc.ABC):
                     "leave them out",
                 )
             return ClassicalCodec(ClassicalSpec(name=model))
+        if isinstance(model, str) and model.startswith(PREFIX):
+            from rdc.codec.overfitted import OverfittedCodec
+
+            return OverfittedCodec.named(model, **settings)
         from rdc.codec.learned import LearnedCodec
 
         return LearnedCodec.load(model, **settings)
 
     @abc.abstractmethod
-    def encoded(self, x: np.ndarray, rate: int = 0, effort: int = 0) -> Encoded:
+    def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
         """Compresses an image, u8[H,W,3] with H, W >= 1, at an operating point.
+
+        A `continuous` codec also takes rates between two of them, as 2.5.
 
         Raises:
           ConfigError: no such rate or effort.
@@ -102,7 +113,7 @@ class Codec(abc.ABC):
     def cost(self, height_px: int = 512, width_px: int = 768) -> Complexity | None:
         """Exact cost per pixel; None where nobody counted it."""
 
-    def encode(self, x: np.ndarray, rate: int = 0, effort: int = 0) -> bytes:
+    def encode(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> bytes:
         """u8[H,W,3] -> bytes of a file; raises as `encoded`."""
         return self.encoded(x, rate, effort).data
 
@@ -119,13 +130,13 @@ class Codec(abc.ABC):
         return {"end_to_end": lambda: self.decode(data)}
 
     def compress(
-        self, x: np.ndarray, quality: int | None = None, effort: int = 0
+        self, x: np.ndarray, quality: float | None = None, effort: int = 0
     ) -> bytes:
         """u8[H,W,3] -> bytes of a file.
 
         Args:
           quality: 1 for the smallest files, up to the number of operating points; None
-            for the one in the middle.
+            for the one in the middle. Of a `continuous` codec also between two of them.
         """
         return self.encode(x, self.rate_of(quality), effort)
 
@@ -133,8 +144,8 @@ class Codec(abc.ABC):
         """Bytes of a file -> u8[H,W,3]; raises as `decoded`."""
         return self.decode(data)
 
-    def rate_of(self, quality: int | None) -> int:
-        """The operating point of a quality.
+    def rate_of(self, quality: float | None) -> float:
+        """The rate of a quality, to the nearest that a file can name.
 
         Raises:
           ConfigError: a quality that this codec does not have.
@@ -149,15 +160,35 @@ class Codec(abc.ABC):
                 else "this model has one rate: quality is 1 or left out",
                 quality,
             )
-        return quality - 1
+        if not self.continuous and quality % 1:
+            raise ConfigError("this codec has whole qualities alone", quality)
+        return round((quality - 1) * RATE_STEPS) / RATE_STEPS
 
-    def check_point(self, rate: int, effort: int = 0) -> None:
+    def lmbda_of(self, rate: float) -> float | None:
+        """Weight of the distortion at a rate, a geometric mean between two operating
+        points; None of codecs that were not trained with one.
+        """
+        lower = min(int(rate), max(len(self.operating_points) - 2, 0))
+        points = self.operating_points[lower : lower + 2]
+        lmbdas = [point.lmbda for point in points if point.lmbda is not None]
+        if len(lmbdas) < len(points):
+            return None
+        return lmbdas[0] * (lmbdas[-1] / lmbdas[0]) ** (rate - lower)
+
+    def check_point(self, rate: float, effort: int = 0) -> None:
         """Raises `ConfigError` unless there is such a rate and such an effort."""
         count = len(self.operating_points)
-        if not 0 <= rate < count:
+        if not 0 <= rate <= count - 1:
             raise ConfigError(f"this codec has the rates 0 to {count - 1}", rate)
-        if effort != 0:
-            raise ConfigError("codec.effort is 0", effort)
+        if not self.continuous and rate % 1:
+            raise ConfigError("this codec has no rates between whole ones", rate)
+        if not 0 <= effort <= self.max_effort:
+            raise ConfigError(
+                f"effort is 0 to {self.max_effort} with this codec"
+                if self.max_effort
+                else "effort is 0 with this codec, which has no search",
+                effort,
+            )
 
 
 def check_image_array(x: np.ndarray) -> None:

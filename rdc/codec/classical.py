@@ -102,11 +102,11 @@ class ClassicalCodec(Codec):
             OperatingPoint(rate=i, setting=v) for i, v in enumerate(spec.settings)
         )
 
-    def encoded(self, x: np.ndarray, rate: int = 0, effort: int = 0) -> Encoded:
+    def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
         check_image_array(x)
         self.check_point(rate, effort)
         image = Image.fromarray(x)
-        options = self._format.options(self.spec, self.spec.settings[rate], image)
+        options = self._format.options(self.spec, self.spec.settings[int(rate)], image)
         buffer = io.BytesIO()
         try:
             image.save(buffer, self._format.name, **options)

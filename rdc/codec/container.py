@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from rdc.data.images import MAX_PIXELS
 from rdc.errors import BitstreamError
+from rdc.specs.coding import MAX_RATES, RATE_STEPS
 
 MAGIC = b"\x8aRDC"
 VERSION = 2  # 1: no rate
 MODEL_ID_BYTES = 8
 
 # What the header's bytes mean; a number is never used again for another meaning.
-CODER_IDS = {"range": 1, "tfc": 2}
+CODER_IDS = {"range": 1, "tfc": 2, "rans": 3}
 NUMERICS_IDS = {"native": 0, "exact": 1}
 
 _FIXED = struct.Struct(f"<4sBBBB{MODEL_ID_BYTES}s")
@@ -31,7 +32,7 @@ class Header:
       height_px, width_px: of the image, at least 1 each and at most 2^28 pixels.
       coder_id: of the entropy coder, see `CODER_IDS`.
       numerics_id: of the entropy parameters, see `NUMERICS_IDS`.
-      rate: number of the model's operating point.
+      rate: number of the model's operating point, in sixteenths.
     """
 
     model_id: bytes
@@ -39,7 +40,7 @@ class Header:
     width_px: int
     coder_id: int = CODER_IDS["range"]
     numerics_id: int = NUMERICS_IDS["native"]
-    rate: int = 0
+    rate: float = 0
 
     def __post_init__(self) -> None:
         if not (
@@ -48,11 +49,13 @@ class Header:
             and self.height_px * self.width_px <= MAX_PIXELS
             and 0 <= self.coder_id < 256
             and 0 <= self.numerics_id < 256
-            and 0 <= self.rate < 256
+            and 0 <= self.rate * RATE_STEPS < 256
+            and self.rate * RATE_STEPS % 1 == 0
         ):
             raise BitstreamError(
                 f"a stream has a model of {MODEL_ID_BYTES} bytes, 1 to {MAX_PIXELS} "
-                "pixels, and a coder, numerics and rate of one byte each",
+                "pixels, a coder and numerics of one byte each, and a rate below "
+                f"{MAX_RATES} in steps of 1/{RATE_STEPS}",
                 self,
             )
 
@@ -79,7 +82,7 @@ def pack(header: Header, payload: bytes) -> bytes:
             VERSION,
             header.coder_id,
             header.numerics_id,
-            header.rate,
+            round(header.rate * RATE_STEPS),
             header.model_id,
         )
         + _varint(header.height_px)
@@ -126,7 +129,7 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
         width_px=width,
         coder_id=coder_id,
         numerics_id=numerics_id,
-        rate=rate,
+        rate=rate / RATE_STEPS,
     )
     return header, body[position:]
 

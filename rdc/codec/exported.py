@@ -27,11 +27,13 @@ from rdc.errors import ConfigError, StorageError
 from rdc.identity import NUMERICS_VERSION, content_id
 from rdc.model import CompressionModel
 from rdc.registry import parse_architecture
+from rdc.specs.base import require
 from rdc.specs.coding import OperatingPoint
 from rdc.specs.components import ArchitectureSpec
 from rdc.system.files import write_bytes_atomically, write_json_atomically
 
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
+PRIORS_PER_RATE = 8  # rates between have gains that differ by a sixteenth of a rate
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class ExportedModel:
       identity: 16 hex digits of architecture, weights, tables and numerics version; in
         every bitstream.
       gaussian: one table per `scale_index`.
-      prior: one table per channel of z (of y without a hyper-transform).
+      priors: one table per channel of z, the same for all rates; without a
+        hyper-transform, one per channel of y, for rates in steps of an eighth.
       operating_points: the rates that the model was trained for.
       decoder_peak_bytes_per_px: of the networks, as `rdc.complexity` counts it.
     """
@@ -50,10 +53,15 @@ class ExportedModel:
     model: CompressionModel
     identity: str
     gaussian: CdfTables
-    prior: CdfTables
+    priors: tuple[CdfTables, ...]
     provenance: dict[str, Any]
     operating_points: tuple[OperatingPoint, ...]
     decoder_peak_bytes_per_px: float
+
+    def prior(self, rate: float) -> CdfTables:
+        """The tables of a rate, or of the nearest that has some."""
+        nearest = round(rate * PRIORS_PER_RATE) if len(self.priors) > 1 else 0
+        return self.priors[nearest]
 
 
 def export(
@@ -78,6 +86,12 @@ def export(
         raise ConfigError(
             "exported weights are float32 or bfloat16", repr(weights_dtype)
         )
+    rates = _num_rates(model)
+    require(
+        len(operating_points) == rates,
+        f"a model of {rates} rates is exported with as many operating points",
+        len(operating_points),
+    )
     dtype = jnp.dtype(weights_dtype)
     stored = jax.tree.map(lambda w: w.astype(dtype), nnx.state(model))
     model = _with_weights(model, stored)
@@ -102,7 +116,7 @@ def export(
         model,
         _identity(model.spec, {"weights_dtype": weights_dtype, "sha256": sha256}),
         gaussian,
-        prior,
+        _priors(model, prior),
         provenance,
         tuple(operating_points),
         count(model.spec).decoder_peak_bytes_per_px,
@@ -114,6 +128,7 @@ def export(
         "architecture": model.spec.to_dict(),
         "operating_points": [point.to_dict() for point in exported.operating_points],
         "decoder_peak_bytes_per_px": exported.decoder_peak_bytes_per_px,
+        "decoder_kflops_per_px": count(model.spec).kflops_per_px,
         "weights_dtype": weights_dtype,
         "sha256": sha256,
         "provenance": provenance,
@@ -122,11 +137,19 @@ def export(
     return exported
 
 
-def in_memory(model: CompressionModel) -> ExportedModel:
+def in_memory(
+    model: CompressionModel, operating_points: Sequence[OperatingPoint] = ()
+) -> ExportedModel:
     """What `export` would write of `model`, without a folder.
 
     The identity is of the weights themselves: another one than that of the export.
+
+    Args:
+      operating_points: (): as many as it has rates, of unknown lambda.
     """
+    if not operating_points:
+        rates = range(_num_rates(model))
+        operating_points = [OperatingPoint(rate=rate) for rate in rates]
     digest = hashlib.sha256()
     for name, weights in sorted(_named(nnx.state(model)).items()):
         digest.update(name.encode())
@@ -135,9 +158,9 @@ def in_memory(model: CompressionModel) -> ExportedModel:
         model,
         _identity(model.spec, {"weights": digest.hexdigest()}),
         gaussian_tables(),
-        prior_tables(model),
+        _priors(model, prior_tables(model)),
         {},
-        (OperatingPoint(),),
+        tuple(operating_points),
         count(model.spec).decoder_peak_bytes_per_px,
     )
 
@@ -163,26 +186,46 @@ def load_exported(folder: Path) -> ExportedModel:
     weights = np.load(io.BytesIO(files["weights.npz"]))
     tables = np.load(io.BytesIO(files["tables.npz"]))
     dtype = jnp.dtype(spec["weights_dtype"])
-    model = build(parse_architecture(spec["architecture"]), seed=None)
+    points = tuple(
+        OperatingPoint.from_dict(values, "operating_points")
+        for values in spec["operating_points"]
+    )
+    # Of the rates, their number alone: the gains are among the weights.
+    model = build(
+        parse_architecture(spec["architecture"]), None, range(1, len(points) + 1)
+    )
     arrays = {name: jnp.asarray(weights[name].view(dtype)) for name in weights.files}
     paths, tree = jax.tree.flatten_with_path(nnx.state(model))
     stored = jax.tree.unflatten(tree, [arrays[_name(path)] for path, _ in paths])
-    points = spec["operating_points"]
+    model = _with_weights(model, stored)
     return ExportedModel(
-        _with_weights(model, stored),
+        model,
         spec["identity"],
         CdfTables.from_arrays(_prefixed(tables, "gaussian_")),
-        CdfTables.from_arrays(_prefixed(tables, "prior_")),
+        _priors(model, CdfTables.from_arrays(_prefixed(tables, "prior_"))),
         spec["provenance"],
-        tuple(OperatingPoint.from_dict(v, "operating_points") for v in points),
+        points,
         spec["decoder_peak_bytes_per_px"],
     )
 
 
 def prior_tables(model: CompressionModel) -> CdfTables:
-    """Integer tables of the factorised prior, one per channel."""
-    masses = model.prior.masses(PRIOR_LIMIT)
+    """Integer tables of the factorised prior, one per channel; of y, for each rate."""
+    steps: list[float | np.ndarray] = [1.0]
+    if model.gains is not None and model.hyper_synthesis is None:
+        count = (model.gains.num_rates - 1) * PRIORS_PER_RATE + 1
+        rates = [i / PRIORS_PER_RATE for i in range(count)]
+        steps = [1.0 / np.asarray(model.gains.gain(rate)) for rate in rates]
+    masses = np.concatenate([model.prior.masses(PRIOR_LIMIT, step) for step in steps])
     return tables_from_pmfs(masses, [-PRIOR_LIMIT] * len(masses))
+
+
+def _num_rates(model: CompressionModel) -> int:
+    return 1 if model.gains is None else model.gains.num_rates
+
+
+def _priors(model: CompressionModel, tables: CdfTables) -> tuple[CdfTables, ...]:
+    return tables.groups(len(tables) // model.prior.channels)
 
 
 def _with_weights(model: CompressionModel, stored: Any) -> CompressionModel:

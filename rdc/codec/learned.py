@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import jax.numpy as jnp
 import numpy as np
 
 from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
@@ -15,11 +17,14 @@ from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
 from rdc.codec.networks import CompiledNetworks, TransformNetworks
 from rdc.codec.numerics import NUMERICS, numerics_by_name
+from rdc.codec.refinement import Refinement
 from rdc.codec.symbols import PARITY_BYTES, Portion, RecordingDecoder
 from rdc.complexity import Complexity, count
 from rdc.entropy_coders.coders import CODERS, Decoder, coder_by_name
-from rdc.errors import BitstreamError
+from rdc.errors import BitstreamError, ConfigError
 from rdc.model import CompressionModel
+from rdc.ops.distortions import DISTORTIONS, Distortion
+from rdc.specs.coding import MAX_EFFORT, RATE_STEPS, OperatingPoint
 
 Shapes = dict[str, tuple[int, int, int]]  # [h, w, channels] of y, and of z
 
@@ -37,6 +42,8 @@ class LearnedCodec(Codec):
       max_pixels: of the largest image, padding included, that is coded at all; None
         for what fits into 2 GiB (`rdc.codec.limits`).
     """
+
+    max_effort = MAX_EFFORT
 
     def __init__(
         self,
@@ -56,6 +63,7 @@ class LearnedCodec(Codec):
         self._num_checksums = len(exported.model.steps)
         self.codec_id = exported.identity
         self.operating_points = exported.operating_points
+        self.continuous = len(self.operating_points) > 1
 
     @classmethod
     def load(  # type: ignore[override]
@@ -78,12 +86,20 @@ class LearnedCodec(Codec):
         return cls(exported, coder, numerics, max_pixels)
 
     @classmethod
-    def of(cls, model: CompressionModel, **settings: Any) -> Self:
+    def of(
+        cls,
+        model: CompressionModel,
+        operating_points: Sequence[OperatingPoint] = (),
+        **settings: Any,
+    ) -> Self:
         """A codec of weights in memory; `settings` as in `load`.
 
         Its streams are its own: the model's export has another identity.
+
+        Args:
+          operating_points: (): as many as the model has rates, of unknown lambda.
         """
-        return cls(in_memory(model), **settings)
+        return cls(in_memory(model, operating_points), **settings)
 
     @property
     def model(self) -> CompressionModel:
@@ -97,20 +113,34 @@ class LearnedCodec(Codec):
     def cost(self, height_px: int = 512, width_px: int = 768) -> Complexity:
         return count(self.model.spec, height_px, width_px)
 
-    def encoded(self, x: np.ndarray, rate: int = 0, effort: int = 0) -> Encoded:
+    def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
         check_image_array(x)
         self.check_point(rate, effort)
+        rate = round(rate * RATE_STEPS) / RATE_STEPS
         self._limit.check_image(*x.shape[:2])
-        latents = {"y": self._transforms.analyse(self._padded(x))}
+        latents = {"y": self._transforms.analyse(self._padded(x), rate)}
         if self.model.hyper_analysis is not None:
             latents["z"] = self._transforms.hyperlatents(latents["y"])
+        plain = self._coded(x, latents, rate)
+        if effort == 0:
+            return plain
+        lmbda = self._known_lmbda(rate)
+        if min(x.shape[:2]) < self._distortion.least_px:
+            return plain
+        found = self._refinement.refined(x, latents, rate, lmbda, effort)
+        refined = self._coded(x, found, rate)
+        return min(plain, refined, key=lambda e: self._loss(x, e, rate, lmbda))
+
+    def _coded(
+        self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float
+    ) -> Encoded:
         shapes = {name: values.shape[1:] for name, values in latents.items()}
         encoder = self._coder.encoder()
         parity: list[bytes] = []
         bits: list[float] = []
 
         def code(step: Any, parameters: Any) -> np.ndarray:
-            portion = self._portion(step, parameters, shapes)
+            portion = self._portion(step, parameters, shapes, rate)
             symbols = portion.symbols(step.select(latents[step.latent]))
             index = portion.table_index.ravel()
             encoder.put(symbols.ravel(), index, portion.tables)
@@ -118,7 +148,7 @@ class LearnedCodec(Codec):
             bits.append(step.estimated_bits(symbols, parameters))
             return portion.values(symbols)
 
-        y_hat = self._compiled(self._numerics).run(code)
+        y_hat = self._compiled(self._numerics).run(code, rate)
         header = Header(
             model_id=bytes.fromhex(self.codec_id),
             height_px=x.shape[0],
@@ -129,6 +159,35 @@ class LearnedCodec(Codec):
         )
         data = pack(header, b"".join(parity) + encoder.finish())
         return Encoded(data, sum(bits), y_hat)
+
+    def _loss(
+        self, x: np.ndarray, encoded: Encoded, rate: float, lmbda: float
+    ) -> float:
+        """bpp + lmbda * distortion, of real bytes and of the pixels that they make."""
+        height, width = x.shape[:2]
+        assert encoded.y_hat is not None
+        x_hat = self._transforms.synthesise(encoded.y_hat, rate)[:height, :width]
+        pair = np.stack([x, x_hat]).astype(np.float32) / 255
+        error = self._distortion.function(*jnp.asarray(pair[:, None]))
+        return 8 * len(encoded.data) / (height * width) + lmbda * float(error[0])
+
+    def _known_lmbda(self, rate: float) -> float:
+        lmbda = self.lmbda_of(rate)
+        if lmbda is None:
+            raise ConfigError(
+                "a search weighs bits against distortion by the lambda of the rate",
+                "a model without any",
+                "use effort 0, or give its operating points",
+            )
+        return lmbda
+
+    @cached_property
+    def _refinement(self) -> Refinement:
+        return Refinement(self.model, self.operating_points[0].distortion)
+
+    @property
+    def _distortion(self) -> Distortion:
+        return DISTORTIONS[self.operating_points[0].distortion]
 
     def decoded(self, data: bytes) -> Decoded:
         header, parity, stream = self._opened(data)
@@ -154,10 +213,10 @@ class LearnedCodec(Codec):
             symbols = iter(recorder.symbols)
 
             def code(step: Any, parameters: Any) -> np.ndarray:
-                portion = self._portion(step, parameters, shapes)
+                portion = self._portion(step, parameters, shapes, header.rate)
                 return portion.values(next(symbols))
 
-            return self._synthesised(header, networks.run(code))
+            return self._synthesised(header, networks.run(code, header.rate))
 
         def entropy_coding() -> None:
             decoder = coder.decoder(stream)
@@ -184,11 +243,15 @@ class LearnedCodec(Codec):
                 f"model {self.codec_id} for a stream of {header.model_id.hex()}",
                 "name that model with the setting model",
             )
-        if header.rate >= len(self.operating_points):
+        if header.rate > len(self.operating_points) - 1:
             raise BitstreamError(
-                f"the model has {len(self.operating_points)} rates, from 0 on",
-                header.rate,
+                f"the model's rates go from 0 to {len(self.operating_points) - 1}",
+                f"{header.rate:g}",
                 "this is no stream of the model: fetch the file again",
+            )
+        if header.coder not in CODERS:
+            raise BitstreamError(
+                f"learned models have the coders {', '.join(CODERS)}", header.coder
             )
         coder = CODERS[header.coder]
         if coder.is_external and coder is not self._coder:
@@ -202,7 +265,7 @@ class LearnedCodec(Codec):
         parity, stream = payload[:checksums], payload[checksums:]
         shapes = self._shapes(header)
         height, width, _ = shapes.get("z", shapes["y"])  # of what the prior codes
-        least = coder.least_bits(height * width, self._exported.prior)
+        least = coder.least_bits(height * width, self._exported.prior(header.rate))
         if len(parity) < checksums or 8 * len(stream) < least:
             raise BitstreamError(
                 f"a payload for {header.width_px} x {header.height_px} pixels has at "
@@ -220,7 +283,7 @@ class LearnedCodec(Codec):
 
         def code(step: Any, parameters: Any) -> np.ndarray:
             nonlocal checksums
-            portion = self._portion(step, parameters, shapes)
+            portion = self._portion(step, parameters, shapes, header.rate)
             parity_here = portion.parity
             if not checksums.startswith(parity_here):
                 done = (len(parity) - len(checksums)) // PARITY_BYTES
@@ -235,12 +298,12 @@ class LearnedCodec(Codec):
                 decoder.get(portion.table_index.ravel(), portion.tables)
             )
 
-        y_hat = self._compiled(header.numerics).run(code)
+        y_hat = self._compiled(header.numerics).run(code, header.rate)
         decoder.finish()
         return y_hat
 
     def _synthesised(self, header: Header, y_hat: np.ndarray) -> np.ndarray:
-        x_hat = self._transforms.synthesise(y_hat)
+        x_hat = self._transforms.synthesise(y_hat, header.rate)
         return x_hat[: header.height_px, : header.width_px]
 
     def _compiled(self, numerics: str) -> CompiledNetworks:
@@ -249,9 +312,11 @@ class LearnedCodec(Codec):
             self._networks[numerics] = networks
         return self._networks[numerics]
 
-    def _portion(self, step: Any, parameters: Any, shapes: Shapes) -> Portion:
+    def _portion(
+        self, step: Any, parameters: Any, shapes: Shapes, rate: float
+    ) -> Portion:
         if step.tables == "prior":
-            return Portion.of_prior(shapes[step.latent], self._exported.prior)
+            return Portion.of_prior(shapes[step.latent], self._exported.prior(rate))
         return Portion.of_gaussian(parameters, self._exported.gaussian)
 
     def _shapes(self, header: Header) -> Shapes:

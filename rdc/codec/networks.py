@@ -19,6 +19,7 @@ from flax import nnx
 from rdc.codec.numerics import Numerics
 from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
+from rdc.layers import Rate
 from rdc.model import CodePart, CompressionModel, run_coding_steps
 from rdc.ops.gaussian import estimated, gaussian_bits
 
@@ -30,14 +31,16 @@ class TransformNetworks:
         self._hyper_input_is_magnitude = (
             model.spec.entropy_model.hyper_input_is_magnitude
         )
+        self._gains = model.gains
         self._analysis = nnx.split(model.analysis_transform)
         self._synthesis = nnx.split(model.synthesis_transform)
         if model.hyper_analysis is not None:
             self._hyper_analysis = nnx.split(model.hyper_analysis)
 
-    def analyse(self, x: np.ndarray) -> np.ndarray:
-        """u8[H,W,3], padded -> y f32[1,h,w,C]."""
-        return np.asarray(_from_pixels(*self._analysis, x))
+    def analyse(self, x: np.ndarray, rate: float = 0) -> np.ndarray:
+        """u8[H,W,3], padded -> y f32[1,h,w,C] with the gains of the rate."""
+        gain = None if self._gains is None else self._gains.gain(rate)
+        return np.asarray(_from_pixels(*self._analysis, x, gain))
 
     def hyperlatents(self, y: np.ndarray) -> np.ndarray:
         """y f32[1,h,w,C] -> z f32[1,h/4,w/4,C]."""
@@ -45,9 +48,10 @@ class TransformNetworks:
             y = np.abs(y)
         return np.asarray(_apply(*self._hyper_analysis, y))
 
-    def synthesise(self, y_hat: np.ndarray) -> np.ndarray:
-        """y_hat f32[h,w,C] -> u8[H,W,3], padded size."""
-        return np.asarray(_to_pixels(*self._synthesis, y_hat))
+    def synthesise(self, y_hat: np.ndarray, rate: float = 0) -> np.ndarray:
+        """y_hat f32[h,w,C], with gains -> u8[H,W,3], padded size."""
+        inverse = None if self._gains is None else self._gains.inverse(rate)
+        return np.asarray(_to_pixels(*self._synthesis, y_hat, inverse))
 
 
 class CompiledNetworks:
@@ -59,20 +63,23 @@ class CompiledNetworks:
 
     def __init__(self, model: CompressionModel, numerics: Numerics):
         self._numerics = numerics
-        self._steps = [_compiled(step, numerics) for step in model.coding_steps()]
+        self._model = model  # whose prior's step depends on the rate
+        self._steps = [CompiledGaussianStep(step, numerics) for step in model.steps]
         if model.hyper_synthesis is not None:
             self._hyper_synthesis = _split(model.hyper_synthesis, numerics)
 
-    def coding_steps(self) -> Sequence[CompiledPriorStep | CompiledGaussianStep]:
-        return self._steps
+    def coding_steps(
+        self, rate: Rate = 0
+    ) -> Sequence[CompiledPriorStep | CompiledGaussianStep]:
+        return [CompiledPriorStep(self._model.prior_step(rate)), *self._steps]
 
     def features(self, z_hat: np.ndarray) -> jax.Array:
         return _features(self._numerics, *self._hyper_synthesis, z_hat)
 
-    def run(self, code: CodePart) -> np.ndarray:
+    def run(self, code: CodePart, rate: float = 0) -> np.ndarray:
         """y_hat f32[h,w,C] from what `code` makes of each part, by the one loop."""
         with self._numerics.scope():
-            return np.asarray(run_coding_steps(self, code), np.float32)[0]
+            return np.asarray(run_coding_steps(self, code, rate), np.float32)[0]
 
 
 class CompiledPriorStep:
@@ -82,10 +89,11 @@ class CompiledPriorStep:
         self.latent, self.tables = step.latent, step.tables
         self.select, self.place = step.select, step.place
         self.parameters, self.refine = step.parameters, step.refine
-        self._prior = nnx.split(step.prior)
+        self._prior, self._step = nnx.split(step.prior), step.step
 
     def estimated_bits(self, symbols: np.ndarray, parameters: None) -> float:
-        return float(_prior_bits(*self._prior, symbols.astype(np.float32)))
+        values = symbols.astype(np.float32)
+        return float(_prior_bits(*self._prior, values, self._step))
 
 
 class CompiledGaussianStep:
@@ -122,14 +130,6 @@ class CompiledGaussianStep:
         return float(_gaussian_bits(symbols.astype(np.float32), scale_index))
 
 
-def _compiled(
-    step: Any, numerics: Numerics
-) -> CompiledPriorStep | CompiledGaussianStep:
-    if isinstance(step, PriorStep):
-        return CompiledPriorStep(step)
-    return CompiledGaussianStep(step, numerics)
-
-
 def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:
     graph, state = nnx.split(module)
     device = numerics.device()
@@ -142,8 +142,10 @@ def _gaussian_bits(symbols: jax.Array, scale_index: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _prior_bits(graph: nnx.GraphDef, state: Any, symbols: jax.Array) -> jax.Array:
-    return jnp.sum(estimated(nnx.merge(graph, state).bits(symbols)))
+def _prior_bits(
+    graph: nnx.GraphDef, state: Any, symbols: jax.Array, step: float | jax.Array
+) -> jax.Array:
+    return jnp.sum(estimated(nnx.merge(graph, state).bits(symbols, step)))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -152,13 +154,20 @@ def _apply(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _from_pixels(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
+def _from_pixels(
+    graph: nnx.GraphDef, state: Any, x: jax.Array, gain: jax.Array | None
+) -> jax.Array:
     x = x[None].astype(jnp.float32) / 255.0
-    return nnx.merge(graph, state)(x).astype(jnp.float32)
+    y = nnx.merge(graph, state)(x).astype(jnp.float32)
+    return y if gain is None else y * gain
 
 
 @partial(jax.jit, static_argnums=0)
-def _to_pixels(graph: nnx.GraphDef, state: Any, y_hat: jax.Array) -> jax.Array:
+def _to_pixels(
+    graph: nnx.GraphDef, state: Any, y_hat: jax.Array, inverse: jax.Array | None
+) -> jax.Array:
+    if inverse is not None:
+        y_hat = y_hat * inverse
     x_hat = nnx.merge(graph, state)(y_hat[None]).astype(jnp.float32)[0]
     return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
 

@@ -64,6 +64,17 @@ class CdfTables:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def groups(self, count: int) -> tuple[CdfTables, ...]:
+        """`count` sets of equally many tables, in order."""
+        frequencies, size = self.split(), len(self) // count
+        parts = [slice(i * size, (i + 1) * size) for i in range(count)]
+        return tuple(
+            CdfTables(
+                np.concatenate(frequencies[part]), self.sizes[part], self.offsets[part]
+            )
+            for part in parts
+        )
+
     def split(self) -> list[np.ndarray]:
         """The frequencies table by table."""
         return np.split(self.frequencies, np.cumsum(self.sizes)[:-1])

@@ -41,15 +41,24 @@ class FactorizedPrior(nnx.Module):
         self.biases = nnx.List(biases)
         self.factors = nnx.List(factors)
 
-    def bits(self, x: jax.Array) -> jax.Array:
-        """-log2 of the mass of [x - 1/2, x + 1/2], f32[..., C] like x."""
-        return interval_bits(self._logits(x - 0.5), self._logits(x + 0.5))
+    def bits(self, x: jax.Array, step: float | jax.Array = 1.0) -> jax.Array:
+        """-log2 of the mass of [x - 1/2, x + 1/2] * step, f32[..., C] like x.
 
-    def masses(self, limit: int) -> np.ndarray:
-        """Probabilities of the integers -limit..limit, f64[C, 2 limit + 1]."""
+        Args:
+          step: of the quantisation, per channel where it is an array, f32[..., C].
+        """
+        lower, upper = self._logits((x - 0.5) * step), self._logits((x + 0.5) * step)
+        return interval_bits(lower, upper)
+
+    def masses(self, limit: int, step: float | np.ndarray = 1.0) -> np.ndarray:
+        """Probabilities of the integers -limit..limit, f64[C, 2 limit + 1].
+
+        Args:
+          step: as of `bits`, a number or f32[C].
+        """
         edges = np.arange(-limit, limit + 2) - 0.5
         logits = np.asarray(
-            self._logits(np.broadcast_to(edges[:, None], (edges.size, self.channels))),
+            self._logits(edges[:, None] * np.broadcast_to(step, self.channels)),
             np.float64,
         ).T
         sign = np.where(logits[:, :-1] + logits[:, 1:] > 0, -1.0, 1.0)

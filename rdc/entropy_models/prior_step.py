@@ -14,12 +14,21 @@ class PriorStep:
     """All of z (or of y) at once; nothing is computed to code it.
 
     Its symbols are plain integers under one table per channel.
+
+    Args:
+      step: of the quantisation, in units of the prior's density; f32[C], or
+        f32[B,1,1,C] for images of different rates.
     """
 
     tables = "prior"
 
-    def __init__(self, prior: FactorizedPrior, latent: Literal["y", "z"]):
-        self.prior, self.latent = prior, latent
+    def __init__(
+        self,
+        prior: FactorizedPrior,
+        latent: Literal["y", "z"],
+        step: float | jax.Array = 1.0,
+    ):
+        self.prior, self.latent, self.step = prior, latent, step
 
     def select(self, latent: jax.Array) -> jax.Array:
         return latent
@@ -31,7 +40,7 @@ class PriorStep:
         return None
 
     def bits(self, value: jax.Array, parameters: None) -> jax.Array:
-        return self.prior.bits(value)
+        return self.prior.bits(value, self.step)
 
     def quantize(self, value: jax.Array, parameters: None) -> jax.Array:
         return ste_round(value)

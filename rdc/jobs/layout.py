@@ -19,6 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rdc.training.summary import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
+from rdc.training.summary import METRICS_FILE as METRICS_FILE
 from rdc.training.summary import PROGRESS_FILE as PROGRESS_FILE
 
 SWEEP_FILE = "sweep.json"

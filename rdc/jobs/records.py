@@ -99,7 +99,7 @@ class BenchmarkResult(Spec):
     run_id: str | None
     coder: str
     numerics: str
-    rate: int
+    rate: float
     times: tuple[DecodeTime, ...]
 
 

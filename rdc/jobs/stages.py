@@ -126,7 +126,7 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
     spec, options = job.benchmark, _options(job.codec)
     if request.model_dir is None:
         codec = LearnedCodec.of(build(job.architecture), **options)
-        rate, times = 0, time_decoder(codec, spec, stages=("network",))
+        rate, times = 0.0, time_decoder(codec, spec, stages=("network",))
     else:
         codec = LearnedCodec.load(request.model_dir, **options)
         source, rate = _given(request.images), codec.rate_of(None)

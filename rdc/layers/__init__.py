@@ -3,6 +3,7 @@
 from rdc.layers.convolution import Conv, Gdn, UpConv
 from rdc.layers.network import Branches, Network, Relu
 from rdc.layers.parameters import ParameterFactory
+from rdc.layers.rate_gains import Rate, RateGains
 from rdc.layers.residual import AttentionBlock, ResidualBlock
 from rdc.layers.swin import PatchMerging, PatchSplitting, SwinStage
 
@@ -15,6 +16,8 @@ __all__ = [
     "ParameterFactory",
     "PatchMerging",
     "PatchSplitting",
+    "Rate",
+    "RateGains",
     "Relu",
     "ResidualBlock",
     "SwinStage",

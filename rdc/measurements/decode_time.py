@@ -29,7 +29,7 @@ def time_decoder(
     image: np.ndarray | None = None,
     *,
     dataset: str | None = None,
-    rate: int = 0,
+    rate: float = 0,
     stages: Sequence[str] | None = None,
 ) -> list[DecodeTime]:
     """Times the decoder, warmed up; every repeat is kept.

@@ -23,8 +23,8 @@ class Distortion:
     """A differentiable distortion.
 
     Attributes:
-      function: (x, x_hat), each f32[B,H,W,3] in [0,1] (x_hat not clipped) -> f32[],
-        a mean over images.
+      function: (x, x_hat), each f32[B,H,W,3] in [0,1] (x_hat not clipped) -> f32[B],
+        of each image.
       least_px: side of the smallest image that it is defined on.
     """
 
@@ -34,14 +34,14 @@ class Distortion:
 
 def mse_255(x: jax.Array, x_hat: jax.Array) -> jax.Array:
     """Mean squared error on the 0-255 scale; lmbda about 0.001 to 0.1."""
-    return ((x_hat - x) ** 2).mean() * 255.0**2
+    return ((x_hat - x) ** 2).mean((1, 2, 3)) * 255.0**2
 
 
 def one_minus_ms_ssim(x: jax.Array, x_hat: jax.Array) -> jax.Array:
     """1 - MS-SSIM, in [0,1]; lmbda about 2 to 220 (CompressAI model zoo)."""
     from rdc.ops.ms_ssim import ms_ssim
 
-    return 1.0 - ms_ssim(x, x_hat).mean()
+    return 1.0 - ms_ssim(x, x_hat)
 
 
 DISTORTIONS: dict[str, Distortion] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from rdc.identity import NUMERICS_VERSION, content_id
 from rdc.specs.base import Spec, added, require
-from rdc.specs.coding import OperatingPoint
+from rdc.specs.coding import MAX_RATES, OperatingPoint
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.recipe import Recipe
 
@@ -19,7 +19,8 @@ class ModelSpec(Spec):
     Attributes:
       recipe: how it is trained, the weight of the distortion left out.
       rates: the values of lambda, loss = bpp + lambda * distortion, one per operating
-        point.
+        point: ascending, at most 16. Several make a model of variable rate: every
+        training image is given one of them.
       data_sha256: of the training images.
       init_from: `run_id` of the model whose weights it starts from.
     """
@@ -31,15 +32,12 @@ class ModelSpec(Spec):
     init_from: str | None = added(None)
 
     def __post_init__(self) -> None:
-        rule = "rates (train.lmbda) are different positive numbers"
-        require(len(self.rates) >= 1 and min(self.rates) > 0, rule, self.rates)
-        require(len(set(self.rates)) == len(self.rates), rule, self.rates)
-        require(
-            len(self.rates) == 1,
-            "this architecture is trained for one rate",
-            self.rates,
-            "train a model for each value of train.lmbda",
-        )
+        rates = self.rates
+        rule = "rates (train.lmbda) are different positive numbers, ascending"
+        require(len(rates) >= 1 and min(rates) > 0, rule, rates)
+        require(rates == tuple(sorted(set(rates))), rule, rates)
+        rule = f"a model has at most {MAX_RATES} rates (train.lmbda)"
+        require(len(rates) <= MAX_RATES, rule, len(rates))
         multiple = self.architecture.padding_multiple_px
         crop_px = self.recipe.crop_px
         require(
@@ -75,7 +73,10 @@ class ModelSpec(Spec):
     @property
     def operating_points(self) -> tuple[OperatingPoint, ...]:
         """In the order of `rates`."""
-        return tuple(OperatingPoint(rate=i, lmbda=v) for i, v in enumerate(self.rates))
+        return tuple(
+            OperatingPoint(rate=i, lmbda=v, distortion=self.recipe.distortion)
+            for i, v in enumerate(self.rates)
+        )
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "numerics_version": NUMERICS_VERSION}

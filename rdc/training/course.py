@@ -105,7 +105,7 @@ class Course:
 
     def _join(self, states: Sequence[TrainState]) -> Any:
         """The states of all members for a program of these members."""
-        lmbdas = [member.lmbda for member in self._members]
+        lmbdas = [member.spec.rates for member in self._members]
         key = jax.random.key(self._recipe.seed)
         self._program: Program
         if form_of(len(lmbdas)) == "mapped":
@@ -181,7 +181,7 @@ class Course:
             if member.stuck:
                 member.diverged = member.divergence(step)
                 self._members.remove(member)
-                _log.warning("lmbda %g leaves: %s", member.lmbda, member.diverged)
+                _log.warning("%s leaves: %s", member.spec.run_id, member.diverged)
             else:
                 kept.append(state)
         return step, self._join(kept)

@@ -7,6 +7,7 @@ own folder, checkpoints, journal and summary, and can go on alone or with the ot
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from rdc.architectures import build, resolve
 from rdc.codec.exported import ExportedModel, load_exported
@@ -32,7 +34,11 @@ from rdc.training.devices import DataParallel
 from rdc.training.input import training_batches, training_images
 from rdc.training.journal import Journal
 from rdc.training.member import Member, Progress, TrainedModel, Training
-from rdc.training.start import START_CROPS, start_from_principal_components
+from rdc.training.start import (
+    START_CROPS,
+    middle_lmbda,
+    start_from_principal_components,
+)
 from rdc.training.step import TrainState, initial_state
 from rdc.training.summary import CHECKPOINT_FOLDER
 
@@ -125,15 +131,17 @@ def train_together(
             batch_size=batch_size,
             seed=recipe.seed,
             steps=recipe.steps,
+            flips=recipe.flips,
+            upscaling=recipe.upscaling,
         )
 
     if recipe.start == "principal_components":
         crops = next(batches(START_CROPS))
         models = [_transform_codec(training.spec, crops) for training in trainings]
     elif spec.init_from is None:
-        models = [build(spec.architecture, seed=recipe.seed)] * len(trainings)
+        models = [_random_model(training.spec) for training in trainings]
     else:
-        models = [_initial_model(spec, init_from)] * len(trainings)
+        models = [_initial_model(training.spec, init_from) for training in trainings]
     model = models[0]
     devices = DataParallel(recipe.batch_size // accumulate)
     with ExitStack() as stack:
@@ -199,7 +207,27 @@ def _initial_model(spec: ModelSpec, folder: str | Path | None) -> CompressionMod
         "a training starts from a model of its own architecture",
         f"{exported.model.spec.family} in {folder}",
     )
-    return exported.model
+    if len(spec.rates) == len(exported.operating_points):
+        return exported.model
+    require(
+        len(exported.operating_points) == 1,
+        f"a training of {len(spec.rates)} rates starts from a model of as many, or one",
+        f"{len(exported.operating_points)} in {folder}",
+    )
+    return _with_gains(exported, spec)
+
+
+def _with_gains(exported: ExportedModel, spec: ModelSpec) -> CompressionModel:
+    """A model of one rate with gains for several, which are 1 at its own lambda."""
+    model = _random_model(spec)
+    assert model.gains is not None
+    (point,) = exported.operating_points
+    if point.lmbda is not None:
+        shift = 0.5 * math.log(middle_lmbda(spec.rates) / point.lmbda)
+        for logs, sign in ((model.gains.log_gain, 1), (model.gains.log_inverse, -1)):
+            logs.set_value(logs[...] + sign * shift)
+    nnx.update(model, nnx.state(exported.model))
+    return model
 
 
 def micro_batches(recipe: Recipe, factor: int) -> int:
@@ -210,10 +238,14 @@ def micro_batches(recipe: Recipe, factor: int) -> int:
 
 
 def _transform_codec(spec: ModelSpec, crops: np.ndarray) -> CompressionModel:
-    """The model as `rdc.training.start` begins it, for its own rate."""
-    model = build(spec.architecture, seed=spec.recipe.seed)
-    start_from_principal_components(model, crops, spec.rates[0])
+    """The model as `rdc.training.start` begins it, for its own rates."""
+    model = _random_model(spec)
+    start_from_principal_components(model, crops, middle_lmbda(spec.rates))
     return model
+
+
+def _random_model(spec: ModelSpec) -> CompressionModel:
+    return build(spec.architecture, seed=spec.recipe.seed, rates=spec.rates)
 
 
 def restore_together(

@@ -90,12 +90,6 @@ class Member:
     final: TrainState | None = None
     diverged: DivergedError | None = None
 
-    @property
-    def lmbda(self) -> float:
-        """Weight of the distortion."""
-        (lmbda,) = self.spec.rates
-        return lmbda
-
     def note(self, rows: Sequence[dict[str, float]]) -> None:
         """Takes the metrics of steps that were done."""
         for row in rows:

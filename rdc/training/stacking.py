@@ -1,7 +1,7 @@
 """Several models of one architecture in one program.
 
-Models that differ in `lmbda` alone see the same batches and the same noise. They take
-turns on each batch; or their states are stacked and the step is mapped over them.
+Models that differ in their rates alone see the same batches and the same noise. They
+take turns on each batch; or their states are stacked and the step is mapped over them.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ class InTurn:
 
     Args:
       step: compiled.
-      lmbdas: one per model.
+      lmbdas: of each model, one per rate.
       key: of the noise.
     """
 
-    def __init__(self, step: StepFunction, lmbdas: Sequence[float], key: jax.Array):
-        self._step, self._lmbdas, self._key = step, list(lmbdas), key
+    def __init__(
+        self, step: StepFunction, lmbdas: Sequence[Sequence[float]], key: jax.Array
+    ):
+        self._step, self._key = step, key
+        self._lmbdas = [jnp.asarray(of_model, jnp.float32) for of_model in lmbdas]
 
     def join(self, states: Sequence[TrainState]) -> list[TrainState]:
         return list(states)
@@ -62,8 +65,8 @@ class InTurn:
         self, joined: list[TrainState], batch: jax.Array
     ) -> tuple[list[TrainState], list[Metrics]]:
         results = [
-            self._step(state, batch, lmbda, self._key)
-            for state, lmbda in zip(joined, self._lmbdas, strict=True)
+            self._step(state, batch, lmbdas, self._key)
+            for state, lmbdas in zip(joined, self._lmbdas, strict=True)
         ]
         return [state for state, _ in results], [metrics for _, metrics in results]
 
@@ -82,10 +85,12 @@ class Mapped:
       step: a pure function; `lmbdas` and `key` as of `InTurn`.
     """
 
-    def __init__(self, step: StepFunction, lmbdas: Sequence[float], key: jax.Array):
+    def __init__(
+        self, step: StepFunction, lmbdas: Sequence[Sequence[float]], key: jax.Array
+    ):
         mapped = jax.vmap(step, in_axes=(_AXES, None, 0, None), out_axes=(_AXES, 0))
         self._step = jax.jit(mapped, donate_argnums=0)
-        self._lmbdas, self._key = jnp.asarray(lmbdas), key
+        self._lmbdas, self._key = jnp.asarray(lmbdas, jnp.float32), key
 
     def join(self, states: Sequence[TrainState]) -> TrainState:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)

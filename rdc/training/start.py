@@ -21,7 +21,7 @@ Channels beyond the components, and all other layers, begin as they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -85,6 +85,11 @@ def start_from_principal_components(
             assert isinstance(split, PatchSplitting)
             features = carrier.place(merge, split, components, features, forth, back)
     _start_entropy_parameters(model, x)
+
+
+def middle_lmbda(rates: Sequence[float]) -> float:
+    """The geometric mean of a model's rates, at which its gains begin as 1."""
+    return math.exp(sum(map(math.log, rates)) / len(rates))
 
 
 def latent_gain(lmbda: float) -> float:

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from rdc.layers import Rate
 from rdc.model import CompressionModel
 from rdc.ops.distortions import DISTORTIONS, mse_255
 from rdc.specs.recipe import Recipe
 from rdc.training.networks import prepare
+from rdc.training.optimizers import optimizer
 
 Metrics = dict[str, jax.Array]
 
@@ -31,55 +33,58 @@ class TrainState:
     average: Any = None  # of the weights; None where the recipe has no `ema`
 
 
-def schedule(recipe: Recipe) -> optax.Schedule:
-    """Linear warm-up, the full rate, then cosine decay from `decay_start` on."""
-    rate = recipe.learning_rate
-    warmup = optax.linear_schedule(0.0, rate, max(recipe.warmup, 1))
-    if recipe.decay == "constant":
-        rest: optax.Schedule = optax.constant_schedule(rate)
-        return optax.join_schedules([warmup, rest], [recipe.warmup])
-    start = max(round(recipe.decay_start * recipe.steps), recipe.warmup)
-    decay = optax.cosine_decay_schedule(
-        rate, max(recipe.steps - start, 1), recipe.final_learning_rate_ratio
-    )
-    constant = optax.constant_schedule(rate)
-    return optax.join_schedules([warmup, constant, decay], [recipe.warmup, start])
-
-
-def optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """Adam behind clipping of the global gradient norm."""
-    return optax.chain(
-        optax.clip_by_global_norm(recipe.clip_norm), optax.adam(schedule(recipe))
-    )
-
-
 def training_loss(
     model: CompressionModel,
     x: jax.Array,
     key: jax.Array,
-    lmbda: float | jax.Array,
+    lmbdas: jax.Array | float,
     distortion: str = "mse",
 ) -> tuple[jax.Array, Metrics]:
     """bpp + lmbda * distortion, with its parts.
 
+    Of several rates, each image is given one of them, and images weigh with
+    1 / sqrt(lmbda) over that of the middle rate: the loss grows nearly so, and without
+    it the high rates would train the networks for all.
+
     Args:
       x: f32[B,H,W,3] in [0,1].
-      key: of the noise, key[] or one per image, key[B].
+      key: of the noise, key[] or one per image, key[B]; of the rates, too, and then
+        one per image.
+      lmbdas: of the model's rates, f32[N]; a number where it has one.
     """
-    output = model(x, key)
+    rate, lmbda, weight = _drawn_rates(key, jnp.atleast_1d(lmbdas))
+    output = model(x, key, rate)
     x_hat = output.x_hat.astype(jnp.float32)
     pixels = x.shape[1] * x.shape[2]
-    bpp_z = jnp.mean(output.bits_z) / pixels
-    bpp = jnp.mean(output.bits_y) / pixels + bpp_z
+    bpp_z = output.bits_z / pixels
+    bpp = output.bits_y / pixels + bpp_z
     distorted = DISTORTIONS[distortion].function(x, x_hat)
-    loss = bpp + lmbda * distorted
-    return loss, {
-        "loss": loss,
+    parts = {
+        "loss": weight * (bpp + lmbda * distorted),
         "bpp": bpp,
         "bpp_z": bpp_z,
         "mse_255": mse_255(x, x_hat),
         "distortion": distorted,
     }
+    means = {name: jnp.mean(values) for name, values in parts.items()}
+    return means["loss"], means
+
+
+def _drawn_rates(
+    keys: jax.Array, lmbdas: jax.Array
+) -> tuple[Rate, jax.Array, float | jax.Array]:
+    """(rate, lmbda, weight) of each image, f32[B]; with one rate for all, numbers."""
+    if len(lmbdas) == 1:
+        return 0, lmbdas[0], 1.0
+
+    def draw(key: jax.Array) -> jax.Array:
+        # `model` splits this key for its noise, which the rate must not depend on.
+        return jax.random.randint(jax.random.fold_in(key, 2), (), 0, len(lmbdas))
+
+    rate = jax.vmap(draw)(keys)
+    lmbda = lmbdas[rate]
+    weight = jnp.exp(0.5 * (jnp.mean(jnp.log(lmbdas)) - jnp.log(lmbda)))
+    return rate.astype(jnp.float32), lmbda, weight
 
 
 def initial_state(model: CompressionModel, recipe: Recipe) -> TrainState:
@@ -93,17 +98,17 @@ def initial_state(model: CompressionModel, recipe: Recipe) -> TrainState:
     )
 
 
-# (state, u8[B,H,W,3], lmbda, key) -> (state, metrics)
+# (state, u8[B,H,W,3], lmbdas f32[N], key) -> (state, metrics)
 StepFunction = Callable[
-    [TrainState, jax.Array, jax.Array | float, jax.Array], tuple[TrainState, Metrics]
+    [TrainState, jax.Array, jax.Array, jax.Array], tuple[TrainState, Metrics]
 ]
 
 
 def step_function(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepFunction:
     """The step of a training as a pure function.
 
-    Its noise depends on `key` and the step number alone. A step whose loss or gradient
-    is not finite changes no weight and reports `skipped` = 1.
+    Its noise, and the rates of images, depend on `key` and the step number alone. A
+    step whose loss or gradient is not finite changes no weight and reports `skipped`.
 
     Args:
       accumulate: micro-batches of a step; the recipe's, or more where memory is short.
@@ -111,20 +116,20 @@ def step_function(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepF
     transformation = optimizer(recipe)
 
     def loss(
-        params: Any, batch: jax.Array, keys: jax.Array, lmbda: jax.Array | float
+        params: Any, batch: jax.Array, keys: jax.Array, lmbdas: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         model = nnx.merge(graph, params)
         prepare(model, recipe.precision, recipe.remat)
         x = batch.astype(jnp.float32) / 255.0
-        return training_loss(model, x, keys, lmbda, recipe.distortion)
+        return training_loss(model, x, keys, lmbdas, recipe.distortion)
 
     def step(
-        state: TrainState, batch: jax.Array, lmbda: jax.Array | float, key: jax.Array
+        state: TrainState, batch: jax.Array, lmbdas: jax.Array, key: jax.Array
     ) -> tuple[TrainState, Metrics]:
         keys = jax.random.split(jax.random.fold_in(key, state.step), batch.shape[0])
 
         def gradients(batch: jax.Array, keys: jax.Array) -> tuple[Any, Metrics]:
-            return jax.grad(loss, has_aux=True)(state.params, batch, keys, lmbda)
+            return jax.grad(loss, has_aux=True)(state.params, batch, keys, lmbdas)
 
         gradient, metrics = accumulated(gradients, accumulate, batch, keys)
         norm = optax.tree.norm(gradient)

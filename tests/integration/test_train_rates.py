@@ -1,4 +1,4 @@
-"""`launch/train.py` with several values of lambda: one process, a model for each."""
+"""`launch/train.py` with several values of lambda: one model, or one for each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from launch.commands.train import models
+from rdc.codec import LearnedCodec
 from rdc.errors import ConfigError
 from rdc.jobs.layout import RECORD_FILE, SPEC_FILE
 from rdc.jobs.records import TrainResult
@@ -18,7 +20,7 @@ from tests.architectures import ALL
 from tests.conftest import REPOSITORY
 
 
-def train(out: Path, lmbda: str) -> str:
+def train(out: Path, lmbda: str, *more: str) -> str:
     done = subprocess.run(
         [
             sys.executable,
@@ -31,6 +33,7 @@ def train(out: Path, lmbda: str) -> str:
             f"train.lmbda={lmbda}",
             "evaluate=false",
             f"out={out}",
+            *more,
         ],
         capture_output=True,
         text=True,
@@ -41,7 +44,7 @@ def train(out: Path, lmbda: str) -> str:
 
 
 def test_each_value_is_a_model_of_its_own(tmp_path: Path) -> None:
-    printed = train(tmp_path, "[0.01,0.02]")
+    printed = train(tmp_path, "[0.01,0.02]", "one_model_per_rate=true")
     assert printed.count("model: ") == 2
     losses = {}
     for path in (tmp_path / "runs").glob(f"*/*/{RECORD_FILE}"):
@@ -60,22 +63,34 @@ def test_each_value_is_a_model_of_its_own(tmp_path: Path) -> None:
     assert "started train" not in train(tmp_path, "0.02")  # it is the same model
 
 
+def test_several_values_are_one_model_that_codes_at_all(tmp_path: Path) -> None:
+    assert train(tmp_path, "[0.01,0.02]").count("model: ") == 1
+    (folder,) = tmp_path.glob("runs/*/*/attempts/1/model")
+    codec = LearnedCodec.load(folder)
+    assert [point.lmbda for point in codec.operating_points] == [0.01, 0.02]
+    x = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for quality in (1, 1.5, 2):
+        assert codec.decompress(codec.compress(x, quality)).shape == x.shape
+
+
 def test_models_of_a_configuration() -> None:
     architecture = ALL["conv-factorized-None"]
     recipe = Recipe(steps=9)
 
-    def rates(lmbda: object) -> list[tuple[float, ...]]:
+    def rates(lmbda: object, one_per_rate: bool = True) -> list[tuple[float, ...]]:
         values = {**recipe.to_dict(), "lmbda": lmbda}
-        found = models(architecture, values, "00")
+        found = models(architecture, values, "00", one_per_rate)
         assert {model.recipe for model in found} == {recipe}
         return [model.rates for model in found]
 
-    assert rates([0.02, 0.01]) == [(0.02,), (0.01,)]
+    assert rates([0.01, 0.02]) == [(0.01,), (0.02,)]
+    assert rates([0.01, 0.02], one_per_rate=False) == [(0.01, 0.02)]
     assert rates(0.02) == [(0.02,)]
     for lmbda, message in (
-        ([], "a list of different ones"),
-        ([0.01, 0.01], "a list of different ones"),
-        ([0.01, -0.02], r"positive numbers; got \(-0.02,\)"),
+        ([], "different positive numbers"),
+        ([0.01, 0.01], "different positive numbers"),
+        ([0.02, 0.01], "ascending"),
+        ([-0.02, 0.01], r"positive numbers, ascending; got \(-0.02, 0.01\)"),
         (["much"], r"train\.lmbda"),
     ):
         with pytest.raises(ConfigError, match=message):

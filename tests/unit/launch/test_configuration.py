@@ -77,10 +77,10 @@ def test_every_grid_plans_as_it_expects(grid, tmp_path):
     assert sweep.config.grid.expect.jobs == len(sweep.plan.runs)
 
 
-def test_rdc_mini_covers_the_four_families_with_real_spread(tmp_path):
+def test_rdc_mini_covers_five_families_with_real_spread(tmp_path):
     sweep = prepared("+grid=rdc_mini", f"out={tmp_path}")
     families = {run.model.architecture.family for run in sweep.plan.runs}
-    assert len(families) == 4
+    assert len(families) == 5
     costs = [run.cost.kflops_per_px for run in sweep.plan.runs]
     assert len(costs) >= 12
     assert max(costs) / min(costs) > 5
@@ -121,7 +121,7 @@ def test_options_are_those_of_files_and_of_the_registry(capsys):
     text = capsys.readouterr().out
     assert f"  architecture: {', '.join(sorted(NAMED))}" in text
     assert "  transform: conv, elic, swint\n" in text
-    assert "  train: light, mini, short, smoke, study\n" in text
+    assert "  train: light, mini, reference, short, smoke, study\n" in text
     assert "lmbda, steps, batch_size" in text
 
 
@@ -136,10 +136,12 @@ def test_the_warm_up_of_the_default_recipe_can_be_counted_in_steps():
     assert model.recipe.warmup == 100
 
 
-def test_several_rates_are_models_equal_but_for_the_rate():
-    train = configured("train=smoke", "train.lmbda=[0.02,0.01]")["train"]
-    made = models(NAMED["rdc_g"], train, "data")
-    assert [model.rates for model in made] == [(0.02,), (0.01,)]
+def test_several_rates_are_one_model_or_equal_ones_but_for_the_rate():
+    train = configured("train=smoke", "train.lmbda=[0.01,0.02]")["train"]
+    [whole] = models(NAMED["rdc_g"], train, "data")
+    assert whole.rates == (0.01, 0.02)
+    made = models(NAMED["rdc_g"], train, "data", one_per_rate=True)
+    assert [model.rates for model in made] == [(0.01,), (0.02,)]
     assert len({model.curve_id for model in made}) == 1
 
 
@@ -151,7 +153,7 @@ def test_several_rates_are_models_equal_but_for_the_rate():
         ("sweep", ["grid=rdc_mini"], "Write +grid=rdc_mini"),
         ("sweep", ["+grid=rdc_mini", "grid.constraints={}"], "Write +grid.constraints"),
         ("sweep", ["+grid=rdc_mini", "trian=mini"], "Did you mean train"),
-        ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: light, mini, short, smoke"),
+        ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: light, mini, reference"),
         ("sweep", ["+grid=rdc_mini", "train.stps=1"], "Did you mean steps"),
         ("sweep", ["+grid=rdc_mini", "+train.stps=1"], "Did you mean steps"),
         ("sweep", ["+grid=rdc_mini", "train.steps=0"], "train.steps is at least 1"),
@@ -200,9 +202,9 @@ def test_several_rates_are_models_equal_but_for_the_rate():
         ("sweep", ["+grid=rdc_mini", "codec.numerics=x"], "codec.numerics: input"),
         ("sweep", ["+grid=rdc_mini", "hardware.train.gpus=1.5"], "a share of one"),
         ("sweep", ["+grid=rdc_mini", "models_together=0"], "at least 1"),
-        ("sweep", ["+grid=rdc_mini", "train.lmbda=[0.1,0.2]"], "for one rate"),
-        ("train", ["architecture=rdc_g", "train.lmbda=[]"], "list of different ones"),
-        ("train", ["architecture=rdc_g", "train.lmbda=[1,1]"], "of different ones"),
+        ("sweep", ["+grid=rdc_mini", "train.lmbda=[0.2,0.1]"], "ascending"),
+        ("train", ["architecture=rdc_g", "train.lmbda=[]"], "different positive"),
+        ("train", ["architecture=rdc_g", "train.lmbda=[1,1]"], "different positive"),
         ("train", ["architecture=rdc_g", "train.lmbda=[a]"], "train.lmbda.0: input"),
         ("train", ["architecture=rdc_g", "evaluate=2"], "evaluate: input should be"),
         ("train", [], "add architecture=NAME"),

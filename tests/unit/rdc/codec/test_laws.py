@@ -68,7 +68,7 @@ def test_rates_that_are_not_there(codec: Codec, photograph: np.ndarray) -> None:
         with pytest.raises(ConfigError, match="quality is"):
             codec.compress(photograph, quality)
     with pytest.raises(ConfigError, match="effort is 0"):
-        codec.encode(photograph, 0, effort=1)
+        codec.encode(photograph, 0, effort=codec.max_effort + 1)
 
 
 def test_streams_that_were_cut_are_refused(

@@ -25,7 +25,8 @@ POINTS = [OperatingPoint(rate=0, lmbda=0.01), OperatingPoint(rate=1, lmbda=0.05)
 
 
 def exported_to(folder: Path, **provenance: Any) -> ExportedModel:
-    return export(build(SPEC, seed=0), folder, provenance, POINTS)
+    model = build(SPEC, 0, [point.lmbda for point in POINTS])
+    return export(model, folder, provenance, POINTS)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_bfloat16_weights_are_half_the_size(tmp_path: Path) -> None:
     model = build(COVERING["elic-mean_scale_hyperprior-conv"], seed=0)
     sizes = {}
     for dtype in ("float32", "bfloat16"):
-        export(model, tmp_path / dtype, {}, POINTS, weights_dtype=dtype)
+        export(model, tmp_path / dtype, {}, POINTS[:1], weights_dtype=dtype)
         sizes[dtype] = (tmp_path / dtype / "weights.npz").stat().st_size
     assert sizes["bfloat16"] < 0.65 * sizes["float32"]
     codec = LearnedCodec.load(tmp_path / "bfloat16")

@@ -81,6 +81,9 @@ OTHER: dict[type, dict[str, Any]] = {
         "ema": 0.999,
         "start": "principal_components",
         "warmup_share": 0.1,
+        "kernel_basis": "frequencies",
+        "flips": True,
+        "upscaling": 1.5,
     },
     EvaluateJob: {"run_id": "4567", "dataset": "clic", "data_sha256": "ef"},
     CodecJob: {
@@ -95,7 +98,7 @@ OTHER: dict[type, dict[str, Any]] = {
         "run_id": "4567",
     },
     BenchmarkSpec: {"height_px": 256, "width_px": 256, "warmup": 3, "repeats": 3},
-    CodecSettings: {"coder": "tfc", "numerics": "exact"},
+    CodecSettings: {"coder": "tfc", "numerics": "exact", "effort": 1},
 }
 # Fields with one valid value, or whose specs are varied by themselves.
 ONLY_ONE = {
@@ -104,7 +107,6 @@ ONLY_ONE = {
     (BenchmarkJob, "codec"),
     (BenchmarkJob, "benchmark"),
     (BenchmarkSpec, "precision"),
-    (CodecSettings, "effort"),
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
 }
 

@@ -157,8 +157,8 @@ def disturbed(
 
     def compiled(*arguments: Any) -> Any:
         step = real(*arguments)
-        return lambda state, batch, lmbda, key: step(
-            disturb(lmbda, state), batch, lmbda, key
+        return lambda state, batch, lmbdas, key: step(
+            disturb(round(float(lmbdas[0]), 6), state), batch, lmbdas, key
         )
 
     monkeypatch.setattr(course, "compiled_step", compiled)
@@ -218,7 +218,9 @@ def test_the_mapped_form_computes_the_same() -> None:
     fresh = [initial_state(model, RECIPE) for _ in SPECS]
     copies = jax.device_get(fresh)
     key = jax.random.key(0)
-    program = Mapped(step_function(nnx.graphdef(model), RECIPE, 1), LMBDAS, key)
+    program = Mapped(
+        step_function(nnx.graphdef(model), RECIPE, 1), [[v] for v in LMBDAS], key
+    )
     joined, metrics = program(program.join(fresh), batch)
     rows = program.by_model(jax.device_get(metrics))
     for lmbda, copy, state, row in zip(

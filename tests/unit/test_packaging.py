@@ -23,6 +23,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, set[str | None]] = {
     "rdc": {None},
     "rdc.training": {None, "train"},
+    "rdc.overfitted.kernels": {None, "overfitted"},
     "rdc.entropy_coders.tfc_coder": {None, "tfc"},
     "rdc.entropy_coders.tfc_worker": {"tfc", "of .venv-tfc"},
     "sweeps": {None, "sweep"},

@@ -15,11 +15,11 @@ CONSTRAINTS = constraints-$(MINOR).txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install tfc browser test-environments frontier test test-alone lint format \
-  bench goldens clean
+.PHONY: help install tfc browser test-environments frontier reference reference-page \
+  reference-times test test-alone lint format bench goldens clean
 
 help: ## List these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 install: $(VENV)/.installed ## Make .venv with the pinned dependencies
 
@@ -62,6 +62,31 @@ test-environments: install
 
 frontier: install ## Train, code, time and plot the small grid (ARGS="key=value ...")
 	$(BIN)/python launch/sweep.py +grid=rdc_mini $(ARGS)
+
+# One training per core, each on one core of its own, behind everything else.
+REFERENCE = nice -n 15 $(BIN)/python launch/sweep.py +grid=rdc_small out=out/reference \
+  launcher=local hardware=cpu train=$(RECIPE) data.train=$(TRAIN)
+RECIPE ?= reference
+TRAIN ?= ../shared/data/train
+# Folders named `kodak` and `clic`: reports and pages know Kodak by its images.
+EVAL ?= ../shared/data/kodak ../shared/data/clic
+
+reference: install ## Train and evaluate the reference models; goes on where it stopped
+	$(REFERENCE) data.eval=$(firstword $(EVAL)) stages=[plan,complexity,train] $(ARGS)
+	$(MAKE) reference-page
+
+# Exit code 3 is that of a sweep with gaps: models that are not trained yet.
+reference-page: install ## Evaluate what is trained of them, and write their page
+	for set in $(EVAL); do \
+	  $(REFERENCE) data.eval=$$set stages=[plan,complexity,evaluate,gather,report] $(ARGS) \
+	    || [ $$? = 3 ] || exit 1; \
+	done
+	$(BIN)/python -m analysis.models_page out/reference
+
+reference-times: install ## Their decode times, on a machine that does nothing else
+	$(REFERENCE) data.eval=$(firstword $(EVAL)) \
+	  stages=[plan,complexity,benchmark,gather,report] $(ARGS) || [ $$? = 3 ]
+	$(BIN)/python -m analysis.models_page out/reference
 
 test: test-environments ## The whole test suite and the linters
 	$(MAKE) lint

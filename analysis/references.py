@@ -39,7 +39,8 @@ def kodak() -> pd.DataFrame:
 
 
 def derive(records: Path) -> pd.DataFrame:
-    """The rows of the CSV, from a folder of records on Kodak.
+    """The rows of the CSV, from a folder of records: those of named architectures on
+    Kodak. The others are on their own page.
 
     Raises:
       DataError: where the folder holds no plan.
@@ -47,6 +48,7 @@ def derive(records: Path) -> pd.DataFrame:
     tables = gather(records)
     measured = tables["frontier"]
     measured = measured[measured["rd_loss"].notna() & (measured["dataset"] == "kodak")]
+    measured = measured[measured["name"].notna()]
     runs = tables["runs"][["run_id", "git_sha", "hardware_id"]]
     table = measured.merge(runs, on="run_id").merge(
         tables["hardware"], on="hardware_id"

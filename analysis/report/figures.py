@@ -37,7 +37,7 @@ from rdc.measurements.rows import STAGES
 from rdc.system.files import write_bytes_atomically
 
 FORMATS = ("svg", "png", "pdf")
-_RC: dict[Any, Any] = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -59,7 +59,7 @@ _RC: dict[Any, Any] = {
 
 def write_figures(data: ReportData, folder: Path) -> None:
     """Writes every figure into `folder`, in every format."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         for name, draw in FIGURES.items():
             figure = draw(data)
             figure.draw_without_rendering()  # lays out once, not once per format

@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 
-from rdc.cli import coding, complexity, export, info
+from rdc.cli import coding, complexity, export, info, models
 from rdc.errors import ExitCode, RdcError
 
 
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         "130 interrupted. `rdc COMMAND --help` says more of each.",
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for group in (coding, info, export, complexity):
+    for group in (coding, info, models, export, complexity):
         group.add_commands(commands)
     return whole
 

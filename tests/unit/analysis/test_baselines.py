@@ -41,8 +41,10 @@ def test_reference_models_are_those_of_the_records(tmp_path: Path) -> None:
 
 def test_records_of_reference_models_are_of_the_kodak_images() -> None:
     for path in references.RECORDS.glob("evaluations/*/*/record.json"):
-        images = read_json(path)["result"]["images"]
-        assert baselines.is_kodak({image["image"] for image in images})
+        result = read_json(path)["result"]
+        if result["dataset"] == "kodak":
+            images = {image["image"] for image in result["images"]}
+            assert baselines.is_kodak(images)
 
 
 def test_reference_models_have_the_ids_of_what_they_are() -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rdc.cli import main
-from rdc.codec import LearnedCodec
+from rdc.codec import LearnedCodec, refinement
 from rdc.codec.container import Header, pack, unpack
 from rdc.codec.numerics import NUMERICS
 from rdc.entropy_coders.coders import CODERS
@@ -112,7 +112,7 @@ def test_an_output_that_cannot_be_written(rdc, stream, tmp_path, capsys):
         (["--max-pixels", "0"], "positive"),
         (["--quality", "2"], "quality is 1"),
         (["--quality", "0"], "quality is 1"),
-        (["--effort", "1"], "effort is 0"),
+        (["--effort", "4"], "effort is 0 to 3"),
     ],
 )
 def test_settings_that_cannot_work(rdc, x, tmp_path, arguments, message, capsys):
@@ -198,13 +198,16 @@ def test_help_states_what_happens_to_images(capsys):
     assert "|".join(sorted(NUMERICS)) in text
 
 
-def test_quality_and_effort_reach_the_codec(rdc, codec, x, tmp_path):
+def test_quality_and_effort_reach_the_codec(rdc, codec, x, tmp_path, monkeypatch):
+    searches = [replace(search, steps=3) for search in refinement.SEARCHES]
+    monkeypatch.setattr(refinement, "SEARCHES", searches)
     source, out = tmp_path / "a.png", tmp_path / "a.rdc"
     Image.fromarray(x).save(source)
     for verify in ([], ["--verify"]):
-        options = ("--quality", 1, "--effort", 0, *verify)
-        assert rdc("compress", source, out, *options) == 0
-        assert out.read_bytes() == codec.compress(x, quality=1)
+        for effort in (0, 2):
+            options = ("--quality", 1, "--effort", effort, *verify)
+            assert rdc("compress", source, out, *options) == 0
+            assert out.read_bytes() == codec.compress(x, quality=1, effort=effort)
 
 
 @pytest.mark.parametrize("command", ["compress", "decompress"])

@@ -1,0 +1,1 @@
+"""docs/results/reference_models: records, tables and pictures of a finished sweep."""

@@ -32,8 +32,10 @@ def test_recipes(shared_data: Path) -> None:
             [*command, str(shared_data), str(ROWS), study], cwd=REPOSITORY, check=True
         )
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
-    write_section("Every variant", page.screening(rows))
-    write_section("Three families, three seeds", page.finalists(rows))
+    write_section("Every variant", ["conv, seed 0.", "", *page.screening(rows)])
+    write_section(
+        "Three families, three seeds", ["RD loss (steps).", "", *page.finalists(rows)]
+    )
     losses = {
         variant: [
             row["rd_loss"]

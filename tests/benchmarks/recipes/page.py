@@ -41,11 +41,14 @@ def screening(rows: list[Row]) -> list[str]:
 
 
 def finalists(rows: list[Row]) -> list[str]:
-    """RD loss of every family and seed, and the mean difference from the base."""
+    """RD loss and steps of every family and seed, and the difference from the base."""
     found = {
         (row["architecture"], row["variant"], row["seed"]): row["rd_loss"]
         for row in rows
         if row["ema"] == "0"
+    }
+    steps = {
+        (row["architecture"], row["variant"], row["seed"]): row["steps"] for row in rows
     }
     lines = [
         f"| family | variant | {' | '.join(f'seed {s}' for s in SEEDS)} "
@@ -64,7 +67,12 @@ def finalists(rows: list[Row]) -> list[str]:
                 for seed, value in values.items()
                 if (architecture, FINALISTS[0], seed) in found
             ]
-            cells = [f"{values[s]:.3f}" if s in values else "-" for s in SEEDS]
+            cells = [
+                f"{values[s]:.3f} ({steps[architecture, variant, s]})"
+                if s in values
+                else "-"
+                for s in SEEDS
+            ]
             each = ", ".join(f"{change:+.1f}" for change in changes)
             mean = f"{sum(changes) / len(changes):+.1f} %" if changes else "-"
             lines.append(

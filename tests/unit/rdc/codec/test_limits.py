@@ -70,7 +70,7 @@ def test_the_least_that_an_encoder_writes_is_not_refused(
         data = codec.encode(x)
         assert codec.decode(data).shape == x.shape
     # Of z alone, and every one its commonest value.
-    prior = codec._exported.prior
+    prior = codec._exported.prior(0)
     commonest = np.array([f[:-1].argmax() for f in prior.split()]) + prior.offsets
     encoder = RangeEncoder()
     positions = 50

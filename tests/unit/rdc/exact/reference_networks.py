@@ -31,7 +31,7 @@ class ReferenceNetworks:
     def __init__(self, model: CompressionModel):
         self.model = model
 
-    def coding_steps(self) -> list[Any]:
+    def coding_steps(self, rate: float = 0) -> list[Any]:
         first, *others = self.model.coding_steps()
         return [first, *map(ReferenceStep, others)]
 

@@ -26,7 +26,8 @@ from rdc.specs.recipe import Recipe
 from rdc.training import TrainedModel, checkpoints, course, train
 from rdc.training.checkpoints import CheckpointTimer
 from rdc.training.input import CropSource, ImageSource, training_batches
-from rdc.training.step import compiled_step, initial_state, schedule
+from rdc.training.optimizers import schedule
+from rdc.training.step import compiled_step, initial_state
 from tests.architectures import ALL
 
 ARCHITECTURE = ALL["conv-mean_scale_hyperprior-conv"]

@@ -84,6 +84,10 @@ def start_from_principal_components(
         else:
             assert isinstance(split, PatchSplitting)
             features = carrier.place(merge, split, components, features, forth, back)
+    if model.gains is not None and features.constant:
+        # Constants are as large at every rate: their mean is known.
+        for logs in (model.gains.log_gain, model.gains.log_inverse):
+            logs.set_value(logs[...].at[:, -carrier.CARRIERS :].set(0.0))
     _start_entropy_parameters(model, x)
 
 

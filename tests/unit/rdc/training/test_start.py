@@ -22,7 +22,7 @@ from rdc.hyper_transforms.swint import SwinTHyperTransform
 from rdc.registry import REGISTRY
 from rdc.specs.components import ArchitectureSpec
 from rdc.training.input import training_batches
-from rdc.training.start import start_from_principal_components
+from rdc.training.start import middle_lmbda, start_from_principal_components
 from rdc.training.step import training_loss
 from rdc.transforms.conv import ConvTransform
 from rdc.transforms.elic import ElicTransform
@@ -113,6 +113,18 @@ def test_latents_grow_with_the_weight_of_the_distortion(crops: np.ndarray) -> No
         y = np.asarray(model.analysis_transform(crops[:2].astype(np.float32) / 255))
         sizes.append(y.std())
     assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.01)
+
+
+@pytest.mark.parametrize("transform", ["conv", "swint"])
+def test_every_rate_of_a_model_starts_well(transform: str, crops: np.ndarray) -> None:
+    """Constant channels, too, whose means are known at one rate alone."""
+    lmbdas = (0.003, 0.0125, 0.05)
+    model = build(architecture(transform, "mean_scale_hyperprior"), 0, lmbdas)
+    start_from_principal_components(model, crops, middle_lmbda(lmbdas))
+    x = crops[:8].astype(np.float32) / 255
+    keys = jax.random.split(jax.random.key(0), len(x))
+    loss, _ = training_loss(model, x, keys, np.asarray(lmbdas, np.float32))
+    assert float(loss) < 3.0
 
 
 def test_a_transform_without_room_is_refused(crops: np.ndarray) -> None:

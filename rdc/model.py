@@ -1,15 +1,16 @@
 """The codec's networks wired together.
 
-    x -> analysis_transform -> y * gain -----------+
+    x -> analysis_transform -> y ------------------+
                                |                   |
                          hyper_analysis      coding steps of y -> y_hat
                                |                   ^                |
                                z -> coding step    | features       |
                                        |           |                |
                                      z_hat -> hyper_synthesis       |
-                                     inverse gain, synthesis_transform -> x_hat
+                                                  synthesis_transform -> x_hat
 
-The gains are those of the rate, in a model of several; others have none.
+Coding steps make symbols of latents and values of symbols. In a model of several rates,
+they do so with gains of the rate; the networks are the same at all of them.
 One loop over the coding steps (`run_coding_steps`) serves training, estimation,
 encoding, decoding and timing; what happens to a part is the callback that it is given.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -25,10 +27,17 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rdc.entropy_models.factorized_prior import FactorizedPrior
-from rdc.entropy_models.gaussian_step import GaussianStep
+from rdc.entropy_models.gaussian_step import GaussianStep, RatedStep
 from rdc.entropy_models.prior_step import PriorStep
-from rdc.layers import ParameterFactory, Rate, RateGains
-from rdc.ops.quantization import additive_noise
+from rdc.layers import (
+    NO_GAINS,
+    ParameterFactory,
+    Rate,
+    RateGains,
+    StepGains,
+    gain_logs,
+)
+from rdc.ops.quantization import rounding_noise, ste_round
 from rdc.specs.components import ArchitectureSpec
 
 
@@ -59,7 +68,7 @@ class CodingStep(Protocol):
 class CodingNetworks(Protocol):
     """What the loop runs: a model, or the codec's compiled twin of one."""
 
-    def coding_steps(self, rate: Rate) -> Sequence[Any]:
+    def coding_steps(self, rate: Any) -> Sequence[Any]:
         """z's step first, where there is a hyper-transform, then those of y."""
 
     def features(self, z_hat: Any) -> Any:
@@ -105,7 +114,8 @@ class CompressionModel(nnx.Module):
     Args:
       spec: the architecture.
       parameters: makes the weights, or only their shapes.
-      rates: values of lambda, ascending; with several of them, y has gains for each.
+      rates: values of lambda, ascending; with several of them, y and z have gains for
+        each: those of z begin as 1.
     """
 
     def __init__(
@@ -132,7 +142,16 @@ class CompressionModel(nnx.Module):
             spec.entropy_model.coding_steps(latent_channels, parameters)
         )
         several = len(rates) > 1
-        self.gains = RateGains(parameters, rates, latent_channels) if several else None
+        self.gains = (
+            RateGains(parameters, gain_logs(rates), latent_channels)
+            if several
+            else None
+        )
+        self.hyper_gains = (
+            RateGains(parameters, [0.0] * len(rates), prior_channels)
+            if several and hyper is not None
+            else None
+        )
 
     def coding_steps(self, rate: Rate = 0) -> list[CodingStep]:
         """z's step first, where there is a hyper-transform, then those of y.
@@ -141,23 +160,14 @@ class CompressionModel(nnx.Module):
           rate: number of the operating point, or between two; one per image, f32[B],
             in training.
         """
-        return [self.prior_step(rate), *self.steps]
 
-    def prior_step(self, rate: Rate = 0) -> PriorStep:
-        """The first step: z, or y where there is no hyper-transform."""
-        if self.hyper_synthesis is not None:
-            return PriorStep(self.prior, "z")
-        # Larger gains are finer steps of the same density.
-        step = 1.0 if self.gains is None else 1.0 / self.gains.gain(rate)
-        return PriorStep(self.prior, "y", step)
+        def of(gains: RateGains | None) -> StepGains:
+            return NO_GAINS if gains is None else gains.at(rate)
 
-    def gained(self, y: jax.Array, rate: Rate) -> jax.Array:
-        """y as it is quantised at this rate."""
-        return y if self.gains is None else y * self.gains.gain(rate)
-
-    def ungained(self, y_hat: jax.Array, rate: Rate) -> jax.Array:
-        """y_hat as the synthesis transform takes it."""
-        return y_hat if self.gains is None else y_hat * self.gains.inverse(rate)
+        if self.hyper_synthesis is None:
+            return [PriorStep(self.prior, "y", of(self.gains))]
+        first = PriorStep(self.prior, "z", of(self.hyper_gains))
+        return [first, *(RatedStep(step, of(self.gains)) for step in self.steps)]
 
     def hyperlatents(self, y: jax.Array) -> jax.Array:
         """z of y, f32[B,h/4,w/4,hyperlatent_channels]; needs a hyper-transform."""
@@ -182,20 +192,23 @@ class CompressionModel(nnx.Module):
         """
         keys = key if key.ndim else jax.random.split(key, x.shape[0])
         y_keys, z_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        noisy = jax.vmap(additive_noise)
-        y = self.gained(self.analysis_transform(x).astype(jnp.float32), rate)
-        latents, noisy_latents = {"y": y}, {"y": noisy(y_keys, y)}
+        latents = {"y": self.analysis_transform(x).astype(jnp.float32)}
         if self.hyper_analysis is not None:
-            latents["z"] = z = self.hyperlatents(y)
-            noisy_latents["z"] = noisy(z_keys, z)
+            latents["z"] = self.hyperlatents(latents["y"])
+        noise = {
+            name: jax.vmap(partial(rounding_noise, shape=latents[name].shape[1:]))(keys)
+            for name, keys in (("y", y_keys), ("z", z_keys))
+            if name in latents
+        }
         bits = {"y": jnp.zeros(x.shape[0]), "z": jnp.zeros(x.shape[0])}
 
         def code(step: Any, parameters: Any) -> jax.Array:
-            part = step.select(noisy_latents[step.latent])
-            bits[step.latent] += _per_image(step.bits(part, parameters))
-            return step.quantize(step.select(latents[step.latent]), parameters)
+            symbols = step.symbols(step.select(latents[step.latent]), parameters)
+            noisy = symbols + step.select(noise[step.latent])
+            bits[step.latent] += _per_image(step.bits(noisy, parameters))
+            return step.values(ste_round(symbols), parameters)
 
-        y_hat = self.ungained(run_coding_steps(self, code, rate), rate)
+        y_hat = run_coding_steps(self, code, rate)
         return TrainingOutput(
             x_hat=self.synthesis_transform(y_hat), bits_y=bits["y"], bits_z=bits["z"]
         )

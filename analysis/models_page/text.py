@@ -12,19 +12,50 @@ from analysis.models_page.models import ANCHORS, LMBDA, ReferenceModels
 COSTS = (4.0, 10.0, 20.0, 45.0)  # kFLOPs/px at which families are compared
 NEAR = 1.3  # an architecture is of a cost within this factor
 NOT_MEASURED = "not measured"
+COMMANDS = (
+    ("command", "does"),
+    (
+        "`make reference`",
+        "trains, evaluates, writes this page; goes on where it stopped",
+    ),
+    ("`make reference-page`", "evaluates what is trained so far, writes this page"),
+    (
+        "`make reference-times`",
+        "times the decoders, on a machine that does nothing else",
+    ),
+    (
+        "`python -m analysis.models_page out/reference`",
+        "writes this page, its tables and pictures",
+    ),
+    (
+        "`python -m analysis.references`",
+        "`analysis/baselines/reference_models.csv`, which reports on Kodak read",
+    ),
+)
+FILES = (
+    ("file", "holds"),
+    (
+        "`models.csv`",
+        "the table above, one row per model, ids and times included",
+    ),
+    (
+        "`images_NAME.csv`",
+        "every image of a set at every rate: rate, PSNR, MS-SSIM, times",
+    ),
+    ("`learning.csv`", "training losses, means over a hundredth of the steps"),
+    (
+        "`plan.parquet`, `*/*/*/record.json`",
+        "the records: `python launch/report.py out=docs/results/reference_models` "
+        "makes tables and report of them",
+    ),
+)
 TEMPLATE = """\
 # Reference models
 
 {trained}.
 This folder holds their records without weights, and what follows from them.
 
-| command | does |
-| --- | --- |
-| `make reference` | trains, evaluates, writes this page; goes on where it stopped |
-| `make reference-page` | evaluates what is trained so far, writes this page |
-| `make reference-times` | times the decoders, on a machine that does nothing else |
-| `python -m analysis.models_page out/reference` | writes this page, its tables and pictures |
-| `python -m analysis.references` | `analysis/baselines/reference_models.csv`, which reports on Kodak read |
+{commands}
 
 {conditions}
 
@@ -38,7 +69,8 @@ This folder holds their records without weights, and what follows from them.
 
 ## Models
 
-RD loss: mean of bpp + {lmbda:g} MSE over the {images} images of {dataset}, at that rate.
+RD loss: mean of bpp + {lmbda:g} MSE over the {images} images of {dataset}, at that
+rate.
 BD-rates (pchip, through means over the images) are over all PSNR that both curves have;
 `own` is against {anchor}, over {common}.
 Negative: less rate.
@@ -59,13 +91,8 @@ Negative: less rate.
 
 ## Files
 
-| file | holds |
-| --- | --- |
-| `models.csv` | the table above, one row per model, ids and times included |
-| `images_NAME.csv` | every image of a set at every rate: rate, PSNR, MS-SSIM, times |
-| `learning.csv` | training losses, means over a hundredth of the steps |
-| `plan.parquet`, `*/*/*/record.json` | the records: `python launch/report.py out=docs/results/reference_models` makes tables and report of them |
-"""  # noqa: E501
+{files}
+"""
 
 
 def page(models: ReferenceModels) -> str:
@@ -75,6 +102,8 @@ def page(models: ReferenceModels) -> str:
     anchor = models.models.set_index("run_id").loc[models.anchor]
     return TEMPLATE.format(
         trained=_trained(models),
+        commands=_table(COMMANDS),
+        files=_table(FILES),
         conditions=_conditions(models),
         noise=_noise(models),
         families=_families(models),
@@ -239,7 +268,10 @@ def _classical(models: ReferenceModels) -> str:
     if not losses:
         return f"Classical codecs on these images: {NOT_MEASURED}."
     listed = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    return f"RD loss at lambda {LMBDA:g} of classical codecs, each at its best setting: {listed}."  # noqa: E501
+    return (
+        f"RD loss at lambda {LMBDA:g} of classical codecs, each at its best setting: "
+        f"{listed}."
+    )
 
 
 def _table(lines: Iterable[Sequence[str]]) -> str:

@@ -34,16 +34,11 @@ def describe(path: Path) -> dict[str, Any]:
       DataError: the file cannot be read.
     """
     from rdc.codec.container import CODER_IDS, NUMERICS_IDS, name_of, unpack
-    from rdc.codec.model_folders import shipped_name
+    from rdc.codec.names import codec_of
 
     data = read_bytes(path)
     header, payload = unpack(data)
     model_id = header.model_id.hex()
-    model = shipped_name(model_id)
-    if header.coder_id == CODER_IDS["rans"]:
-        from rdc.overfitted.identity import name_of as overfitted_name
-
-        model = overfitted_name(model_id)
     return {
         "file": str(path),
         "width_px": header.width_px,
@@ -52,7 +47,7 @@ def describe(path: Path) -> dict[str, Any]:
         "payload_bytes": len(payload),
         "bpp": 8 * len(data) / (header.width_px * header.height_px),
         "model_id": model_id,
-        "model": model,
+        "model": codec_of(header),
         "rate": header.rate,
         "coder_id": header.coder_id,
         "coder": name_of(CODER_IDS, header.coder_id),

@@ -142,17 +142,13 @@ def chosen(values: Mapping[str, Any], *names: str) -> Choices:
 
 
 def _of_stream(settings: Choices, data: bytes) -> Choices:
-    """With the codec that the stream names, where none was chosen."""
-    from rdc.codec.container import CODER_IDS, unpack
+    """With the codec that wrote the stream, where none was chosen."""
+    from rdc.codec.container import unpack
+    from rdc.codec.names import codec_of
 
     if "model" in dict(settings):
         return settings
-    header, _ = unpack(data)
-    if header.coder_id != CODER_IDS["rans"]:
-        return settings
-    from rdc.overfitted.identity import name_of
-
-    name = name_of(header.model_id.hex())
+    name = codec_of(unpack(data)[0])
     return settings if name is None else (*settings, ("model", name))
 
 

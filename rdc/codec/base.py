@@ -12,7 +12,7 @@ import numpy as np
 
 from rdc.errors import ConfigError, DataError
 from rdc.overfitted.spec import PREFIX
-from rdc.specs.coding import RATE_STEPS, OperatingPoint
+from rdc.specs.coding import OperatingPoint
 
 if TYPE_CHECKING:
     from rdc.complexity import Complexity
@@ -94,7 +94,8 @@ class Codec(abc.ABC):
     def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
         """Compresses an image, u8[H,W,3] with H, W >= 1, at an operating point.
 
-        A `continuous` codec also takes rates between two of them, as 2.5.
+        A `continuous` codec also takes rates between two of them, as 2.5, and codes
+        the nearest that a file can name.
 
         Raises:
           ConfigError: no such rate or effort.
@@ -145,7 +146,7 @@ class Codec(abc.ABC):
         return self.decode(data)
 
     def rate_of(self, quality: float | None) -> float:
-        """The rate of a quality, to the nearest that a file can name.
+        """The rate of a quality.
 
         Raises:
           ConfigError: a quality that this codec does not have.
@@ -162,7 +163,7 @@ class Codec(abc.ABC):
             )
         if not self.continuous and quality % 1:
             raise ConfigError("this codec has whole qualities alone", quality)
-        return round((quality - 1) * RATE_STEPS) / RATE_STEPS
+        return quality - 1
 
     def lmbda_of(self, rate: float) -> float | None:
         """Weight of the distortion at a rate, a geometric mean between two operating

@@ -32,7 +32,7 @@ class Header:
       height_px, width_px: of the image, at least 1 each and at most 2^28 pixels.
       coder_id: of the entropy coder, see `CODER_IDS`.
       numerics_id: of the entropy parameters, see `NUMERICS_IDS`.
-      rate: number of the model's operating point, in sixteenths.
+      rate: number of the model's operating point, or between two, in steps of 1/16.
     """
 
     model_id: bytes
@@ -132,6 +132,21 @@ def unpack(data: bytes) -> tuple[Header, bytes]:
         rate=rate / RATE_STEPS,
     )
     return header, body[position:]
+
+
+def check_writer(header: Header, codec_id: str) -> None:
+    """Raises `BitstreamError` unless the codec with this id wrote the stream."""
+    if header.model_id.hex() != codec_id:
+        raise BitstreamError(
+            "a bitstream is decoded with the model that wrote it",
+            f"model {codec_id} for a stream of {header.model_id.hex()}",
+            "name that model with the setting model",
+        )
+
+
+def nearest_rate(rate: float) -> float:
+    """The rate nearest to `rate` that a file can name."""
+    return round(rate * RATE_STEPS) / RATE_STEPS
 
 
 def name_of(ids: Mapping[str, int], number: int) -> str | None:

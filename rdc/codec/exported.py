@@ -33,7 +33,9 @@ from rdc.specs.components import ArchitectureSpec
 from rdc.system.files import write_bytes_atomically, write_json_atomically
 
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
-PRIORS_PER_RATE = 8  # rates between have gains that differ by a sixteenth of a rate
+# Tables of the prior per operating point: the gains of a file differ from those of its
+# tables by a sixteenth of a rate at most.
+PRIORS_PER_RATE = 8
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class ExportedModel:
       identity: 16 hex digits of architecture, weights, tables and numerics version; in
         every bitstream.
       gaussian: one table per `scale_index`.
-      priors: one table per channel of z, the same for all rates; without a
-        hyper-transform, one per channel of y, for rates in steps of an eighth.
+      priors: one table per channel of z, or of y without a hyper-transform; of
+        several rates, for rates in steps of an eighth.
       operating_points: the rates that the model was trained for.
       decoder_peak_bytes_per_px: of the networks, as `rdc.complexity` counts it.
     """
@@ -210,12 +212,13 @@ def load_exported(folder: Path) -> ExportedModel:
 
 
 def prior_tables(model: CompressionModel) -> CdfTables:
-    """Integer tables of the factorised prior, one per channel; of y, for each rate."""
+    """Integer tables of the factorised prior, one per channel, for each rate."""
+    gains = model.gains if model.hyper_synthesis is None else model.hyper_gains
     steps: list[float | np.ndarray] = [1.0]
-    if model.gains is not None and model.hyper_synthesis is None:
-        count = (model.gains.num_rates - 1) * PRIORS_PER_RATE + 1
+    if gains is not None:
+        count = (gains.num_rates - 1) * PRIORS_PER_RATE + 1
         rates = [i / PRIORS_PER_RATE for i in range(count)]
-        steps = [1.0 / np.asarray(model.gains.gain(rate)) for rate in rates]
+        steps = [np.exp(-gains.on_host(rate).gain) for rate in rates]
     masses = np.concatenate([model.prior.masses(PRIOR_LIMIT, step) for step in steps])
     return tables_from_pmfs(masses, [-PRIOR_LIMIT] * len(masses))
 

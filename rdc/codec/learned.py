@@ -11,7 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
-from rdc.codec.container import CODER_IDS, NUMERICS_IDS, Header, pack, unpack
+from rdc.codec.container import (
+    CODER_IDS,
+    NUMERICS_IDS,
+    Header,
+    check_writer,
+    nearest_rate,
+    pack,
+    unpack,
+)
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
@@ -21,10 +29,11 @@ from rdc.codec.refinement import Refinement
 from rdc.codec.symbols import PARITY_BYTES, Portion, RecordingDecoder
 from rdc.complexity import Complexity, count
 from rdc.entropy_coders.coders import CODERS, Decoder, coder_by_name
+from rdc.entropy_coders.estimates import estimated_bits
 from rdc.errors import BitstreamError, ConfigError
 from rdc.model import CompressionModel
 from rdc.ops.distortions import DISTORTIONS, Distortion
-from rdc.specs.coding import MAX_EFFORT, RATE_STEPS, OperatingPoint
+from rdc.specs.coding import MAX_EFFORT, OperatingPoint
 
 Shapes = dict[str, tuple[int, int, int]]  # [h, w, channels] of y, and of z
 
@@ -116,9 +125,9 @@ class LearnedCodec(Codec):
     def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
         check_image_array(x)
         self.check_point(rate, effort)
-        rate = round(rate * RATE_STEPS) / RATE_STEPS
+        rate = nearest_rate(rate)
         self._limit.check_image(*x.shape[:2])
-        latents = {"y": self._transforms.analyse(self._padded(x), rate)}
+        latents = {"y": self._transforms.analyse(self._padded(x))}
         if self.model.hyper_analysis is not None:
             latents["z"] = self._transforms.hyperlatents(latents["y"])
         plain = self._coded(x, latents, rate)
@@ -142,10 +151,11 @@ class LearnedCodec(Codec):
         def code(step: Any, parameters: Any) -> np.ndarray:
             portion = self._portion(step, parameters, shapes, rate)
             symbols = portion.symbols(step.select(latents[step.latent]))
-            index = portion.table_index.ravel()
-            encoder.put(symbols.ravel(), index, portion.tables)
+            coded = symbols.ravel(), portion.table_index.ravel(), portion.tables
+            encoder.put(*coded)
             parity.append(portion.parity)
-            bits.append(step.estimated_bits(symbols, parameters))
+            likelihoods = step.likelihood_bits(symbols, parameters)
+            bits.append(estimated_bits(likelihoods.ravel(), *coded))
             return portion.values(symbols)
 
         y_hat = self._compiled(self._numerics).run(code, rate)
@@ -166,7 +176,7 @@ class LearnedCodec(Codec):
         """bpp + lmbda * distortion, of real bytes and of the pixels that they make."""
         height, width = x.shape[:2]
         assert encoded.y_hat is not None
-        x_hat = self._transforms.synthesise(encoded.y_hat, rate)[:height, :width]
+        x_hat = self._transforms.synthesise(encoded.y_hat)[:height, :width]
         pair = np.stack([x, x_hat]).astype(np.float32) / 255
         error = self._distortion.function(*jnp.asarray(pair[:, None]))
         return 8 * len(encoded.data) / (height * width) + lmbda * float(error[0])
@@ -237,12 +247,7 @@ class LearnedCodec(Codec):
           BitstreamError: whatever can be known before a network runs.
         """
         header, payload = unpack(data)
-        if header.model_id.hex() != self.codec_id:
-            raise BitstreamError(
-                "a bitstream is decoded with the model that wrote it",
-                f"model {self.codec_id} for a stream of {header.model_id.hex()}",
-                "name that model with the setting model",
-            )
+        check_writer(header, self.codec_id)
         if header.rate > len(self.operating_points) - 1:
             raise BitstreamError(
                 f"the model's rates go from 0 to {len(self.operating_points) - 1}",
@@ -303,7 +308,7 @@ class LearnedCodec(Codec):
         return y_hat
 
     def _synthesised(self, header: Header, y_hat: np.ndarray) -> np.ndarray:
-        x_hat = self._transforms.synthesise(y_hat, header.rate)
+        x_hat = self._transforms.synthesise(y_hat)
         return x_hat[: header.height_px, : header.width_px]
 
     def _compiled(self, numerics: str) -> CompiledNetworks:
@@ -316,8 +321,9 @@ class LearnedCodec(Codec):
         self, step: Any, parameters: Any, shapes: Shapes, rate: float
     ) -> Portion:
         if step.tables == "prior":
-            return Portion.of_prior(shapes[step.latent], self._exported.prior(rate))
-        return Portion.of_gaussian(parameters, self._exported.gaussian)
+            tables = self._exported.prior(rate)
+            return Portion.of_prior(shapes[step.latent], tables, step.gains)
+        return Portion.of_gaussian(parameters, self._exported.gaussian, step.gains)
 
     def _shapes(self, header: Header) -> Shapes:
         spec = self.model.spec

@@ -7,6 +7,7 @@ device's floating point. `CompiledNetworks` are what both must compute alike, in
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -19,9 +20,10 @@ from flax import nnx
 from rdc.codec.numerics import Numerics
 from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
-from rdc.layers import Rate
+from rdc.layers import NO_GAINS, StepGains
 from rdc.model import CodePart, CompressionModel, run_coding_steps
-from rdc.ops.gaussian import estimated, gaussian_bits
+from rdc.ops.gaussian import LEVELS_PER_LOG, gaussian_bits
+from rdc.ops.scales import NUM_SCALES
 
 
 class TransformNetworks:
@@ -31,16 +33,14 @@ class TransformNetworks:
         self._hyper_input_is_magnitude = (
             model.spec.entropy_model.hyper_input_is_magnitude
         )
-        self._gains = model.gains
         self._analysis = nnx.split(model.analysis_transform)
         self._synthesis = nnx.split(model.synthesis_transform)
         if model.hyper_analysis is not None:
             self._hyper_analysis = nnx.split(model.hyper_analysis)
 
-    def analyse(self, x: np.ndarray, rate: float = 0) -> np.ndarray:
-        """u8[H,W,3], padded -> y f32[1,h,w,C] with the gains of the rate."""
-        gain = None if self._gains is None else self._gains.gain(rate)
-        return np.asarray(_from_pixels(*self._analysis, x, gain))
+    def analyse(self, x: np.ndarray) -> np.ndarray:
+        """u8[H,W,3], padded -> y f32[1,h,w,C]."""
+        return np.asarray(_from_pixels(*self._analysis, x))
 
     def hyperlatents(self, y: np.ndarray) -> np.ndarray:
         """y f32[1,h,w,C] -> z f32[1,h/4,w/4,C]."""
@@ -48,10 +48,9 @@ class TransformNetworks:
             y = np.abs(y)
         return np.asarray(_apply(*self._hyper_analysis, y))
 
-    def synthesise(self, y_hat: np.ndarray, rate: float = 0) -> np.ndarray:
-        """y_hat f32[h,w,C], with gains -> u8[H,W,3], padded size."""
-        inverse = None if self._gains is None else self._gains.inverse(rate)
-        return np.asarray(_to_pixels(*self._synthesis, y_hat, inverse))
+    def synthesise(self, y_hat: np.ndarray) -> np.ndarray:
+        """y_hat f32[h,w,C] -> u8[H,W,3], padded size."""
+        return np.asarray(_to_pixels(*self._synthesis, y_hat))
 
 
 class CompiledNetworks:
@@ -63,15 +62,20 @@ class CompiledNetworks:
 
     def __init__(self, model: CompressionModel, numerics: Numerics):
         self._numerics = numerics
-        self._model = model  # whose prior's step depends on the rate
+        self._prior, self._gains = model.prior, (model.gains, model.hyper_gains)
+        self._has_hyper = model.hyper_synthesis is not None
         self._steps = [CompiledGaussianStep(step, numerics) for step in model.steps]
-        if model.hyper_synthesis is not None:
+        if self._has_hyper:
             self._hyper_synthesis = _split(model.hyper_synthesis, numerics)
 
     def coding_steps(
-        self, rate: Rate = 0
+        self, rate: float = 0
     ) -> Sequence[CompiledPriorStep | CompiledGaussianStep]:
-        return [CompiledPriorStep(self._model.prior_step(rate)), *self._steps]
+        y, z = (NO_GAINS if g is None else g.on_host(rate) for g in self._gains)
+        if not self._has_hyper:
+            return [CompiledPriorStep(PriorStep(self._prior, "y", y))]
+        first = CompiledPriorStep(PriorStep(self._prior, "z", z))
+        return [first, *(step.at(y) for step in self._steps)]
 
     def features(self, z_hat: np.ndarray) -> jax.Array:
         return _features(self._numerics, *self._hyper_synthesis, z_hat)
@@ -83,26 +87,36 @@ class CompiledNetworks:
 
 
 class CompiledPriorStep:
-    """A `PriorStep`: nothing is computed but the estimate of its bits."""
+    """A `PriorStep`: nothing is computed but the bits of its symbols."""
 
     def __init__(self, step: PriorStep):
         self.latent, self.tables = step.latent, step.tables
         self.select, self.place = step.select, step.place
         self.parameters, self.refine = step.parameters, step.refine
-        self._prior, self._step = nnx.split(step.prior), step.step
+        self.gains = step.gains
+        self._prior = nnx.split(step.prior)
 
-    def estimated_bits(self, symbols: np.ndarray, parameters: None) -> float:
-        values = symbols.astype(np.float32)
-        return float(_prior_bits(*self._prior, values, self._step))
+    def likelihood_bits(self, symbols: np.ndarray, parameters: None) -> np.ndarray:
+        """f32[...] bits of integer `symbols`."""
+        step = np.exp(-self.gains.gain)
+        return np.asarray(_prior_bits(*self._prior, symbols.astype(np.float32), step))
 
 
 class CompiledGaussianStep:
-    """A `GaussianStep`; those of equal networks share one compiled program."""
+    """A `RatedStep`; those of equal networks share one compiled program."""
+
+    gains = NO_GAINS
 
     def __init__(self, step: GaussianStep, numerics: Numerics):
         self.latent, self.tables = step.latent, step.tables
         self._step, self._numerics = step, numerics
         self._graph, self._state = _split(step.unplaced(), numerics)
+
+    def at(self, gains: StepGains) -> CompiledGaussianStep:
+        """The step with gains of a rate, those of all channels of y on the host."""
+        step = copy.copy(self)
+        step.gains = gains.of(self._step.select)
+        return step
 
     def select(self, y: Any) -> Any:
         return self._step.select(y)
@@ -115,19 +129,24 @@ class CompiledGaussianStep:
         self, features: jax.Array, y_hat: np.ndarray | None
     ) -> GaussianParameters:
         support = self._step.support(y_hat) if self._step.support_channels else None
-        return _parameters(self._numerics, self._graph, self._state, features, support)
+        found = _parameters(self._numerics, self._graph, self._state, features, support)
+        # On the host, where one addition is the same on every machine.
+        index = np.asarray(found.scale_index)
+        shift = np.multiply(self.gains.gain, LEVELS_PER_LOG, dtype=index.dtype)
+        index = np.clip(index + shift, 0, NUM_SCALES - 1)
+        return found._replace(mean=np.asarray(found.mean), scale_index=index)
 
     def refine(self, part: np.ndarray, parameters: GaussianParameters) -> Any:
         if self._step.lrp is None:
             return part
         return _refine(self._numerics, self._graph, self._state, part, parameters)
 
-    def estimated_bits(
+    def likelihood_bits(
         self, symbols: np.ndarray, parameters: GaussianParameters
-    ) -> float:
-        """Of integer `symbols` under the continuous scales."""
+    ) -> np.ndarray:
+        """f32[...] bits of integer `symbols` under the continuous scales."""
         scale_index = np.asarray(parameters.scale_index, np.float32)
-        return float(_gaussian_bits(symbols.astype(np.float32), scale_index))
+        return np.asarray(_gaussian_bits(symbols.astype(np.float32), scale_index))
 
 
 def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:
@@ -138,14 +157,14 @@ def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:
 
 @jax.jit
 def _gaussian_bits(symbols: jax.Array, scale_index: jax.Array) -> jax.Array:
-    return jnp.sum(estimated(gaussian_bits(symbols, scale_index)))
+    return gaussian_bits(symbols, scale_index)
 
 
 @partial(jax.jit, static_argnums=0)
 def _prior_bits(
     graph: nnx.GraphDef, state: Any, symbols: jax.Array, step: float | jax.Array
 ) -> jax.Array:
-    return jnp.sum(estimated(nnx.merge(graph, state).bits(symbols, step)))
+    return nnx.merge(graph, state).bits(symbols, step)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -154,20 +173,13 @@ def _apply(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _from_pixels(
-    graph: nnx.GraphDef, state: Any, x: jax.Array, gain: jax.Array | None
-) -> jax.Array:
+def _from_pixels(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
     x = x[None].astype(jnp.float32) / 255.0
-    y = nnx.merge(graph, state)(x).astype(jnp.float32)
-    return y if gain is None else y * gain
+    return nnx.merge(graph, state)(x).astype(jnp.float32)
 
 
 @partial(jax.jit, static_argnums=0)
-def _to_pixels(
-    graph: nnx.GraphDef, state: Any, y_hat: jax.Array, inverse: jax.Array | None
-) -> jax.Array:
-    if inverse is not None:
-        y_hat = y_hat * inverse
+def _to_pixels(graph: nnx.GraphDef, state: Any, y_hat: jax.Array) -> jax.Array:
     x_hat = nnx.merge(graph, state)(y_hat[None]).astype(jnp.float32)[0]
     return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
-from rdc.codec.container import CODER_IDS, NUMERICS_IDS, Header, pack, unpack
+from rdc.codec.container import (
+    CODER_IDS,
+    NUMERICS_IDS,
+    Header,
+    check_writer,
+    nearest_rate,
+    pack,
+    unpack,
+)
 from rdc.errors import BitstreamError, ConfigError, DataError
 from rdc.overfitted.identity import codec_id
 from rdc.overfitted.schedule import EFFORT_STEPS, Schedule, schedule_of
@@ -93,6 +101,7 @@ class OverfittedCodec(Codec):
 
         check_image_array(x)
         self.check_point(rate, effort)
+        rate = nearest_rate(rate)
         if x.shape[0] * x.shape[1] > self._max_pixels:
             raise DataError(
                 *self._too_large(*x.shape[:2]),
@@ -150,12 +159,7 @@ class OverfittedCodec(Codec):
         from rdc.overfitted.integers import IntegerDecoder
 
         header, payload = unpack(data)
-        if header.model_id.hex() != self.codec_id:
-            raise BitstreamError(
-                "a bitstream is decoded with the codec that wrote it",
-                f"codec {self.codec_id} for a stream of {header.model_id.hex()}",
-                "name that codec with the setting model",
-            )
+        check_writer(header, self.codec_id)
         if (header.coder, header.numerics) != (CODER, "exact"):
             raise BitstreamError(
                 f"overfitted streams are of the coder {CODER} and exact",

@@ -10,9 +10,9 @@ one. The steps descend the loss that the model was trained for, of one image:
 
 Soft rounding is that of stochastic Gumbel annealing (Yang, Bamler & Mandt 2020, arXiv
 2006.04240, section 3.2): a weight between the integers below and above, which hardens
-as the temperature falls. Two changes, measured in docs/results/effort.md: the rate is
-the mean of the bits of the two integers, not the bits of their mean, and there is half
-the noise or none. z stays as it is.
+as the temperature falls. Two changes (docs/decisions/022-encoder-effort.md): the rate
+is the mean of the bits of the two integers, not the bits of their mean, and there is
+half the noise or none. z stays as it is.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
 from rdc.codec.limits import DEFAULT_MEMORY_BYTES
@@ -66,6 +67,7 @@ SEARCHES = (
 )
 assert len(SEARCHES) == MAX_EFFORT
 TEMPERATURES = (1.0, 0.1)  # first and last
+_ADAM = optax.scale_by_adam(eps=1e-12)  # gradients are of bits per *pixel*: tiny
 LEARNING_RATE = 0.1  # of Adam at first, in quantisation steps; falls as a cosine
 
 # Images whose gradients do not fit into memory are refined in windows, which overlap by
@@ -87,14 +89,6 @@ class _Problem(NamedTuple):
     z: Any
     rate: float
     lmbda: float
-
-
-class _Adam(NamedTuple):
-    """y, and moments of its gradient; f32[1,h,w,C] each."""
-
-    y: jax.Array
-    mean: jax.Array
-    square: jax.Array
 
 
 class _Progress:
@@ -136,7 +130,7 @@ class Refinement:
 
         Args:
           x: u8[H,W,3], not padded.
-          latents: of the padded image; y with the gains of the rate.
+          latents: of the padded image.
           effort: at least 1.
         """
         pad = self._spec.padding_multiple_px
@@ -163,17 +157,19 @@ class Refinement:
         self, problem: _Problem, search: Search, y: np.ndarray, progress: _Progress
     ) -> np.ndarray:
         """y f32[1,h,w,C] after all steps."""
-        start = jnp.array(y)
-        adam = _Adam(start, jnp.zeros_like(start), jnp.zeros_like(start))
+        present = jnp.array(y)
+        adam = _ADAM.init(present)
         # Not in a compiled loop: on CPU, XLA's convolutions inside of one are 30 times
         # slower.
         for i in range(search.steps):
             settings = i, search.steps, search.noise, search.bend
             fixed = self._graph, self._distortion
-            adam = _step(*fixed, adam, self._state, problem, *settings)
-            adam.y.block_until_ready()
+            present, adam = _step(
+                *fixed, present, adam, self._state, problem, *settings
+            )
+            present.block_until_ready()
             progress.advance()
-        return np.asarray(adam.y)
+        return np.asarray(present)
 
     @cached_property
     def _window(self) -> int:
@@ -195,32 +191,33 @@ class Refinement:
         return max(int((self._memory_bytes / bytes_per_px) ** 0.5 / pad), OVERLAP + 1)
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
 def _step(
     graph: nnx.GraphDef,
     distortion: str,
-    adam: _Adam,
+    y: jax.Array,
+    adam: optax.OptState,
     state: Any,
     problem: _Problem,
     i: int,
     steps: int,
     noise: float,
     bend: float,
-) -> _Adam:
-    """One step of Adam (Kingma & Ba 2015, algorithm 1) on y; i from 0."""
+) -> tuple[jax.Array, optax.OptState]:
+    """(y, state of Adam) after one step; i from 0."""
     progress = i / jnp.maximum(steps - 1, 1)
     first, last = TEMPERATURES
     temperature = first * (last / first) ** progress**bend
     learning_rate = LEARNING_RATE * 0.5 * (1 + jnp.cos(jnp.pi * progress))
     key = jax.random.fold_in(jax.random.key(0), i)
     gradient = jax.grad(_loss, argnums=2)(
-        graph, distortion, adam.y, state, problem, key, temperature, noise
+        graph, distortion, y, state, problem, key, temperature, noise
     )
-    mean = 0.9 * adam.mean + 0.1 * gradient
-    square = 0.999 * adam.square + 0.001 * gradient**2
-    slope = jnp.sqrt(square / (1 - 0.999 ** (i + 1.0))) + 1e-12
-    y = adam.y - learning_rate * mean / (1 - 0.9 ** (i + 1.0)) / slope
-    return _Adam(y, mean, square)
+    direction, adam = _ADAM.update(gradient, adam)
+    gains = nnx.merge(graph, state).gains
+    if gains is not None:  # steps of y are as large as those of its quantisation
+        learning_rate *= jnp.exp(-gains.at(problem.rate).gain)
+    return y - learning_rate * direction, adam
 
 
 def _loss(
@@ -241,21 +238,19 @@ def _loss(
     def code(step: Any, parameters: Any) -> jax.Array:
         nonlocal bits, keys
         if step.latent == "z":
-            return jnp.round(z)
-        mean: Any = 0.0
+            return step.values(jnp.round(step.symbols(z, parameters)), parameters)
         if parameters is not None:  # the coder's tables are of whole indices
-            mean = parameters.mean
             index = ste_round(parameters.scale_index)
             parameters = parameters._replace(scale_index=index)
         keys, own = jax.random.split(keys)
-        part = step.select(y) - mean
-        gumbel = noise * jax.random.logistic(own, part.shape)
-        below, share = soft_round(part, temperature, gumbel)
-        for symbol, weight in ((below, 1 - share), (below + 1, share)):
-            bits += jnp.sum(weight * estimated(step.bits(symbol + mean, parameters)))
-        return below + share + mean
+        symbols = step.symbols(step.select(y), parameters)
+        gumbel = noise * jax.random.logistic(own, symbols.shape)
+        below, share = soft_round(symbols, temperature, gumbel)
+        for whole, weight in ((below, 1 - share), (below + 1, share)):
+            bits += jnp.sum(weight * estimated(step.bits(whole, parameters)))
+        return step.values(below + share, parameters)
 
-    y_hat = model.ungained(run_coding_steps(model, code, rate), rate)
+    y_hat = run_coding_steps(model, code, rate)
     x_hat = jnp.clip(model.synthesis_transform(y_hat).astype(jnp.float32), 0, 1)
     height, width = x.shape[1:3]
     error = DISTORTIONS[distortion].function(x, x_hat[:, :height, :width])

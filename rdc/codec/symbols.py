@@ -11,37 +11,47 @@ import numpy as np
 from rdc.entropy_coders.coders import Decoder
 from rdc.entropy_coders.tables import CdfTables
 from rdc.errors import DataError
+from rdc.layers import NO_GAINS, StepGains
 
 PARITY_BYTES = 2  # per Gaussian step: a checksum of its entropy parameters
 
 
 @dataclass(frozen=True)
 class Portion:
-    """How the symbols of one coding step are coded; value = symbol + offset.
+    """How the symbols of one coding step are coded; value = symbol * inverse + offset.
 
     Attributes:
       offset: f[1,h,w,C], or 0 for plain integers.
       table_index: i32[1,h,w,C].
+      gains: of the rate, on the host.
       is_computed: by networks, which another device may compute otherwise.
     """
 
     offset: Any
     table_index: np.ndarray
     tables: CdfTables
+    gains: StepGains = NO_GAINS
     is_computed: bool = False
 
     @classmethod
-    def of_prior(cls, shape: tuple[int, int, int], tables: CdfTables) -> Portion:
+    def of_prior(
+        cls,
+        shape: tuple[int, int, int],
+        tables: CdfTables,
+        gains: StepGains = NO_GAINS,
+    ) -> Portion:
         """All of a latent [h,w,C]: the table index is the channel."""
         channels = np.arange(shape[-1], dtype=np.int32)
-        return cls(np.float32(0), np.broadcast_to(channels, (1, *shape)), tables)
+        index = np.broadcast_to(channels, (1, *shape))
+        return cls(np.float32(0), index, tables, gains)
 
     @classmethod
-    def of_gaussian(cls, parameters: Any, tables: CdfTables) -> Portion:
+    def of_gaussian(
+        cls, parameters: Any, tables: CdfTables, gains: StepGains = NO_GAINS
+    ) -> Portion:
         """A part under its `GaussianParameters`."""
-        offset = np.asarray(parameters.mean)
-        index = np.rint(np.asarray(parameters.scale_index)).astype(np.int32)
-        return cls(offset, index, tables, is_computed=True)
+        index = np.rint(parameters.scale_index).astype(np.int32)
+        return cls(parameters.mean, index, tables, gains, is_computed=True)
 
     @property
     def parity(self) -> bytes:
@@ -58,7 +68,7 @@ class Portion:
         Raises:
           DataError: values or offsets that are not finite.
         """
-        centred = values - self.offset
+        centred = (values - self.offset) * factor(self.gains.gain)
         if not np.isfinite(centred).all():
             raise DataError(
                 "latents are finite", "infinite or NaN ones", "the model has diverged"
@@ -67,7 +77,17 @@ class Portion:
 
     def values(self, symbols: np.ndarray) -> np.ndarray:
         """Inverse of `symbols`, f[1,h,w,C]; symbols may be flat."""
-        return symbols.reshape(self.table_index.shape).astype(np.float32) + self.offset
+        whole = symbols.reshape(self.table_index.shape).astype(np.float32)
+        return whole * factor(self.gains.inverse) + self.offset
+
+
+def factor(log: Any) -> Any:
+    """e^log, f32, by additions and multiplications: the same on every machine."""
+    part = np.asarray(log, np.float64) * 2.0**-12
+    result = 1.0 + part * (1.0 + part * (0.5 + part * (1.0 / 6.0)))
+    for _ in range(12):
+        result = result * result
+    return result.astype(np.float32)
 
 
 class RecordingDecoder:

@@ -22,7 +22,9 @@ def exponent_frequencies(total: int) -> np.ndarray:
     return frequencies
 
 
-def to_value(symbols: np.ndarray, first: int, end: int) -> np.ndarray:
+def to_value(
+    symbols: np.ndarray, first: int | np.ndarray, end: int | np.ndarray
+) -> np.ndarray:
     """Values i64[n] of symbols outside of first <= symbol < end of their table."""
     symbols = symbols.astype(np.int64)
     return np.where(symbols < first, 2 * (first - symbols) - 1, 2 * (symbols - end))

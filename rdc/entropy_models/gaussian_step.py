@@ -11,16 +11,23 @@ import numpy as np
 from flax import nnx
 
 from rdc.entropy_models.selections import Channels
-from rdc.layers import Conv, Network, ParameterFactory, Relu
-from rdc.ops.gaussian import gaussian_bits, scale_index_from_output
-from rdc.ops.quantization import ste_round_offset
+from rdc.layers import (
+    NO_GAINS,
+    Conv,
+    Network,
+    ParameterFactory,
+    Relu,
+    StepGains,
+)
+from rdc.ops.gaussian import gaussian_bits, scale_index_from_output, shifted_index
 
 
 class GaussianParameters(NamedTuple):
     """Entropy parameters of a part of y; `scale_index` is an index, not a scale.
 
     Attributes:
-      mean, scale_index: f32[B,h,w,channels].
+      mean, scale_index: f32[B,h,w,channels]; the index without its bounds, as the
+        networks of a `GaussianStep` give it, or within them, of a rate.
       mean_input: what the mean's network saw, for the LRP.
     """
 
@@ -123,14 +130,6 @@ class GaussianStep(nnx.Module):
         """What of the decoded y_hat the networks see."""
         return y_hat[..., : self.support_channels]
 
-    def bits(self, value: jax.Array, parameters: GaussianParameters) -> jax.Array:
-        """Of a (noisy or rounded) part under its parameters, f32 like it."""
-        return gaussian_bits(value - parameters.mean, parameters.scale_index)
-
-    def quantize(self, value: jax.Array, parameters: GaussianParameters) -> jax.Array:
-        """round(value - mean) + mean, straight through."""
-        return ste_round_offset(value, parameters.mean)
-
     def refine(self, part: jax.Array, parameters: GaussianParameters) -> jax.Array:
         """Adds what the quantisation is predicted to have removed (LRP)."""
         if self.lrp is None:
@@ -140,6 +139,42 @@ class GaussianStep(nnx.Module):
         if self.lrp_merge is None:
             return part + residual
         return self.lrp_merge(jnp.concatenate([part, residual], axis=-1))
+
+
+class RatedStep:
+    """A `GaussianStep` at one rate.
+
+    Its networks know values alone. In symbols, scales are wider by the gain.
+
+    Args:
+      gains: of all channels of y.
+    """
+
+    latent, tables = GaussianStep.latent, GaussianStep.tables
+
+    def __init__(self, step: GaussianStep, gains: StepGains = NO_GAINS):
+        self.select, self.place, self.refine = step.select, step.place, step.refine
+        self._step, self._gains = step, gains.of(step.select)
+
+    def parameters(
+        self, features: jax.Array, y_hat: jax.Array | None
+    ) -> GaussianParameters:
+        """The mean of the values and the scale index of the symbols."""
+        found = self._step.parameters(features, y_hat)
+        index = shifted_index(found.scale_index, self._gains.gain)
+        return found._replace(scale_index=index)
+
+    def symbols(self, value: jax.Array, parameters: GaussianParameters) -> jax.Array:
+        """Of a part of y, not rounded yet."""
+        return (value - parameters.mean) * jnp.exp(self._gains.gain)
+
+    def bits(self, symbols: jax.Array, parameters: GaussianParameters) -> jax.Array:
+        """Of noisy or whole symbols, f32 like them."""
+        return gaussian_bits(symbols, parameters.scale_index)
+
+    def values(self, symbols: jax.Array, parameters: GaussianParameters) -> jax.Array:
+        """The part of y_hat that symbols stand for."""
+        return symbols * jnp.exp(self._gains.inverse) + parameters.mean
 
 
 def slice_network(

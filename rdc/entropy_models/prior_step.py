@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 
 from rdc.entropy_models.factorized_prior import FactorizedPrior
-from rdc.ops.quantization import ste_round
+from rdc.layers import NO_GAINS, StepGains
 
 
 class PriorStep:
@@ -16,8 +17,7 @@ class PriorStep:
     Its symbols are plain integers under one table per channel.
 
     Args:
-      step: of the quantisation, in units of the prior's density; f32[C], or
-        f32[B,1,1,C] for images of different rates.
+      gains: of the rate; larger ones are finer steps of the same density.
     """
 
     tables = "prior"
@@ -26,9 +26,9 @@ class PriorStep:
         self,
         prior: FactorizedPrior,
         latent: Literal["y", "z"],
-        step: float | jax.Array = 1.0,
+        gains: StepGains = NO_GAINS,
     ):
-        self.prior, self.latent, self.step = prior, latent, step
+        self.prior, self.latent, self.gains = prior, latent, gains
 
     def select(self, latent: jax.Array) -> jax.Array:
         return latent
@@ -39,11 +39,14 @@ class PriorStep:
     def parameters(self, features: jax.Array | None, y_hat: jax.Array | None) -> None:
         return None
 
-    def bits(self, value: jax.Array, parameters: None) -> jax.Array:
-        return self.prior.bits(value, self.step)
+    def symbols(self, value: jax.Array, parameters: None) -> jax.Array:
+        return value * jnp.exp(self.gains.gain)
 
-    def quantize(self, value: jax.Array, parameters: None) -> jax.Array:
-        return ste_round(value)
+    def bits(self, symbols: jax.Array, parameters: None) -> jax.Array:
+        return self.prior.bits(symbols, jnp.exp(-self.gains.gain))
+
+    def values(self, symbols: jax.Array, parameters: None) -> jax.Array:
+        return symbols * jnp.exp(self.gains.inverse)
 
     def refine(self, part: jax.Array, parameters: None) -> jax.Array:
         return part

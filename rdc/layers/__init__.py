@@ -3,11 +3,12 @@
 from rdc.layers.convolution import Conv, Gdn, UpConv
 from rdc.layers.network import Branches, Network, Relu
 from rdc.layers.parameters import ParameterFactory
-from rdc.layers.rate_gains import Rate, RateGains
+from rdc.layers.rate_gains import NO_GAINS, Rate, RateGains, StepGains, gain_logs
 from rdc.layers.residual import AttentionBlock, ResidualBlock
 from rdc.layers.swin import PatchMerging, PatchSplitting, SwinStage
 
 __all__ = [
+    "NO_GAINS",
     "AttentionBlock",
     "Branches",
     "Conv",
@@ -20,6 +21,8 @@ __all__ = [
     "RateGains",
     "Relu",
     "ResidualBlock",
+    "StepGains",
     "SwinStage",
     "UpConv",
+    "gain_logs",
 ]

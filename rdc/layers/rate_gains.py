@@ -1,8 +1,9 @@
-"""Gains around y: one model, all rates."""
+"""Gains of latents: one model, all rates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,27 @@ from rdc.layers.parameters import ParameterFactory
 
 Rate = float | jax.Array  # number of an operating point, or between two; one per image
 
+# Logarithms per unit of the weights: Adam moves all weights alike, and gains have to
+# go further than others.
+SPEED = 10.0
+
+
+class StepGains(NamedTuple):
+    """Logarithms of the gains of one rate, f32[C] each, or f32[B,1,1,C] of several.
+
+    value -> (value - mean) * gain -> symbols -> symbols * inverse + mean -> value
+    """
+
+    gain: Any
+    inverse: Any
+
+    def of(self, select: Callable[[Any], Any]) -> StepGains:
+        """Those of the channels that `select` takes of a latent."""
+        return self if self is NO_GAINS else StepGains(*map(select, self))
+
+
+NO_GAINS = StepGains(0.0, 0.0)
+
 
 class RateGains(nnx.Module):
     """Channel gains before the quantisation, and others after it, for every rate.
@@ -21,37 +43,62 @@ class RateGains(nnx.Module):
     after the quantisation is learned apart, and rates in between are geometric means.
 
     Args:
-      lmbdas: of the rates, at least two, ascending. The gains begin as their
-        square roots over that of the geometric mean, as rate-distortion theory has it.
-      channels: of y.
+      logs: of the gains at first, one per rate, at least two.
+      channels: of the latent.
     """
 
     def __init__(
-        self, parameters: ParameterFactory, lmbdas: Sequence[float], channels: int
+        self, parameters: ParameterFactory, logs: Sequence[float], channels: int
     ):
-        logs = np.log(lmbdas)
-        start = 0.5 * (logs - logs.mean())[:, None]
-        shape = (len(lmbdas), channels)
-        self.log_gain = parameters.constant(start, shape)
-        self.log_inverse = parameters.constant(-start, shape)
+        start = np.asarray(logs, np.float64)[:, None] / SPEED
+        shape = (len(logs), channels)
+        self.stored_gain = parameters.constant(start, shape)
+        self.stored_inverse = parameters.constant(-start, shape)
 
     @property
     def num_rates(self) -> int:
-        return self.log_gain.shape[0]
+        return self.stored_gain.shape[0]
 
-    def gain(self, rate: Rate) -> jax.Array:
-        """What y is multiplied by: f32[C], or f32[B,1,1,C] for rates f32[B]."""
-        return _between(self.log_gain[...], rate)
+    def at(self, rate: Rate) -> StepGains:
+        """Of one rate, f32[C], or of one per image, f32[B,1,1,C] for rates f32[B]."""
+        both = self.stored_gain[...], self.stored_inverse[...]
+        return StepGains(*(_between(stored, rate) for stored in both))
 
-    def inverse(self, rate: Rate) -> jax.Array:
-        """What y_hat is multiplied by, shaped as `gain`."""
-        return _between(self.log_inverse[...], rate)
+    def on_host(self, rate: float) -> StepGains:
+        """Of one rate as f32[C] of NumPy: the same bits on every machine."""
+        both = self.stored_gain[...], self.stored_inverse[...]
+        return StepGains(*(_between_on_host(np.asarray(s), rate) for s in both))
+
+    def set_ones(self, channels: slice) -> None:
+        """Makes the gains of these channels 1 at every rate."""
+        for stored in (self.stored_gain, self.stored_inverse):
+            stored.set_value(stored[...].at[:, channels].set(0.0))
+
+    def scale(self, log_factor: float) -> None:
+        """Multiplies all gains."""
+        for stored, sign in ((self.stored_gain, 1), (self.stored_inverse, -1)):
+            stored.set_value(stored[...] + sign * log_factor / SPEED)
 
 
-def _between(logs: jax.Array, rate: Rate) -> jax.Array:
-    """exp of `logs`, f32[N,C], interpolated at `rate` in [0, N - 1]."""
+def gain_logs(lmbdas: Sequence[float]) -> list[float]:
+    """What gains begin as: roots of lambda over its geometric mean, as rate-distortion
+    theory has it.
+    """
+    logs = np.log(lmbdas)
+    return list(0.5 * (logs - logs.mean()))
+
+
+def _between(stored: jax.Array, rate: Rate) -> jax.Array:
+    """`stored`, f32[N,C], interpolated at `rate` in [0, N - 1], as logarithms."""
     rate = jnp.asarray(rate, jnp.float32)
-    lower = jnp.clip(jnp.floor(rate), 0, logs.shape[0] - 2).astype(jnp.int32)
+    lower = jnp.clip(jnp.floor(rate), 0, stored.shape[0] - 2).astype(jnp.int32)
     share = (rate - lower)[..., None]
-    gain = jnp.exp((1 - share) * logs[lower] + share * logs[lower + 1])
-    return gain[:, None, None, :] if rate.ndim else gain
+    logs = SPEED * ((1 - share) * stored[lower] + share * stored[lower + 1])
+    return logs[:, None, None, :] if rate.ndim else logs
+
+
+def _between_on_host(stored: np.ndarray, rate: float) -> np.ndarray:
+    lower = min(int(rate), len(stored) - 2)
+    share = np.float32(rate - lower)
+    between = (np.float32(1) - share) * stored[lower] + share * stored[lower + 1]
+    return np.float32(SPEED) * between

@@ -12,11 +12,13 @@ from jax.scipy.special import log_ndtr
 from rdc.ops.bounds import lower_bound, upper_bound
 from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
-# Of what estimates charge for one symbol: -log2(1e-9). Training has no such bound.
+# Of one symbol in a search for better latents, near what an escape costs: -log2(1e-9).
+# Training has no such bound; estimates of files are in rdc.entropy_coders.estimates.
 MAX_ESTIMATED_BITS = -math.log2(1e-9)
 
 _LOG_MIN = math.log(MIN_SCALE)
 _LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
+LEVELS_PER_LOG = 1.0 / _LOG_STEP
 
 # The index of scale 1. Networks give the distance to it, so that a network of
 # zeros codes with unit scales rather than with the narrowest ones.
@@ -29,13 +31,20 @@ LEVELS_PER_UNIT = 8.0
 
 
 def scale_index_from_output(output: jax.Array) -> jax.Array:
-    """Network output -> `scale_index` in [0, 63], continuous.
+    """Network output -> `scale_index`, continuous, without its bounds.
 
     `scale_index` is an index into the log-spaced scales, not a scale; the codec
     rounds it to a table.
     """
-    index = LEVELS_PER_UNIT * output.astype(jnp.float32) + UNIT_SCALE_INDEX
-    return upper_bound(lower_bound(index, 0.0), NUM_SCALES - 1.0)
+    return LEVELS_PER_UNIT * output.astype(jnp.float32) + UNIT_SCALE_INDEX
+
+
+def shifted_index(
+    scale_index: jax.Array, log_factor: jax.Array | float = 0.0
+) -> jax.Array:
+    """The index of scales that are wider by a factor, in [0, 63]."""
+    shifted = scale_index + log_factor * LEVELS_PER_LOG
+    return upper_bound(lower_bound(shifted, 0.0), NUM_SCALES - 1.0)
 
 
 def output_from_scale(scale: np.ndarray) -> np.ndarray:
@@ -80,5 +89,5 @@ def log_one_minus_exp(x: jax.Array) -> jax.Array:
 
 
 def estimated(bits: jax.Array) -> jax.Array:
-    """Bits as an estimate charges them: an escape costs no more than so many."""
+    """Bits with a bound: an escape costs no more, however far out."""
     return jnp.minimum(bits, MAX_ESTIMATED_BITS)

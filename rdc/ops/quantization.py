@@ -16,11 +16,6 @@ def ste_round(x: jax.Array) -> jax.Array:
     return x + jax.lax.stop_gradient(jnp.round(x) - x)
 
 
-def ste_round_offset(x: jax.Array, offset: jax.Array) -> jax.Array:
-    """round(x - offset) + offset with a straight-through gradient in x."""
-    return ste_round(x - offset) + offset
-
-
-def additive_noise(key: jax.Array, x: jax.Array) -> jax.Array:
-    """x + U(-1/2, 1/2), the training proxy `x_tilde`."""
-    return x + jax.random.uniform(key, x.shape, x.dtype, -0.5, 0.5)
+def rounding_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """U(-1/2, 1/2), f32[shape]: added to symbols, the training proxy `x_tilde`."""
+    return jax.random.uniform(key, shape, jnp.float32, -0.5, 0.5)

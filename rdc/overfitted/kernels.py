@@ -32,7 +32,7 @@ _HALF = np.uint64(1 << 15)
 
 
 @_compiled
-def layer(weights, bias, scale, inputs, outputs):  # type: ignore[no-untyped-def]
+def layer(weights, bias, scale, inputs, outputs):
     """outputs = floor(weights inputs scale + bias + 1/2), limited.
 
     Args:
@@ -54,7 +54,7 @@ def layer(weights, bias, scale, inputs, outputs):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def table_and_mean(output, first_scale):  # type: ignore[no-untyped-def]
+def table_and_mean(output, first_scale):
     """Number of the table, and the whole part of the mean."""
     mean = np.floor(output[0] / _MEAN_STEPS + 0.5)
     whole = np.floor((mean + MEANS // 2) / MEANS)
@@ -65,9 +65,7 @@ def table_and_mean(output, first_scale):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def run_grid(  # type: ignore[no-untyped-def]
-    grid, coarse, offsets, network, tables, coder, words, decoding, found
-):
+def run_grid(grid, coarse, offsets, network, tables, coder, words, decoding, found):
     """Decodes a grid, or finds the tables that code it.
 
     Args:
@@ -124,7 +122,7 @@ def run_grid(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _take(first, frequency, slot, coder, words):  # type: ignore[no-untyped-def]
+def _take(first, frequency, slot, coder, words):
     state = np.uint64(frequency) * (coder[0] >> PRECISION) + slot - np.uint64(first)
     if state < STATE_LOW:
         position = np.int64(coder[1])
@@ -137,7 +135,7 @@ def _take(first, frequency, slot, coder, words):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _take_bit(coder, words):  # type: ignore[no-untyped-def]
+def _take_bit(coder, words):
     slot = coder[0] & _SLOTS
     bit = np.int64(slot >= _HALF)
     fault = _take(bit << 15, 1 << 15, slot, coder, words)
@@ -145,7 +143,7 @@ def _take_bit(coder, words):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def decode_symbol(table, tables, coder, words):  # type: ignore[no-untyped-def]
+def decode_symbol(table, tables, coder, words):
     """(symbol, fault): an entry of the table, or what follows its escape entry."""
     cumulative, starts, sizes, firsts = tables
     start, size = starts[table], sizes[table]
@@ -183,7 +181,7 @@ def decode_symbol(table, tables, coder, words):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _put(first, frequency, coder, words):  # type: ignore[no-untyped-def]
+def _put(first, frequency, coder, words):
     state, wide = coder[0], np.uint64(frequency)
     if state >= (wide << _RENORMALISE):
         words[np.int64(coder[1])] = np.uint32(state & _WORD)
@@ -193,7 +191,7 @@ def _put(first, frequency, coder, words):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def encode_symbols(symbols, numbers, tables, coder, words):  # type: ignore[no-untyped-def]
+def encode_symbols(symbols, numbers, tables, coder, words):
     """Pushes symbols, the last first; the words come out in reverse order, too."""
     cumulative, starts, sizes, firsts = tables
     for n in range(symbols.size - 1, -1, -1):
@@ -216,7 +214,7 @@ def encode_symbols(symbols, numbers, tables, coder, words):  # type: ignore[no-u
 
 
 @_compiled
-def doubled(planes, taps, scale, height, width):  # type: ignore[no-untyped-def]
+def doubled(planes, taps, scale, height, width):
     """f64[C,h,w] -> f64[C,height,width], twice the size but for a last odd one."""
     count, rows, columns = planes.shape
     result = np.empty((count, height, width))
@@ -249,7 +247,7 @@ def doubled(planes, taps, scale, height, width):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def pointwise(planes, first, bias, scale, last, last_bias, last_scale):  # type: ignore[no-untyped-def]
+def pointwise(planes, first, bias, scale, last, last_bias, last_scale):
     """1x1 layer, ReLU, 1x1 layer beside the planes: f64[C,H,W] -> f64[3,H,W].
 
     Args:
@@ -290,7 +288,7 @@ def pointwise(planes, first, bias, scale, last, last_bias, last_scale):  # type:
 
 
 @_compiled
-def residual(colours, weights, bias, scale):  # type: ignore[no-untyped-def]
+def residual(colours, weights, bias, scale):
     """f64[3,h,w] + the 3x3 convolution of its ReLU -> f64[3,h-2,w-2].
 
     Args:

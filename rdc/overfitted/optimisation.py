@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from rdc.overfitted import adam
 from rdc.overfitted.entropy_network import total_bits
 from rdc.overfitted.integers import MAX_LATENT
 from rdc.overfitted.parameters import initial
@@ -99,7 +99,7 @@ class Problem:
         """
         fit = self._beginning(seed) if start is None else start
         fit = jax.tree.map(jnp.array, fit)  # a copy: steps reuse its memory
-        states = adam.AdamState.of(fit.networks), adam.AdamState.of(fit.latents)
+        states = _ADAM.init(fit)
         key = jax.random.key(seed)
         bank = jax.random.normal(key, (2 * self.shapes[0][0] + 64, self.shapes[0][1]))
         draws = np.random.default_rng(seed)
@@ -109,7 +109,7 @@ class Problem:
             if step == schedule.soft_steps:
                 # Whole latents pass soft rounding as they are, and now rest.
                 fit = jax.tree.map(jnp.array, Fit(best.networks, rounded(best.latents)))
-                states = adam.AdamState.of(fit.networks), adam.AdamState.of(fit.latents)
+                states = _ADAM.init(fit)
             offsets = draws.integers(0, self.shapes[0][0] + 64, len(self.shapes))
             fit, states = self._functions.step(
                 fit, states, self._x, bank, offsets, _numbers(now), np.float32(lmbda)
@@ -130,6 +130,13 @@ class Problem:
 def rounded(latents: Latents) -> Latents:
     """Whole latents."""
     return [jnp.round(grid) for grid in latents]
+
+
+_ADAM = optax.scale_by_adam()
+
+
+def _moved(values: Any, directions: Any, rate: jax.Array) -> Any:
+    return jax.tree.map(lambda v, d: v - rate * d, values, directions)
 
 
 class _Functions(NamedTuple):
@@ -160,26 +167,23 @@ def _functions(spec: OverfittedSpec, height_px: int, width_px: int) -> _Function
 
     def step(
         fit: Fit,
-        states: tuple,
+        states: optax.OptState,
         x: jax.Array,
         bank: jax.Array,
         offsets: jax.Array,
         numbers: jax.Array,
         lmbda: jax.Array,
-    ) -> tuple[Fit, tuple]:
+    ) -> tuple[Fit, optax.OptState]:
         noises = [
             jax.lax.dynamic_slice(bank, (offsets[k], 0), y.shape)
             for k, y in enumerate(fit.latents)
         ]
         gradient = jax.grad(soft_loss)(fit, x, noises, numbers, lmbda)
-        networks, of_networks = adam.update(
-            fit.networks, gradient.networks, states[0], numbers[2]
-        )
-        latents, of_latents = adam.update(
-            fit.latents, gradient.latents, states[1], numbers[3]
-        )
+        directions, states = _ADAM.update(gradient, states)
+        networks = _moved(fit.networks, directions.networks, numbers[2])
+        latents = _moved(fit.latents, directions.latents, numbers[3])
         limited = [jnp.clip(y, -_REACH_OF_LATENTS, _REACH_OF_LATENTS) for y in latents]
-        return Fit(networks, limited), (of_networks, of_latents)
+        return Fit(networks, limited), states
 
     def mse_255(networks: Networks, latents: Latents, x: jax.Array) -> jax.Array:
         x_hat = reconstructed(networks, latents, spec)

@@ -181,7 +181,8 @@ class Course:
             if member.stuck:
                 member.diverged = member.divergence(step)
                 self._members.remove(member)
-                _log.warning("%s leaves: %s", member.spec.run_id, member.diverged)
+                rates = " ".join(f"{lmbda:g}" for lmbda in member.spec.rates)
+                _log.warning("lmbda %s leaves: %s", rates, member.diverged)
             else:
                 kept.append(state)
         return step, self._join(kept)

@@ -223,9 +223,7 @@ def _with_gains(exported: ExportedModel, spec: ModelSpec) -> CompressionModel:
     assert model.gains is not None
     (point,) = exported.operating_points
     if point.lmbda is not None:
-        shift = 0.5 * math.log(middle_lmbda(spec.rates) / point.lmbda)
-        for logs, sign in ((model.gains.log_gain, 1), (model.gains.log_inverse, -1)):
-            logs.set_value(logs[...] + sign * shift)
+        model.gains.scale(0.5 * math.log(middle_lmbda(spec.rates) / point.lmbda))
     nnx.update(model, nnx.state(exported.model))
     return model
 

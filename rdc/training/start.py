@@ -86,8 +86,7 @@ def start_from_principal_components(
             features = carrier.place(merge, split, components, features, forth, back)
     if model.gains is not None and features.constant:
         # Constants are as large at every rate: their mean is known.
-        for logs in (model.gains.log_gain, model.gains.log_inverse):
-            logs.set_value(logs[...].at[:, -carrier.CARRIERS :].set(0.0))
+        model.gains.set_ones(slice(-carrier.CARRIERS, None))
     _start_entropy_parameters(model, x)
 
 

@@ -115,29 +115,5 @@ def document(codec: LearnedCodec, lmbda: float, table: pd.DataFrame) -> str:
                 for row in table.itertuples()
             ),
             "",
-            *CHOICES,
-            "",
         ]
     )
-
-
-# Of the design, once: the model of identity 085b6212d2c58669, five crops of 256 px.
-CHOICES = """\
-## How the search was chosen
-
-Not repeated by the command: the model `light` of identity 085b6212d2c58669, lambda
-0.0125, five crops of 256 px of GB82 photographs (`val`), one seed. Rate at equal PSNR
-as above. The temperature falls from 0.5 to 0.1; Adam at 0.06 (0.1 in the last rows).
-
-| search | 20 | 50-60 | 100 | 150 | 300 | 400 steps |
-| --- | --- | --- | --- | --- | --- | --- |
-| SGA as published: noise, bits of the soft value | -3.9 | -10.9 | | -13.6 | | |
-| mean of the bits of the two integers | -8.0 | -11.9 | | -14.1 | | -15.0 |
-| also from temperature 1 | | -12.5 | -13.9 | -14.4 | | -15.2 |
-| also half the noise | | -13.9 | -14.6 | | -15.4 | |
-| also no noise, late fall | -13.7 | -13.7 | | | | |
-
-In per cent. No better at 50 steps, where SGA as published has -10.9 %: moving z with y
-(-5.2), probabilities linear in the distance (-9.9) or of sigmoids (-10.2). Hard values
-with soft gradients: -3.2. Twenty rounds of single symbols moved by 1 where gradient,
-curvature and table promise a gain: -10.0.""".splitlines()

@@ -1,6 +1,6 @@
 """What it costs to train one model for all rates instead of one for each.
 
-`make bench` writes its page of results: one model of six rates against six
+`make bench` writes docs/results/variable_rate.md: one model of six rates against six
 models of one rate, all of the same number of steps, on validation photographs. The
 trainings lie in out/variable_rate and go on where they stopped.
 """

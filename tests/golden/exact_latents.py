@@ -7,7 +7,7 @@ drawn, not trained.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -30,9 +30,9 @@ def hashes() -> dict[str, dict[str, str]]:
     return {name: of_model(drawn(name)) for name in ARCHITECTURES}
 
 
-def drawn(name: str) -> CompressionModel:
+def drawn(name: str, lmbdas: Sequence[float] = ()) -> CompressionModel:
     """A model whose every weight differs from its neighbours, gains and biases too."""
-    model = build(COVERING[name], seed=0)
+    model = build(COVERING[name], 0, lmbdas)
     random = np.random.default_rng(0)
     graph, state = nnx.split(model)
 
@@ -44,7 +44,9 @@ def drawn(name: str) -> CompressionModel:
 
 
 def of_model(
-    model: CompressionModel, run: Callable[[CodePart], np.ndarray] | None = None
+    model: CompressionModel,
+    run: Callable[[CodePart, float], np.ndarray] | None = None,
+    rate: float = 0,
 ) -> dict[str, str]:
     """Hashes of what the model makes of drawn symbols.
 
@@ -64,7 +66,7 @@ def of_model(
         mean = np.asarray(parameters.mean)
         return np.rint(random.normal(0, 3, mean.shape)) + mean
 
-    y_hat = run(code).astype("<f4")
+    y_hat = run(code, rate).astype("<f4")
     return {
         "table_indices": _hash(np.concatenate(indices, axis=-1)),
         "y_hat": _hash(y_hat),

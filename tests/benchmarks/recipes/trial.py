@@ -128,9 +128,10 @@ def evaluation(graph: nnx.GraphDef) -> Any:
         bits = []
 
         def code(step: Any, parameters: Any) -> jax.Array:
-            part = step.quantize(step.select(latents[step.latent]), parameters)
-            bits.append(jnp.sum(estimated(step.bits(part, parameters))))
-            return part
+            symbols = step.symbols(step.select(latents[step.latent]), parameters)
+            symbols = jnp.round(symbols)
+            bits.append(jnp.sum(estimated(step.bits(symbols, parameters))))
+            return step.values(symbols, parameters)
 
         x_hat = model.synthesis_transform(run_coding_steps(model, code))
         rounded = jnp.round(255 * jnp.clip(x_hat, 0, 1)) / 255

@@ -1,4 +1,4 @@
-"""Models of several rates: gains around y, every rate from one model."""
+"""Models of several rates: gains around latents, every rate from one model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from rdc.architectures import build
 from rdc.codec import BitstreamError, LearnedCodec
 from rdc.codec.container import Header, pack, unpack
 from rdc.codec.exported import PRIORS_PER_RATE, export
+from rdc.codec.symbols import factor
 from rdc.data.images import read_image
 from rdc.errors import ConfigError
+from rdc.layers.rate_gains import SPEED
 from rdc.model import CompressionModel
 from rdc.specs.coding import MAX_RATES, RATE_STEPS, OperatingPoint
 from rdc.specs.model import ModelSpec
@@ -68,14 +70,9 @@ def test_more_bits_and_less_error_from_rate_to_rate(
     assert errors == sorted(set(errors), reverse=True)
 
 
-def test_a_prior_of_y_follows_the_gains(
-    codec: LearnedCodec, photograph: np.ndarray
-) -> None:
+def test_priors_follow_the_gains(codec: LearnedCodec, photograph: np.ndarray) -> None:
     """Between rates, too, files are as long over the estimate as at them."""
     priors = codec._exported.priors
-    if codec.model.hyper_synthesis is not None:
-        assert len(priors) == 1
-        return
     assert len(priors) == (len(LMBDAS) - 1) * PRIORS_PER_RATE + 1
     ratios = {}
     for rate in (0, 1, 1.375, 2):
@@ -126,15 +123,28 @@ def test_what_is_exported_codes_alike(
 def test_gains_begin_as_theory_has_them_and_all_learn(model: CompressionModel) -> None:
     gains = model.gains
     assert gains is not None
-    middle = np.asarray(gains.gain(1.0))
-    np.testing.assert_allclose(gains.gain(2.0), 2 * middle, rtol=1e-5)
-    np.testing.assert_allclose(
-        gains.gain(1.5), np.sqrt(gains.gain(1.0) * gains.gain(2.0)), rtol=1e-5
-    )
-    np.testing.assert_allclose(gains.inverse(0.25), 1 / gains.gain(0.25), rtol=1e-5)
-    of_images = gains.gain(jax.numpy.asarray([0.0, 1.5]))
-    assert of_images.shape == (2, 1, 1, middle.size)
-    np.testing.assert_allclose(of_images[1, 0, 0], gains.gain(1.5), rtol=1e-6)
+    roots = np.sqrt(np.array(LMBDAS) / middle_lmbda(LMBDAS))
+    for rate, root in enumerate(roots):
+        np.testing.assert_allclose(np.exp(gains.at(rate).gain), root, rtol=1e-5)
+    between = np.exp(gains.at(1.5).gain)
+    np.testing.assert_allclose(between, np.sqrt(roots[1] * roots[2]), rtol=1e-5)
+    np.testing.assert_allclose(gains.at(0.25).inverse, -gains.at(0.25).gain, rtol=1e-5)
+    of_images = gains.at(jax.numpy.asarray([0.0, 1.5])).gain
+    assert of_images.shape == (2, 1, 1, between.size)
+    np.testing.assert_allclose(of_images[1, 0, 0], np.log(between), rtol=1e-5)
+    if model.hyper_gains is not None:
+        assert not np.any(model.hyper_gains.at(0.7).gain)
+
+
+def test_gains_of_the_host_are_those_of_training(model: CompressionModel) -> None:
+    gains = model.gains
+    assert gains is not None
+    random = np.random.default_rng(0)
+    gains.stored_gain.set_value(random.normal(size=gains.stored_gain.shape) / SPEED)
+    for rate in (0, 0.4375, 2):
+        for one, other in zip(gains.at(rate), gains.on_host(rate), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(factor(other), np.exp(one), rtol=1e-5)
 
 
 def test_lambdas_between_operating_points(codec: LearnedCodec) -> None:

@@ -32,19 +32,32 @@ class ReferenceNetworks:
         self.model = model
 
     def coding_steps(self, rate: float = 0) -> list[Any]:
-        first, *others = self.model.coding_steps()
-        return [first, *map(ReferenceStep, others)]
+        logs = log_gains(self.model.gains, rate)
+        steps = [ReferenceStep(step, logs) for step in self.model.steps]
+        return [self.model.coding_steps()[0], *steps]
 
     def features(self, z_hat: np.ndarray) -> np.ndarray:
         return floats(network(self.model.hyper_synthesis, constant(z_hat[0])))
 
-    def run(self, code: CodePart) -> np.ndarray:
-        return run_coding_steps(self, code)[0]
+    def run(self, code: CodePart, rate: float = 0) -> np.ndarray:
+        return run_coding_steps(self, code, rate)[0]
+
+
+def log_gains(gains: Any, rate: float) -> np.ndarray | None:
+    """The logarithms of y's gains of symbols, f32[C]."""
+    if gains is None:
+        return None
+    stored = np.asarray(gains.stored_gain[...])
+    r = min(int(rate), stored.shape[0] - 2)
+    s = np.float32(rate - r)
+    return np.float32(10) * ((np.float32(1) - s) * stored[r] + s * stored[r + 1])
 
 
 class ReferenceStep:
-    def __init__(self, step: GaussianStep):
+    def __init__(self, step: GaussianStep, logs: np.ndarray | None):
         self.step, self.latent = step, step.latent
+        self.shift = 0 if logs is None else step.select(logs).astype(np.float64)
+        self.shift = self.shift * (63 / np.log(256 / 0.11))
         self.select, self.place = step.select, step.place
 
     def parameters(self, features: Any, y_hat: Any) -> GaussianParameters:
@@ -58,12 +71,13 @@ class ReferenceStep:
             return np.concatenate([features[..., first:end], support], axis=-1)
 
         scale = network(step.scale, joined(*step.scale_features))
-        index = np.clip(saturated(shift(scale << 19, 16)) + 1175541, 0, 63 << 16)
+        index = floats(saturated(shift(scale << 19, 16)) + 1175541)
+        index = np.clip(index + self.shift, 0, 63)
         if step.mean_features is None:
-            return GaussianParameters(floats(0 * index), floats(index), features[:0])
+            return GaussianParameters(0 * index, index, features[:0])
         seen = joined(*step.mean_features)
         mean = network(step.mean, seen)
-        return GaussianParameters(floats(mean), floats(index), floats(seen))
+        return GaussianParameters(floats(mean), index, floats(seen))
 
     def refine(self, part: np.ndarray, parameters: GaussianParameters) -> np.ndarray:
         step = self.step

@@ -20,10 +20,11 @@ from rdc.ops.gaussian import (
     gaussian_bits,
     scale_from_index,
     scale_index_from_output,
+    shifted_index,
 )
 from rdc.ops.gdn import gdn, nonnegative, stored_nonnegative
 from rdc.ops.products import channel_product
-from rdc.ops.quantization import ste_round, ste_round_offset
+from rdc.ops.quantization import ste_round
 from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 from rdc.ops.windows import merge, partition, region_ids
 
@@ -61,8 +62,6 @@ def test_upper_bound_gradient(x: float, gradient: float, passes: bool) -> None:
 def test_straight_through_rounding() -> None:
     x = jnp.asarray([0.4, 1.6, -0.7])
     assert jnp.array_equal(ste_round(x), jnp.round(x))
-    shifted = ste_round_offset(x, jnp.asarray(0.3))
-    np.testing.assert_allclose(shifted, np.round(x - 0.3) + 0.3, rtol=1e-6)
     assert jnp.array_equal(jax.grad(lambda x: jnp.sum(ste_round(x)))(x), jnp.ones(3))
 
 
@@ -82,8 +81,17 @@ def test_gaussian_bits_against_scipy() -> None:
 def test_scales_span_the_published_range() -> None:
     ends = scale_from_index(jnp.asarray([0.0, 63.0, UNIT_SCALE_INDEX]))
     np.testing.assert_allclose(ends, [MIN_SCALE, MAX_SCALE, 1.0], rtol=1e-5)
-    index = scale_index_from_output(jnp.asarray([-1e3, 0.0, 1e3]))
+    index = shifted_index(scale_index_from_output(jnp.asarray([-1e3, 0.0, 1e3])))
     np.testing.assert_allclose(index, [0.0, UNIT_SCALE_INDEX, 63.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 5.0])
+def test_a_gain_shifts_the_index_of_scales(factor: float) -> None:
+    index = jnp.asarray([20.0, 33.3])
+    shifted = shifted_index(index, np.log(factor))
+    scales = factor * scale_from_index(index)
+    np.testing.assert_allclose(scale_from_index(shifted), scales, rtol=1e-5)
+    assert shifted_index(jnp.asarray(-3.0), np.log(0.1)) == 0.0
 
 
 def test_bits_stay_finite_and_keep_a_gradient_in_the_far_tail() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import jax
 import jax.numpy as jnp
 
-from rdc.training.step import Metrics, StepFunction, TrainState
+from rdc.training.step import Metrics, StepFunction, TrainState, compiled
 
 Form = Literal["in_turn", "mapped"]
 
@@ -89,7 +89,7 @@ class Mapped:
         self, step: StepFunction, lmbdas: Sequence[Sequence[float]], key: jax.Array
     ):
         mapped = jax.vmap(step, in_axes=(_AXES, None, 0, None), out_axes=(_AXES, 0))
-        self._step = jax.jit(mapped, donate_argnums=0)
+        self._step = compiled(mapped)
         self._lmbdas, self._key = jnp.asarray(lmbdas, jnp.float32), key
 
     def join(self, states: Sequence[TrainState]) -> TrainState:

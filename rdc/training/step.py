@@ -201,4 +201,13 @@ def compiled_step(
 
 @lru_cache(maxsize=4)
 def _compiled(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepFunction:
-    return jax.jit(step_function(graph, recipe, accumulate), donate_argnums=0)
+    return compiled(step_function(graph, recipe, accumulate))
+
+
+def compiled(step: StepFunction) -> StepFunction:
+    """`step`, compiled at its first call; the state is donated to it."""
+    options: dict[str, Any] = {}
+    if jax.default_backend() == "cpu":
+        # A fifth less time for as fast a step: its convolutions are library calls.
+        options["xla_backend_optimization_level"] = 1
+    return jax.jit(step, donate_argnums=0, compiler_options=options)

@@ -21,7 +21,7 @@ from rdc.specs.classical import LABELS
 
 INTERPOLATION = "pchip"
 _KEYS = ["curve_id", "dataset", *SETTINGS]
-_CODEC = ["codec_id", "name", "version", "dataset"]
+_CODEC = ["codec_id", "name", "version", "codec_class", "effort", "dataset"]
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,26 @@ class Anchor:
 
 
 def codec_points(codecs: pd.DataFrame) -> pd.DataFrame:
-    """Means over the images of each classical codec, setting and image set.
+    """Means over the images of each codec without a model, setting and image set.
 
     Args:
       codecs: the table of that name.
 
     Returns:
-      `codec_id name version dataset setting label images image_set bpp psnr_db`, rate
-      ascending within a codec.
+      `codec_id name version codec_class effort dataset setting label images image_set
+      bpp psnr_db`, rate ascending within a codec.
     """
     keys = [*_CODEC, "setting"]
     means = codecs.groupby(keys, as_index=False)[["bpp_coded", "psnr_db"]].mean()
     means = means.rename(columns={"bpp_coded": "bpp"})
     table = means.merge(image_set_ids(codecs, keys), on=keys)
     # Two codecs of one name differ in a setting that their id tells of.
-    one = table.groupby(["dataset", "name"])["codec_id"].transform("nunique") == 1
+    same = ["dataset", "name", "effort"]
+    one = table.groupby(same)["codec_id"].transform("nunique") == 1
     label = table["name"].map(LABELS).fillna(table["name"])
+    overfitted = table["codec_class"] == "overfitted"
+    effort = ", effort " + table["effort"].astype(str)
+    label = label.where(~overfitted, label.str.replace("_", " ") + effort)
     table["label"] = label.where(one, label + " " + table["codec_id"].str[:8])
     return table.sort_values([*_CODEC, "bpp"], ignore_index=True)
 
@@ -108,6 +112,7 @@ def _distinct(rows: pd.DataFrame, group: pd.Series, name: str) -> np.ndarray:
 
 def _anchors(dataset: str, image_set: str, codecs: pd.DataFrame) -> list[Anchor]:
     same = codecs[(codecs["dataset"] == dataset) & (codecs["image_set"] == image_set)]
+    same = same[same["codec_class"] == "classical"]
     anchors = [
         Anchor(str(label), "measured", *_arrays(rows))
         for label, rows in same.groupby("label", sort=False)

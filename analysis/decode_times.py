@@ -83,18 +83,21 @@ def with_times(table: pd.DataFrame, times: DecodeTimes) -> pd.DataFrame:
     """Adds the times of each point, measured with its coder and numerics.
 
     Those of its own weights at its own rate; else, of the same architecture with random
-    weights. The plain columns are of the stage `network` on the device timed most.
+    weights. In the stage `network`, all rates of a model take equally long. The plain
+    columns are of this stage on the device timed most.
 
     Args:
       table: with `run_id`, `rate`, `arch_id`, `coder` and `numerics`.
     """
     random = times.shown["run_id"] == ""
-    own = times.shown[~random], ["run_id", "rate", "coder", "numerics"]
+    own = times.shown[~random], ["run_id", "coder", "numerics"]
     shared = times.shown[random], ["arch_id", "coder", "numerics"]
     columns: dict[str, pd.Series] = {}
     for device in times.conditions["hardware_id"]:
         for stage in STAGES:
-            found = [_looked_up(table, *kind, device, stage) for kind in (own, shared)]
+            own_rate = [] if stage == MAIN_STAGE else ["rate"]
+            kinds = ((own[0], own[1] + own_rate), shared)
+            found = [_looked_up(table, *kind, device, stage) for kind in kinds]
             if all(frame is None for frame in found):
                 continue
             first, second = (

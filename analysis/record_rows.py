@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from analysis.tables import CODEC_SETTINGS, PROCESS, Columns, columns, fields
 from rdc.errors import RdcError
+from rdc.jobs.job import CodecJob
 from rdc.jobs.layout import SPEC_FILE
 from rdc.jobs.records import (
     RECORD_SCHEMA_VERSION,
@@ -140,9 +141,11 @@ def _codec_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
     job, rows = _common(file, record)
     if record["status"] != "ok":
         return rows
-    keys = _required(record["result"], fields(CodecResult))
+    result = {**_FIRST_CODECS, **record["result"]}
+    keys = _required(result, fields(CodecResult))
     job |= {name: keys[name] for name in ("codec_id", "dataset")}
-    job["data_sha256"] = _spec(out, file)["data_sha256"]
+    if file.stage == CodecJob.stage:
+        job["data_sha256"] = _spec(out, file)["data_sha256"]
     rows["codecs"] = [
         {**_image(image), **keys, "record": file.record}
         for image in record["result"]["images"]
@@ -163,6 +166,8 @@ def _benchmark_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows
     return rows
 
 
+# What records from before there were overfitted codecs do not say.
+_FIRST_CODECS = {"codec_class": "classical", "effort": 0, "kflops_per_px": None}
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
 _IMAGE = fields(ImageMeasurement)
 
@@ -188,5 +193,6 @@ _READERS = {
     "train": _train_rows,
     "evaluate": _evaluate_rows,
     "codec": _codec_rows,
+    "overfit": _codec_rows,
     "benchmark": _benchmark_rows,
 }

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rdc.errors import ConfigError, DiskFullError, ExitCode, StorageError
-from rdc.jobs.job import TrainJob
 from rdc.jobs.records import Record
 from sweeps.board import Board
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor
@@ -184,7 +183,7 @@ class Driver:
     ) -> Attempt:
         folder = self.board.folder(task.job_id)
         request = replace(task.request, accumulate=start.accumulate, together=together)
-        if start.resume and isinstance(task.job, TrainJob):
+        if start.resume and task.job.resumes:
             earlier = (folder.attempt(e.number) for e in self._history(task))
             request = replace(request, resume_from=tuple(map(str, earlier)))
         if task.parent is not None:

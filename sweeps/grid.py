@@ -65,7 +65,7 @@ class Grid(Spec):
     """The union of its blocks; see the docstring of this file."""
 
     name: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block, ...] = ()
     base: dict[str, Any] = field(default_factory=dict)
     sets: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     constraints: dict[str, Bounds] = field(default_factory=dict)
@@ -73,7 +73,6 @@ class Grid(Spec):
 
     def __post_init__(self) -> None:
         require(bool(self.name), "a grid has a name", repr(self.name))
-        require(len(self.blocks) >= 1, "a grid has at least one block", "none")
         for key in self.constraints:
             if key not in COST_COLUMNS:
                 raise unknown_name("cost in grid.constraints", key, list(COST_COLUMNS))

@@ -3,17 +3,22 @@
 train -> evaluate -> benchmark      weights: trained
 benchmark, train -> evaluate        weights: random (the architecture is enough)
 
-Classical codecs are measured in the stage evaluate, once per set of images.
+Classical codecs are measured in the stage evaluate, once per set of images; so are
+overfitted ones, image by image.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
-from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, Job, Request
+from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, Job, OverfitJob, Request
+from rdc.overfitted.schedule import EFFORT_STEPS
+from rdc.overfitted.spec import preset
 from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.classical import ClassicalSpec
@@ -30,6 +35,38 @@ class ImageSet:
     source: str
     name: str
     data_sha256: str
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image of a set, by its content."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfitting(Spec):
+    """Codecs that are fitted to each image of the evaluation set.
+
+    Attributes:
+      codecs: names, as `overfitted_1200`.
+      lmbdas: a search each.
+      effort: how long it lasts, 0 to 3.
+    """
+
+    codecs: tuple[str, ...] = ()
+    lmbdas: tuple[float, ...] = (0.0125,)
+    effort: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.codecs:
+            preset(name)
+        positive = all(lmbda > 0 for lmbda in self.lmbdas)
+        require(positive, "overfitted.lmbdas are positive", self.lmbdas)
+        most = len(EFFORT_STEPS) - 1
+        known = 0 <= self.effort <= most
+        require(known, f"overfitted.effort is 0 to {most}", self.effort)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +91,7 @@ class TaskSettings(Spec):
 
     Attributes:
       codecs: classical codecs that the stage evaluate measures beside the models.
+      overfitted: and those that are fitted to each of its images, `eval_images`.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -65,6 +103,8 @@ class TaskSettings(Spec):
     benchmark: BenchmarkSpec
     codec: CodecSettings = field(default_factory=CodecSettings)
     codecs: tuple[str, ...] = ()
+    overfitted: Overfitting = field(default_factory=Overfitting)
+    eval_images: tuple[ImageFile, ...] = ()
     weights: Literal["trained", "random"] = "trained"
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     models_together: int = 1
@@ -114,8 +154,8 @@ class _Work:
 
 def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
     """All tasks of the asked stages; jobs that several runs share come once."""
-    order = ["train", "evaluate", "codec"]
-    order.insert(3 if settings.weights == "trained" else 0, "benchmark")
+    order = ["train", "evaluate", "codec", "overfit"]
+    order.insert(4 if settings.weights == "trained" else 0, "benchmark")
     tasks: dict[str, Task] = {}
     for work in _work(plan.runs, settings):
         stage = _stage_settings(work.job, settings)
@@ -142,10 +182,12 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
 
 
 def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
-    """Classical codecs are evaluated as models are, on the CPU."""
-    if not isinstance(job, CodecJob):
+    """Other codecs are evaluated as models are, classical ones on the CPU."""
+    if not isinstance(job, CodecJob | OverfitJob):
         return settings.per_stage.get(job.stage, StageSettings())
     stage = settings.per_stage.get("evaluate", StageSettings())
+    if isinstance(job, OverfitJob):
+        return stage
     return replace(stage, resources=replace(stage.resources, gpus=0.0))
 
 
@@ -199,6 +241,24 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
             )
             label = f"{name} on {images.name}"
             yield _Work(codec, codec.job_id, label, images.source)
+        yield from _overfitted(settings)
+
+
+def _overfitted(settings: TaskSettings) -> Iterator[_Work]:
+    """Image by image, so that each is done in a while."""
+    wanted = settings.overfitted
+    for file in settings.eval_images:
+        for name, lmbda in itertools.product(wanted.codecs, wanted.lmbdas):
+            job = OverfitJob(
+                codec=replace(preset(name), lmbdas=(lmbda,)),
+                name=name,
+                effort=wanted.effort,
+                dataset=settings.eval_set.name,
+                image=Path(file.path).name,
+                image_sha256=file.sha256,
+            )
+            label = f"{name} on {job.image}, lambda {lmbda:g}"
+            yield _Work(job, job.job_id, label, file.path)
 
 
 def _of_network(codec: CodecSettings) -> CodecSettings:

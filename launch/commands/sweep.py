@@ -21,12 +21,13 @@ from launch.executors.local import LocalExecutor
 from launch.terminal.plan_table import print_plan
 from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, ExitCode
+from rdc.specs.base import require
 from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.lease import Lease
 from sweeps.plan import Plan, make_plan, with_costs
 from sweeps.plan_file import known_costs, read_plan, write_plan
-from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
+from sweeps.tasks import ImageFile, ImageSet, Task, TaskSettings, make_tasks
 
 # Planning checks and shows jobs before any hardware is looked at.
 _UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
@@ -41,6 +42,7 @@ class Sweep:
     plan: Plan
     train_set: ImageSet
     eval_set: ImageSet
+    eval_images: tuple[ImageFile, ...] = ()
 
     @property
     def config(self) -> SweepConfig:
@@ -62,6 +64,8 @@ class Sweep:
             weights=config.benchmark.weights,
             codec=config.codec,
             codecs=config.codecs,
+            overfitted=config.overfitted,
+            eval_images=self.eval_images,
             models_together=config.models_together,
             checkpoint=config.checkpoint,
             per_stage=config.hardware.stages(described),
@@ -95,7 +99,13 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
             usable_images(list_images(train_set.source), crop_px)
     if "complexity" not in config.stages:
         plan = with_costs(plan, known_costs(read_plan(out)))
-    sweep = Sweep(call, out, plan, train_set, eval_set)
+    images = config.data.images("eval") if config.overfitted.codecs else ()
+    require(
+        bool(plan.runs or images),
+        "a sweep has models to train, or codecs to fit to images",
+        f"grid {grid.name} without blocks, and no overfitted.codecs",
+    )
+    sweep = Sweep(call, out, plan, train_set, eval_set, images)
     sweep.tasks(_UNKNOWN_HARDWARE)
     return sweep
 

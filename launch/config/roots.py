@@ -21,6 +21,7 @@ from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.coding import CodecSettings
 from sweeps.grid import Grid
 from sweeps.policy import Limits
+from sweeps.tasks import Overfitting
 
 Stage = Literal[
     "plan", "complexity", "train", "evaluate", "benchmark", "gather", "report"
@@ -51,6 +52,7 @@ class SweepConfig(Spec):
     budget: Budget
     codec: CodecSettings
     codecs: tuple[str, ...]
+    overfitted: Overfitting
     checkpoint: CheckpointSpec
     models_together: int
     objectives: tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from launch.executors.child import ChildSettings
 from rdc.architectures import NAMED
-from rdc.data.image_sets import data_sha256, dataset_name
+from rdc.data.image_sets import data_sha256, dataset_name, file_sha256, list_images
 from rdc.errors import ConfigError
 from rdc.registry import REGISTRY, parse_architecture
 from rdc.specs.base import Spec, require
@@ -17,7 +17,7 @@ from rdc.specs.components import ArchitectureSpec
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.user_cache import compilation_cache
 from sweeps.executor import Resources
-from sweeps.tasks import ImageSet, StageSettings
+from sweeps.tasks import ImageFile, ImageSet, StageSettings
 
 _JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda"}
 
@@ -92,6 +92,11 @@ class DataSettings(Spec):
         """
         source = self.absolute(role)
         return ImageSet(source, dataset_name(source), data_sha256(source))
+
+    def images(self, role: Literal["train", "eval"]) -> tuple[ImageFile, ...]:
+        """The files of one set, by content; raises as `image_set`."""
+        paths = list_images(self.absolute(role))
+        return tuple(ImageFile(str(p), file_sha256(p).hex()) for p in paths)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rdc.complexity import Complexity
     from rdc.overfitted.bitstream import Payload
     from rdc.overfitted.integers import IntegerDecoder
+    from rdc.overfitted.saved_search import SavedSearch
 
 CODER = "rans"
 # Decoding takes about 200 bytes for a pixel, the search about 500.
@@ -44,6 +45,7 @@ class OverfittedCodec(Codec):
       max_pixels: of the largest image; None for 2^23.
       schedule: of the search, instead of the effort's.
       progress: called with steps done and the RD loss so far, networks not counted.
+      saved: where the state of the search of one image is kept.
     """
 
     continuous = True
@@ -55,6 +57,7 @@ class OverfittedCodec(Codec):
         max_pixels: int | None = None,
         schedule: Schedule | None = None,
         progress: Progress | None = None,
+        saved: SavedSearch | None = None,
     ):
         if max_pixels is not None and max_pixels < 1:
             raise ConfigError("codec.max_pixels is positive", max_pixels)
@@ -67,7 +70,7 @@ class OverfittedCodec(Codec):
         self.spec = spec
         self._max_pixels = max_pixels or DEFAULT_MAX_PIXELS
         self._schedule = schedule
-        self._progress = progress
+        self._progress, self._saved = progress, saved
         self.codec_id = codec_id(spec)
         self.operating_points = tuple(
             OperatingPoint(rate=i, lmbda=lmbda) for i, lmbda in enumerate(spec.lmbdas)
@@ -76,7 +79,8 @@ class OverfittedCodec(Codec):
     @classmethod
     def named(cls, name: str, **settings: Any) -> OverfittedCodec:
         """The codec `overfitted_...`; raises `ConfigError`."""
-        unknown = sorted(set(settings) - {"max_pixels", "schedule", "progress"})
+        known = {"max_pixels", "schedule", "progress", "saved"}
+        unknown = sorted(set(settings) - known)
         if unknown:
             raise ConfigError(
                 "overfitted codecs have one coder and one kind of numerics",
@@ -111,7 +115,9 @@ class OverfittedCodec(Codec):
         assert lmbda is not None
         problem = Problem(self.spec, x)
         schedule = self._schedule or schedule_of(effort)
-        fit = problem.optimised(lmbda, schedule, progress=self._progress)
+        fit = problem.optimised(
+            lmbda, schedule, progress=self._progress, saved=self._saved
+        )
         latents = rounded(fit.latents)
         networks = quantised(problem, fit.networks, latents, lmbda)
         decoder = IntegerDecoder(self.spec, networks)

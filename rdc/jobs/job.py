@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from rdc.errors import ConfigError
 from rdc.identity import NUMERICS_VERSION, content_id
 from rdc.jobs.layout import job_folder
+from rdc.overfitted.identity import codec_id
+from rdc.overfitted.spec import OverfittedSpec
 from rdc.registry import arch_id, parse_architecture
 from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
@@ -33,6 +35,7 @@ class Job(abc.ABC):
 
     stage: ClassVar[str]
     folder_name: ClassVar[str]
+    resumes: ClassVar[bool] = False  # from what earlier attempts left behind
 
     @property
     def job_id(self) -> str:
@@ -63,6 +66,7 @@ class TrainJob(Job):
 
     stage: ClassVar[str] = "train"
     folder_name: ClassVar[str] = "runs"
+    resumes: ClassVar[bool] = True
 
     model: ModelSpec
 
@@ -170,6 +174,58 @@ class CodecJob(Job):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverfitJob(Job):
+    """A codec overfitted to one image, at one lambda.
+
+    Attributes:
+      codec: sizes of its decoder, with this lambda as the only one.
+      name: of the codec.
+      image, image_sha256: its name in the set, and its content.
+    """
+
+    stage: ClassVar[str] = "overfit"
+    folder_name: ClassVar[str] = "overfitted"
+    resumes: ClassVar[bool] = True
+
+    codec: OverfittedSpec
+    name: str
+    effort: int
+    dataset: str
+    image: str
+    image_sha256: str
+
+    @property
+    def lmbda(self) -> float:
+        return self.codec.lmbdas[0]
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "codec": self.codec.identity(),
+            "codec_id": codec_id(self.codec),
+            "name": self.name,
+            "effort": self.effort,
+            "dataset": self.dataset,
+            "image": self.image,
+            "image_sha256": self.image_sha256,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        names = ("name", "effort", "dataset", "image", "image_sha256")
+        job = cls(
+            codec=OverfittedSpec.from_dict(values["codec"], "overfitted"),
+            **{name: values[name] for name in names},
+        )
+        require(
+            codec_id(job.codec) == values["codec_id"],
+            f"{job.name} is codec {codec_id(job.codec)}",
+            values["codec_id"],
+            "it is of another version of this program: use a new out=DIR",
+        )
+        return job
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkJob(Job):
     """Decode times of one architecture on one hardware.
 
@@ -213,7 +269,8 @@ class BenchmarkJob(Job):
 
 
 JOB_KINDS: dict[str, type[Job]] = {
-    kind.stage: kind for kind in (TrainJob, EvaluateJob, CodecJob, BenchmarkJob)
+    kind.stage: kind
+    for kind in (TrainJob, EvaluateJob, CodecJob, OverfitJob, BenchmarkJob)
 }
 
 
@@ -243,7 +300,7 @@ class Request(Spec):
 
     Attributes:
       images: training or evaluation images: a folder, a `.txt` list of files, or
-        `bundled:train` / `bundled:eval`.
+        `bundled:train` / `bundled:eval`; the file of an overfitted codec.
       model_dir: exported model to evaluate or to time.
       init_from: exported model that the model to train starts from.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.

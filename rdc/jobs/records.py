@@ -76,11 +76,20 @@ class EvaluateResult(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CodecResult(Spec):
-    """Of the stage `codec`: a classical codec on a set, at all of its settings."""
+    """Of the stage `codec`: a classical codec on a set, at all of its settings; and of
+    `overfit`: an overfitted one on one image, at one lambda, which is its setting.
+
+    Attributes:
+      codec_class: `classical` or `overfitted`.
+      kflops_per_px: to decode; None where nobody counts them.
+    """
 
     codec_id: str
     name: str
     version: str
+    codec_class: str
+    effort: int
+    kflops_per_px: float | None
     dataset: str
     images: tuple[ImageMeasurement, ...]
     skipped_images: tuple[str, ...]
@@ -107,5 +116,6 @@ RESULTS: dict[str, type[Spec]] = {
     "train": TrainResult,
     "evaluate": EvaluateResult,
     "codec": CodecResult,
+    "overfit": CodecResult,
     "benchmark": BenchmarkResult,
 }

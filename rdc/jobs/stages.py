@@ -5,36 +5,47 @@ Nothing is computed here: training is `rdc.training`, measuring `rdc.measurement
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rdc.codec.base import Codec
-from rdc.data.image_sets import dataset_name, list_images, readable_images
-from rdc.data.images import MAX_PIXELS
+from rdc.data.image_sets import (
+    dataset_name,
+    file_sha256,
+    list_images,
+    readable_images,
+)
+from rdc.data.images import MAX_PIXELS, read_image
 from rdc.data.photograph import photograph
 from rdc.errors import RdcError
+from rdc.identity import content_id
 from rdc.jobs.job import (
     Assignment,
     BenchmarkJob,
     CodecJob,
     EvaluateJob,
     Job,
+    OverfitJob,
     Request,
     TrainJob,
 )
-from rdc.jobs.layout import MODEL_FOLDER
+from rdc.jobs.layout import MODEL_FOLDER, PROGRESS_FILE
 from rdc.jobs.records import (
     BenchmarkResult,
     CodecResult,
     EvaluateResult,
     TrainResult,
 )
-from rdc.specs.base import Spec
+from rdc.specs.base import Spec, require
 from rdc.specs.coding import CodecSettings
+from rdc.system.files import write_json_atomically
 
+_log = logging.getLogger(__name__)
 Result = Spec | RdcError  # of a type in `rdc.jobs.records.RESULTS`
 
 
@@ -96,8 +107,57 @@ def _codec(job: CodecJob, request: Request) -> CodecResult:
         codec_id=codec.codec_id,
         name=job.codec.name,
         version=codec.version,
+        codec_class="classical",
+        effort=0,
+        kflops_per_px=None,
         dataset=job.dataset,
         **_measurements(codec, request),
+    )
+
+
+def _overfit(attempts: Sequence[Assignment[OverfitJob]]) -> list[Result]:
+    return [_overfitted(attempt) for attempt in attempts]
+
+
+def _overfitted(attempt: Assignment[OverfitJob]) -> CodecResult:
+    from rdc.codec.overfitted import OverfittedCodec
+    from rdc.measurements.evaluation import measured
+    from rdc.overfitted.saved_search import SavedSearch
+    from rdc.overfitted.schedule import schedule_of
+
+    job, request = attempt.job, attempt.request
+    path = Path(_given(request.images))
+    require(
+        file_sha256(path).hex() == job.image_sha256,
+        f"{job.image} is the image that was planned",
+        f"other bytes in {path}",
+        "plan the sweep again",
+    )
+    steps = schedule_of(job.effort).steps
+
+    def progress(step: int, loss: float) -> None:
+        _log.info("step %d of %d: RD loss %.4f", step, steps, loss)
+        values = {"step": step, "steps": steps, "loss": loss}
+        write_json_atomically(attempt.folder / PROGRESS_FILE, values)
+
+    codec = OverfittedCodec(
+        job.codec,
+        max_pixels=MAX_PIXELS,
+        progress=progress,
+        saved=SavedSearch(attempt.folder, [*map(Path, request.resume_from)]),
+    )
+    (point,) = codec.operating_points
+    row = measured(codec, job.image, read_image(path), point, job.effort)
+    return CodecResult(
+        codec_id=content_id("overfit", {"codec": codec.codec_id, "effort": job.effort}),
+        name=job.name,
+        version=codec.codec_id,
+        codec_class="overfitted",
+        effort=job.effort,
+        kflops_per_px=codec.cost(row.height_px, row.width_px).kflops_per_px,
+        dataset=job.dataset,
+        images=(replace(row, setting=job.lmbda),),
+        skipped_images=(),
     )
 
 
@@ -175,5 +235,6 @@ STAGES: dict[type[Job], Stage] = {
     TrainJob: _train,
     EvaluateJob: _each(_evaluate),
     CodecJob: _each(_codec),
+    OverfitJob: _overfit,
     BenchmarkJob: _each(_benchmark),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,14 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rdc.errors import PreemptedError
 from rdc.overfitted.entropy_network import total_bits
 from rdc.overfitted.integers import MAX_LATENT
 from rdc.overfitted.parameters import initial
 from rdc.overfitted.pyramid import brightness_pyramid
+from rdc.overfitted.saved_search import SavedSearch
 from rdc.overfitted.schedule import Schedule, Settings
 from rdc.overfitted.spec import OverfittedSpec
 from rdc.overfitted.surrogates import soft_rounded_with_noise
 from rdc.overfitted.synthesis import reconstructed, squared_error
+from rdc.system.stop_request import stop_request
+
+_log = logging.getLogger(__name__)
 
 Networks = Mapping[str, Any]
 Latents = list[Any]
@@ -90,37 +96,57 @@ class Problem:
         start: Fit | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        saved: SavedSearch | None = None,
     ) -> Fit:
         """The best fit met on the way, by the true loss.
 
         Args:
           start: where to begin; None: random networks, and the image's brightness.
           progress: called at each look at the true loss.
+          saved: of an earlier process, to go on from, and of this one.
+
+        Raises:
+          PreemptedError: SIGTERM came; the state was saved, where `saved` is given.
         """
         fit = self._beginning(seed) if start is None else start
         fit = jax.tree.map(jnp.array, fit)  # a copy: steps reuse its memory
         states = _ADAM.init(fit)
+        best, least, first = fit, float("inf"), 0
+        if saved is not None:
+            found = saved.found((fit, states, best, least))
+            if found is not None:
+                first, (fit, states, best, least) = found
+                _log.info("search resumed at step %d of %d", first, schedule.steps)
         key = jax.random.key(seed)
         bank = jax.random.normal(key, (2 * self.shapes[0][0] + 64, self.shapes[0][1]))
-        draws = np.random.default_rng(seed)
-        best, least = fit, float("inf")
-        for step in range(schedule.steps):
-            now = schedule.at(step)
-            if step == schedule.soft_steps:
-                # Whole latents pass soft rounding as they are, and now rest.
-                fit = jax.tree.map(jnp.array, Fit(best.networks, rounded(best.latents)))
-                states = _ADAM.init(fit)
-            offsets = draws.integers(0, self.shapes[0][0] + 64, len(self.shapes))
-            fit, states = self._functions.step(
-                fit, states, self._x, bank, offsets, _numbers(now), np.float32(lmbda)
-            )
-            if schedule.is_evaluated(step):
-                loss = self.loss(fit, lmbda)
-                if loss < least:
-                    best, least = jax.tree.map(jnp.array, fit), loss
-                if progress is not None:
-                    progress(step + 1, loss)
-        return best
+        with stop_request() as stop:
+            for step in range(first, schedule.steps):
+                now = schedule.at(step)
+                if step == schedule.soft_steps:
+                    # Whole latents pass soft rounding as they are, and now rest.
+                    whole = Fit(best.networks, rounded(best.latents))
+                    fit = jax.tree.map(jnp.array, whole)
+                    states = _ADAM.init(fit)
+                draws = np.random.default_rng((seed, step))
+                offsets = draws.integers(0, self.shapes[0][0] + 64, len(self.shapes))
+                numbers = _numbers(now), np.float32(lmbda)
+                fit, states = self._functions.step(
+                    fit, states, self._x, bank, offsets, *numbers
+                )
+                if schedule.is_evaluated(step):
+                    loss = self.loss(fit, lmbda)
+                    if loss < least:
+                        best, least = jax.tree.map(jnp.array, fit), loss
+                    if progress is not None:
+                        progress(step + 1, loss)
+                ends = stop.is_set() and step + 1 < schedule.steps
+                if saved is not None and (ends or saved.is_due()):
+                    saved.write(step + 1, (fit, states, best, least))
+                if ends:
+                    raise PreemptedError(
+                        "a search runs to its last step", f"SIGTERM at step {step + 1}"
+                    )
+        return jax.tree.map(jnp.asarray, best)
 
     def _beginning(self, seed: int) -> Fit:
         networks = {n: jnp.asarray(v) for n, v in initial(self.spec, seed).items()}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from types import FrameType
 from typing import Any
 
 import grain
@@ -198,21 +195,3 @@ class Course:
         restored, progress = checkpoint
         member.progress.window = Progress(**progress).window
         return restored
-
-
-@contextmanager
-def stop_request() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets; signals reach the main thread alone."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def on_signal(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    previous = signal.signal(signal.SIGTERM, on_signal)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, previous)

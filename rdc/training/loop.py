@@ -28,8 +28,9 @@ from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
+from rdc.system.stop_request import stop_request
 from rdc.training.checkpoints import Checkpoints, CheckpointTimer
-from rdc.training.course import Course, stop_request
+from rdc.training.course import Course
 from rdc.training.devices import DataParallel
 from rdc.training.input import training_batches, training_images
 from rdc.training.journal import Journal

@@ -61,16 +61,18 @@ function drawTimes(points) {
   const device = data.devices.find((d) => d.id === state.hardware);
   document.getElementById("times-note").textContent = device ? ` ${device.name}: ${device.conditions}.` : "";
   const host = document.getElementById("plot-times");
-  const byArchitecture = new Map(points.map((i) => [columns.arch_id[i], i]));
-  for (const i of points) if (isMeasured(i)) byArchitecture.set(columns.arch_id[i], i);
-  const architectures = [...byArchitecture.values()];
   host.replaceChildren(...data.stages.map((stage) => {
     const panel = element("div", {}, element("h3", {}, stage.replaceAll("_", " ")), element("div", { class: "plot" }));
     return panel;
   }));
+  // One point per architecture, whichever of its rates was timed.
+  const timed = (stage) => {
+    const found = points.filter((i) => decode("decode_ms", stage, i) !== null && valueOf(COST, i) !== null);
+    return [...new Map(found.map((i) => [columns.arch_id[i], i])).values()];
+  };
   data.stages.forEach((stage, k) => drawPlot(host.children[k].lastChild, {
     id: `times-${stage}`, aspect: 0.8, empty: "missing: not timed on this hardware",
-    points: architectures.filter((i) => decode("decode_ms", stage, i) !== null && valueOf(COST, i) !== null),
+    points: timed(stage),
     x: (i) => valueOf(COST, i), y: (i) => decode("decode_ms", stage, i),
     whisker: (i) => [decode("decode_ms_q25", stage, i), decode("decode_ms_q75", stage, i)],
     xLabel: measures.get(COST).title, yLabel: measures.get("decode_ms").title,

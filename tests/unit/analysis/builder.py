@@ -5,13 +5,21 @@ Architectures, identities, folders and record files are those of a real sweep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, Job, TrainJob
+from rdc.jobs.job import (
+    BenchmarkJob,
+    CodecJob,
+    EvaluateJob,
+    Job,
+    OverfitJob,
+    TrainJob,
+)
 from rdc.jobs.layout import (
     ATTEMPTS_FOLDER,
     OUT_SCHEMA_VERSION,
@@ -30,6 +38,7 @@ from rdc.jobs.records import (
     TrainResult,
 )
 from rdc.measurements.rows import DecodeTime, ImageMeasurement
+from rdc.overfitted.spec import preset
 from rdc.specs.base import Spec
 from rdc.specs.classical import ClassicalSpec
 from rdc.specs.coding import CodecSettings
@@ -188,11 +197,40 @@ class SweepOutput:
             codec_id=codec.codec_id,
             name=name,
             version="1.0",
+            codec_class="classical",
+            effort=0,
+            kflops_per_px=None,
             dataset=self.dataset,
             images=tuple(images),
             skipped_images=(),
         )
         return self._record(job, result)
+
+    def overfitted(self, name: str, lmbdas: tuple[float, ...] = (0.0125,)) -> Path:
+        """Records of an overfitted codec, one per image and lambda; the last one."""
+        for image, lmbda in itertools.product(self.images, lmbdas):
+            job = OverfitJob(
+                codec=replace(preset(name), lmbdas=(lmbda,)),
+                name=name,
+                effort=0,
+                dataset=self.dataset,
+                image=image,
+                image_sha256="f" * 64,
+            )
+            row = image_measurement(image, 20 * lmbda, 30 + 200 * lmbda)
+            result = CodecResult(
+                codec_id="0" * 16,
+                name=name,
+                version="1" * 16,
+                codec_class="overfitted",
+                effort=0,
+                kflops_per_px=2.4,
+                dataset=self.dataset,
+                images=(replace(row, setting=lmbda),),
+                skipped_images=(),
+            )
+            record = self._record(job, result)
+        return record
 
     def _images(self, quality: float) -> tuple[ImageMeasurement, ...]:
         rows = []

@@ -71,6 +71,11 @@ def test_the_typed_configuration_has_the_keys_of_its_file(command):
     assert keys == {field.name for field in dataclasses.fields(app.spec)}
 
 
+def test_a_sweep_without_models_has_codecs_to_fit(tmp_path):
+    with pytest.raises(ConfigError, match="models to train, or codecs to fit"):
+        prepared("+grid=overfitted_kodak", f"out={tmp_path}", "overfitted.codecs=[]")
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_grid_plans_as_it_expects(grid, tmp_path):
     sweep = prepared(f"+grid={grid}", f"out={tmp_path}", "stages=[plan,train]")
@@ -83,7 +88,7 @@ def test_rdc_mini_covers_five_families_with_real_spread(tmp_path):
     assert len(families) == 5
     costs = [run.cost.kflops_per_px for run in sweep.plan.runs]
     assert len(costs) >= 12
-    assert max(costs) / min(costs) > 5
+    assert max(costs) / min(costs) > 4.5
 
 
 def test_a_grid_chooses_its_recipe_and_the_command_line_wins():
@@ -112,7 +117,7 @@ def test_a_folder_of_one_s_own_comes_before_conf(tmp_path):
     (mine / "train" / "smoke.yaml").write_text("defaults: [study]\nsteps: 77\n")
     options = ("--config-dir", str(mine))
     assert configured("train=smoke", *options)["train"]["steps"] == 77
-    assert configured("train=mini", *options)["train"]["steps"] == 300
+    assert configured("train=mini", *options)["train"]["steps"] == 750
     assert called(*options).options("train", "smoke")["steps"] == 77
 
 

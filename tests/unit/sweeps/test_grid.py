@@ -187,7 +187,6 @@ def test_names_follow_the_identity_of_the_architecture():
     ("grid", "message"),
     [
         ({"blocks": [{"base": BASE}], "expect": {"jobs": 3}}, "expect.jobs = 3"),
-        ({"blocks": []}, "at least one block"),
         ({"blocks": [{"base": BASE, "products": {}}]}, "key of grid.blocks"),
         ({"blocks": [{"base": BASE}], "block": 1}, "key of grid"),
         ({"blocks": [{"product": {"transform": "sizes"}}]}, "unknown set"),

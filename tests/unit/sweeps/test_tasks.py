@@ -6,14 +6,21 @@ from collections import Counter
 import pytest
 
 from rdc.errors import ConfigError
-from rdc.jobs.job import BenchmarkJob, CodecJob
+from rdc.jobs.job import BenchmarkJob, CodecJob, parse_job
 from rdc.specs.coding import CodecSettings
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.executor import Resources
 from sweeps.grid import Grid
 from sweeps.plan import Plan, make_plan
-from sweeps.tasks import ImageSet, StageSettings, TaskSettings, make_tasks
+from sweeps.tasks import (
+    ImageFile,
+    ImageSet,
+    Overfitting,
+    StageSettings,
+    TaskSettings,
+    make_tasks,
+)
 
 TRAINING, PHOTOGRAPHS = ImageSet("train", "train", "0"), ImageSet("eval", "eval", "1")
 EXACT = CodecSettings(numerics="exact", coder="tfc")
@@ -100,3 +107,34 @@ def test_models_equal_but_for_their_rate_share_a_process():
 def test_alone_unless_asked():
     tasks = make_tasks(plan(lmbda=[0.01, 0.02]), settings(stages=("train",)))
     assert {task.together for task in tasks} == {None}
+
+
+def test_codecs_are_fitted_image_by_image_and_lambda_by_lambda():
+    images = (
+        ImageFile("/photos/a.png", "a" * 64),
+        ImageFile("/photos/b.png", "b" * 64),
+    )
+    wanted = Overfitting(codecs=("overfitted_300",), lmbdas=(0.003, 0.0125), effort=1)
+    none = Plan("none", ())
+    asked = settings(stages=("evaluate",), overfitted=wanted, eval_images=images)
+    tasks = make_tasks(none, asked)
+    assert [(t.job.image, t.job.lmbda) for t in tasks] == [
+        (name, lmbda) for name in ("a.png", "b.png") for lmbda in (0.003, 0.0125)
+    ]
+    assert tasks[0].request.images == "/photos/a.png"
+    assert len({t.job_id for t in tasks}) == 4
+    assert all(t.job.resumes and parse_job(t.job.to_dict()) == t.job for t in tasks)
+    assert make_tasks(none, dataclasses.replace(asked, stages=("train",))) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"codecs": ("overfitted_5",)}, "overfitted_300"),
+        ({"lmbdas": (0.0,)}, "positive"),
+        ({"effort": 4}, "0 to 3"),
+    ],
+)
+def test_impossible_searches_are_refused(values: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        Overfitting(**values)

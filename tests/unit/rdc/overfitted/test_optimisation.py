@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from rdc.overfitted.complexity import count, decoder_macs
 from rdc.overfitted.entropy_network import entropy_parameters, laplace_bits
@@ -12,6 +15,7 @@ from rdc.overfitted.optimisation import Problem
 from rdc.overfitted.parameters import initial
 from rdc.overfitted.pyramid import brightness_pyramid
 from rdc.overfitted.quantisation import quantised
+from rdc.overfitted.saved_search import FILE, SavedSearch
 from rdc.overfitted.schedule import Schedule
 from rdc.overfitted.spec import PRESETS, OverfittedSpec
 from rdc.overfitted.strips import Strips, sum_over_strips
@@ -113,6 +117,43 @@ def test_the_search_lowers_the_true_loss_and_keeps_the_best(x: np.ndarray) -> No
         fit.networks, latents
     )
     assert change < 0.5 * problem.mse_255(fit.networks, latents)
+
+
+class EndedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("last", [24, 55])
+def test_an_ended_search_goes_on_and_finds_the_same(
+    x: np.ndarray, tmp_path: Path, last: int
+) -> None:
+    """Ended while it searches, and while it rests; the newest sound state counts."""
+    problem, schedule = Problem(SMALL, x), Schedule(steps=60, evaluations=60)
+    whole = problem.optimised(0.0125, schedule)
+
+    def end(step: int, loss: float) -> None:
+        if step == last:
+            raise EndedError
+
+    first, second = tmp_path / "1", tmp_path / "2"
+    for folder in (first, second):
+        folder.mkdir()
+    saved = SavedSearch(first, every_seconds=0)
+    with pytest.raises(EndedError):
+        problem.optimised(0.0125, schedule, progress=end, saved=saved)
+    (second / FILE).write_bytes((first / FILE).read_bytes()[:-100])  # cut off
+    seen: list[int] = []
+    resumed = problem.optimised(
+        0.0125,
+        schedule,
+        progress=lambda step, loss: seen.append(step),
+        saved=SavedSearch(second, [first]),
+    )
+    assert seen[0] == last
+    for one, other in zip(
+        jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_costs_by_hand() -> None:

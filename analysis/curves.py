@@ -15,6 +15,7 @@ from analysis import baselines
 from analysis.bd_rate import MIN_POINTS, bd_rate, overlap_db
 from analysis.frontier_table import SETTINGS
 from analysis.image_sets import image_set_id, image_set_ids
+from analysis.measures import image_means
 from analysis.tables import columns
 from rdc.errors import DataError
 from rdc.specs.classical import LABELS
@@ -57,6 +58,28 @@ def codec_points(codecs: pd.DataFrame) -> pd.DataFrame:
     label = label.where(~overfitted, label.str.replace("_", " ") + effort)
     table["label"] = label.where(one, label + " " + table["codec_id"].str[:8])
     return table.sort_values([*_CODEC, "bpp"], ignore_index=True)
+
+
+def fitted_points(codecs: pd.DataFrame) -> pd.DataFrame:
+    """Points of the overfitted codecs, which plots show beside those of models.
+
+    Args:
+      codecs: the table of that name.
+
+    Returns:
+      `label family dataset lmbda distortion images image_set kflops_per_px` and the
+      measures of images, means over them.
+    """
+    images = codecs[codecs["codec_class"] == "overfitted"]
+    # What measures of images read of models.
+    of_models = {"run_id": images["codec_id"], "lmbda": images["setting"]}
+    images = images.assign(**of_models, distortion="mse")
+    keys = [*_CODEC, "setting"]
+    points = codec_points(images)[[*keys, "label", "images", "image_set"]]
+    cost = images.groupby(keys, as_index=False)["kflops_per_px"].mean()
+    points = points.merge(cost, on=keys).merge(image_means(images, keys), on=keys)
+    points = points.assign(family="overfitted", distortion="mse")
+    return points.rename(columns={"setting": "lmbda"})
 
 
 def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:

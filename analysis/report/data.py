@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, notices
-from analysis.curves import codec_points
+from analysis.curves import codec_points, fitted_points
 from analysis.decode_times import DecodeTimes
 from analysis.frontier_table import SETTINGS, on_frontier
 from analysis.image_sets import image_set_id
@@ -125,8 +125,13 @@ class ReportData:
 
     @cached_property
     def codec_points(self) -> pd.DataFrame:
-        """Of classical codecs, as `analysis.curves.codec_points`."""
+        """Of codecs without a model, as `analysis.curves.codec_points`."""
         return codec_points(self.tables["codecs"])
+
+    @cached_property
+    def fitted(self) -> pd.DataFrame:
+        """Of overfitted codecs, as `analysis.curves.fitted_points`."""
+        return fitted_points(self.tables["codecs"])
 
     @cached_property
     def decode_times(self) -> DecodeTimes:

@@ -41,7 +41,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
-    """The project's reference models, as grey diamonds with their labels."""
+    """What was made elsewhere or otherwise, as grey diamonds with labels."""
     for i, model in enumerate(models.to_dict("records")):
         axes.plot(
             [model[x]],
@@ -51,7 +51,7 @@ def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
             ms=5,
             mfc="white",
             mec="#555555",
-            label="reference models of this project" if i == 0 else None,
+            label="reference models, overfitted codecs" if i == 0 else None,
             zorder=1.8,
         )
         axes.annotate(

@@ -121,11 +121,11 @@ def decode_time_figure(data: ReportData) -> Figure:
     panels = list(figure.subplots(1, len(STAGES)))
     device = data.devices[0] if data.devices else None
     cost = MEASURES["kflops_per_px"]
-    rows = _shown(data).drop_duplicates("arch_id")
+    rows = _shown(data)
     for axes, stage in zip(panels, STAGES, strict=True):
         column = f"decode_ms.{device['id']}.{stage}" if device else ""
         timed = rows[rows[column].notna()] if column in rows else rows.iloc[:0]
-        timed = timed[timed[cost.name].notna()]
+        timed = timed[timed[cost.name].notna()].drop_duplicates("arch_id")
         if not empty(axes, timed, "missing"):
             families(axes, data.styles, timed, cost.name, column)
             log_axis(axes, "x", timed[cost.name])
@@ -260,6 +260,10 @@ def _on_kodak(data: ReportData) -> bool:
 
 
 def _references(data: ReportData) -> pd.DataFrame:
-    """The project's reference models that compare with the first image set."""
-    models = references.kodak()
-    return models if _on_kodak(data) else models.iloc[:0]
+    """What compares with the first image set: the project's reference models, and
+    codecs overfitted to its images.
+    """
+    models = references.kodak() if _on_kodak(data) else references.kodak().iloc[:0]
+    name = data.datasets[0]["name"] if data.datasets else None
+    fitted = data.fitted[data.fitted["dataset"] == name]
+    return pd.concat([table for table in (models, fitted) if len(table)] or [models])

@@ -74,6 +74,7 @@ def payload(data: ReportData) -> dict[str, Any]:
             )
         ],
         "references": _references(),
+        "fitted": _fitted(data.fitted),
     }
 
 
@@ -105,6 +106,13 @@ def _references() -> list[dict[str, Any]]:
     names = [name for name in MEASURES if name in models]
     told = ["label", "family", "lmbda", "distortion", *names]
     return models[told].to_dict("records")
+
+
+def _fitted(points: pd.DataFrame) -> list[dict[str, Any]]:
+    names = [name for name in MEASURES if name in points]
+    told = ["label", "family", "dataset", "lmbda", "distortion", *names]
+    rows = points[told].to_dict("records")
+    return [{k: v for k, v in row.items() if v == v} for row in rows]
 
 
 def _texts(column: pd.Series) -> dict[str, list]:

@@ -108,7 +108,7 @@ class Problem:
         Raises:
           PreemptedError: SIGTERM came; the state was saved, where `saved` is given.
         """
-        fit = self._beginning(seed) if start is None else start
+        fit = self.beginning(initial(self.spec, seed)) if start is None else start
         fit = jax.tree.map(jnp.array, fit)  # a copy: steps reuse its memory
         states = _ADAM.init(fit)
         best, least, first = fit, float("inf"), 0
@@ -148,8 +148,9 @@ class Problem:
                     )
         return jax.tree.map(jnp.asarray, best)
 
-    def _beginning(self, seed: int) -> Fit:
-        networks = {n: jnp.asarray(v) for n, v in initial(self.spec, seed).items()}
+    def beginning(self, networks: Networks) -> Fit:
+        """These networks, and latents that show the image's brightness."""
+        networks = {n: jnp.asarray(v) for n, v in networks.items()}
         return Fit(networks, self._functions.pyramid(networks, self._x))
 
 

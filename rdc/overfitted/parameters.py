@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rdc.identity import content_id
 from rdc.overfitted.spec import OverfittedSpec
 
+STARTS = Path(__file__).with_name("starts.npz")
 Parameters = Mapping[str, Any]  # name -> array; matrices are [outputs, inputs]
 
 COLOURS = 3
@@ -67,7 +71,33 @@ def shapes(spec: OverfittedSpec) -> dict[str, tuple[int, ...]]:
 
 
 def start(spec: OverfittedSpec) -> dict[str, np.ndarray]:
-    """What the file's numbers are differences from, f32, multiples of 2^-12.
+    """What the file's numbers are differences from, f32, multiples of 2^-12: what was
+    learned for these sizes (`rdc.overfitted.learned_start`), or a plain start.
+    """
+    learned = _learned().get(start_key(spec))
+    return plain_start(spec) if learned is None else dict(learned)
+
+
+def start_key(spec: OverfittedSpec) -> str:
+    """Of what a learned start depends on: the sizes."""
+    sizes = spec.identity()
+    del sizes["lmbdas"]
+    return content_id("start", sizes)
+
+
+@cache
+def _learned() -> dict[str, dict[str, np.ndarray]]:
+    found: dict[str, dict[str, np.ndarray]] = {}
+    if STARTS.is_file():
+        with np.load(STARTS) as file:
+            for entry in file.files:
+                key, _, name = entry.partition("/")
+                found.setdefault(key, {})[name] = file[entry]
+    return found
+
+
+def plain_start(spec: OverfittedSpec) -> dict[str, np.ndarray]:
+    """A start for any sizes.
 
     Hidden layers that keep their width start as the identity, upsampling as the cubic
     kernel, the image as mid-grey and the sum of all grids in grey; the rest is zero.
@@ -85,9 +115,13 @@ def start(spec: OverfittedSpec) -> dict[str, np.ndarray]:
 
 
 def initial(spec: OverfittedSpec, seed: int = 0) -> dict[str, np.ndarray]:
-    """Networks before the first step, f32: `start` and noise where symmetry must go."""
-    rng = np.random.default_rng(seed)
+    """Networks before the first step, f32: what was learned, or the plain start with
+    noise where symmetry must go.
+    """
     values = start(spec)
+    if start_key(spec) in _learned():
+        return values
+    rng = np.random.default_rng(seed)
     for name, size in _NOISES.items():
         shape = values[name].shape
         noise = rng.normal(0, size * shape[1] ** -0.5, shape)

@@ -8,7 +8,7 @@ const STRIP = 26; // height of the strip of runs without result, px
 function drawPlot(host, options) {
   host.replaceChildren();
   const { points, gaps = [], lines = [], references: models = [] } = options;
-  if (!points.length && !gaps.length) {
+  if (!points.length && !gaps.length && !models.length) {
     plots.delete(options.id);
     host.append(element("p", { class: "missing" }, options.empty));
     return;
@@ -22,7 +22,8 @@ function drawPlot(host, options) {
   const xDomain = options.xDomain ||
     range([...[...points, ...gaps].map(options.x), ...models.map((m) => m.x)], options.xLog);
   const heights = [...points.map(options.y), ...models.map((m) => m.y)];
-  const yDomain = options.yDomain || (points.length ? range(heights, options.yLog) : [0, 1]);
+  const hasY = points.length + models.length > 0;
+  const yDomain = options.yDomain || (hasY ? range(heights, options.yLog) : [0, 1]);
   const x = scale(...xDomain, box.left, box.right, options.xLog);
   const y = scale(...yDomain, box.bottom, box.top, options.yLog);
 
@@ -32,9 +33,9 @@ function drawPlot(host, options) {
     "aria-label": `${options.yLabel} over ${options.xLabel}, ${points.length} points. ` +
       "Left and right arrow keys step through them; the table below holds the same points.",
   });
-  drawAxes(chart, options, x, y, box, width, points.length > 0);
+  drawAxes(chart, options, x, y, box, width, hasY);
   drawLines(chart, options, x, y, box, width);
-  if (points.length) drawReferences(chart, models, x, y, box);
+  drawReferences(chart, models, x, y, box);
   const at = drawPoints(chart, options, x, y);
   drawGaps(chart, options, x, box, at);
   drawNames(chart, options, at, box);
@@ -106,7 +107,7 @@ function drawReferences(chart, models, x, y, box) {
   for (const { model, x: a, y: b } of models) {
     const px = round(x(a)), py = round(y(b));
     const diamond = svg("path", { class: "reference", d: REFERENCE, transform: `translate(${px},${py})` });
-    diamond.append(svg("title", {}, `reference model ${model.label}, ${model.family}: ${told(model)}`));
+    diamond.append(svg("title", {}, `${model.label}, ${model.family}: ${told(model)}`));
     const leftward = px > (box.left + box.right) / 2;
     chart.append(diamond, svg("text", {
       class: "baseline-label tick", x: px + (leftward ? -10 : 10), y: py + 4, "text-anchor": leftward ? "end" : "start",

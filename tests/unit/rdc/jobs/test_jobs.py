@@ -19,10 +19,12 @@ from rdc.jobs.job import (
     CodecJob,
     EvaluateJob,
     Job,
+    OverfitJob,
     Request,
     TrainJob,
     parse_job,
 )
+from rdc.overfitted.spec import OverfittedSpec
 from rdc.specs import model as model_specs
 from rdc.specs.base import Spec
 from rdc.specs.classical import ClassicalSpec
@@ -44,7 +46,15 @@ CODEC = CodecJob(codec=ClassicalSpec(name="jpeg"), dataset="kodak", data_sha256=
 BENCHMARK = BenchmarkJob(
     architecture=MODEL.architecture, hardware_id="ef", benchmark=BenchmarkSpec()
 )
-JOBS: tuple[Job, ...] = (TRAIN, EVALUATE, CODEC, BENCHMARK)
+OVERFIT = OverfitJob(
+    codec=OverfittedSpec(grids=4, context=6, coarser=1, lmbdas=(0.0125,)),
+    name="mine",
+    effort=0,
+    dataset="kodak",
+    image="kodim01.png",
+    image_sha256="cd",
+)
+JOBS: tuple[Job, ...] = (TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK)
 every_job = pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stage)
 
 # Ids of NUMERICS_VERSION 3. One that changes has every OUT computed again: see
@@ -53,6 +63,7 @@ GOLDEN = {
     "train": "7d7574df7afeb32e",
     "evaluate": "a4bca3ab18224b9a",
     "codec": "1a3e6841391bab42",
+    "overfit": "44f98d63de919bfe",
     "benchmark": "fad6ac1ea4b550b9",
 }
 # Another valid value of every field that identities are made of.
@@ -99,6 +110,22 @@ OTHER: dict[type, dict[str, Any]] = {
     },
     BenchmarkSpec: {"height_px": 256, "width_px": 256, "warmup": 3, "repeats": 3},
     CodecSettings: {"coder": "tfc", "numerics": "exact", "effort": 1},
+    OverfitJob: {
+        "name": "other",
+        "effort": 1,
+        "dataset": "clic",
+        "image": "kodim02.png",
+        "image_sha256": "ef",
+    },
+    OverfittedSpec: {
+        "grids": 5,
+        "context": 7,
+        "coarser": 2,
+        "entropy_widths": (16,),
+        "synthesis_width": 8,
+        "residual_blocks": 1,
+        "lmbdas": (0.025,),
+    },
 }
 # Fields with one valid value, or whose specs are varied by themselves.
 ONLY_ONE = {
@@ -107,6 +134,7 @@ ONLY_ONE = {
     (BenchmarkJob, "codec"),
     (BenchmarkJob, "benchmark"),
     (BenchmarkSpec, "precision"),
+    (OverfitJob, "codec"),
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
 }
 
@@ -225,9 +253,9 @@ def test_models_of_one_curve_differ_in_their_rate_alone() -> None:
     [
         (
             {"stage": "tune"},
-            "got 'tune'. One of train, evaluate, codec, benchmark",
+            "got 'tune'. One of train, evaluate, codec, overfit, benchmark",
         ),
-        ({}, "got None. One of train, evaluate, codec, benchmark"),
+        ({}, "got None. One of train, evaluate, codec, overfit, benchmark"),
         ({"stage": "evaluate", "run_id": "ab"}, "evaluate job is complete; got no"),
         # As an OUT from before models without lambda has them.
         ({"stage": "train", "architecture": {}, "train": {}}, "use a new out=DIR"),
@@ -255,5 +283,5 @@ def test_folders_are_those_of_the_layout(job: Job) -> None:
 
 def test_kinds_have_folders_of_their_own() -> None:
     folders = {kind.folder_name for kind in JOB_KINDS.values()}
-    assert folders == {"runs", "evaluations", "codecs", "benchmarks"}
+    assert folders == {"runs", "evaluations", "codecs", "overfitted", "benchmarks"}
     assert all(dataclasses.is_dataclass(kind) for kind in JOB_KINDS.values())

@@ -35,6 +35,11 @@ class Anchor:
     psnr_db: np.ndarray
 
 
+def classical_points(codecs: pd.DataFrame) -> pd.DataFrame:
+    """Of `codec_points`, those of the classical codecs."""
+    return codec_points(codecs[codecs["codec_class"] == "classical"])
+
+
 def codec_points(codecs: pd.DataFrame) -> pd.DataFrame:
     """Means over the images of each codec without a model, setting and image set.
 
@@ -60,7 +65,7 @@ def codec_points(codecs: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values([*_CODEC, "bpp"], ignore_index=True)
 
 
-def fitted_points(codecs: pd.DataFrame) -> pd.DataFrame:
+def overfitted_points(codecs: pd.DataFrame) -> pd.DataFrame:
     """Points of the overfitted codecs, which plots show beside those of models.
 
     Args:
@@ -99,7 +104,7 @@ def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
     curves["image_sets"] = _distinct(measured, groups.ngroup(), "image_set")
     runs = _distinct(measured, groups.ngroup(), "run_id")
     curves["run_id"] = curves["run_id"].where(runs == 1)
-    classical = codec_points(codecs)
+    classical = classical_points(codecs)
     pairs = set(zip(curves["dataset"], curves["image_set"], strict=True))
     anchors = [(pair, a) for pair in sorted(pairs) for a in _anchors(*pair, classical)]
     described = pd.DataFrame(
@@ -135,7 +140,6 @@ def _distinct(rows: pd.DataFrame, group: pd.Series, name: str) -> np.ndarray:
 
 def _anchors(dataset: str, image_set: str, codecs: pd.DataFrame) -> list[Anchor]:
     same = codecs[(codecs["dataset"] == dataset) & (codecs["image_set"] == image_set)]
-    same = same[same["codec_class"] == "classical"]
     anchors = [
         Anchor(str(label), "measured", *_arrays(rows))
         for label, rows in same.groupby("label", sort=False)

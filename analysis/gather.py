@@ -71,12 +71,15 @@ def gather(
         for name in ("rate_distortion", "codecs"):
             current = tables[name]["record"].isin(jobs["record"])
             tables[name] = tables[name][current].reset_index(drop=True)
+    tables["codecs"] = _newest_last(tables["codecs"], jobs)
     tables = {name: table.drop(columns="record") for name, table in tables.items()}
     tables["hardware"] = tables["hardware"].drop_duplicates(
         "hardware_id", keep="last", ignore_index=True
     )
     tables["codecs"] = tables["codecs"].drop_duplicates(
-        ["codec_id", "dataset", "setting", "image"], keep="last", ignore_index=True
+        ["codec_id", "effort", "dataset", "setting", "image"],
+        keep="last",
+        ignore_index=True,
     )
     tables["architectures"] = plan[list(columns("architectures"))].drop_duplicates(
         "arch_id", ignore_index=True
@@ -147,6 +150,12 @@ def _without_outdated(jobs: pd.DataFrame) -> pd.DataFrame:
     current = codecs.groupby(["codec_id", "dataset"])["data_sha256"].transform("last")
     outdated = outdated.union(codecs.index[codecs["data_sha256"] != current])
     return jobs.drop(outdated)
+
+
+def _newest_last(rows: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order in which their records were written."""
+    written = rows["record"].map(jobs.set_index("record")["mtime_ns"])
+    return rows.loc[written.sort_values(kind="stable").index]
 
 
 def _complexity(plan: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +142,7 @@ def _codec_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
     job, rows = _common(file, record)
     if record["status"] != "ok":
         return rows
-    result = {**_FIRST_CODECS, **record["result"]}
-    keys = _required(result, fields(CodecResult))
+    keys = _required({**_CODEC_DEFAULTS, **record["result"]}, fields(CodecResult))
     job |= {name: keys[name] for name in ("codec_id", "dataset")}
     if file.stage == CodecJob.stage:
         job["data_sha256"] = _spec(out, file)["data_sha256"]
@@ -167,7 +167,11 @@ def _benchmark_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows
 
 
 # What records from before there were overfitted codecs do not say.
-_FIRST_CODECS = {"codec_class": "classical", "effort": 0, "kflops_per_px": None}
+_CODEC_DEFAULTS = {
+    f.name: f.default
+    for f in dataclasses.fields(CodecResult)
+    if f.default is not dataclasses.MISSING
+}
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
 _IMAGE = fields(ImageMeasurement)
 

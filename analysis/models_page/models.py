@@ -180,10 +180,11 @@ class ReferenceModels:
     def classical_losses(self) -> dict[str, float]:
         """RD loss at LMBDA of the classical codecs, each at its best setting."""
         codecs = self.data.tables["codecs"]
-        codecs = codecs[codecs["dataset"] == self.dataset]
+        classical = codecs["codec_class"] == "classical"
+        codecs = codecs[classical & (codecs["dataset"] == self.dataset)]
         losses = codecs.assign(loss=codecs["bpp_coded"] + LMBDA * codecs["mse_255"])
         means = losses.groupby(["codec_id", "setting"])["loss"].mean()
-        labels = self.data.codec_points.drop_duplicates("codec_id")
+        labels = self.data.classical.drop_duplicates("codec_id")
         named = labels.set_index("codec_id")["label"]
         best = means.groupby("codec_id").min()
         return {str(named[i]): float(value) for i, value in best.items()}

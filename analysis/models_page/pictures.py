@@ -124,7 +124,7 @@ def curves_picture(models: ReferenceModels) -> Figure:
                 label=f"{row.family} {row.sizes}, {row.kflops_per_px:.1f} kFLOPs/px",
             )
         low, high = padded(pd.Series(np.concatenate(reached)), 0.05, 0.02)
-        codecs = models.data.codec_points
+        codecs = models.data.classical
         codecs = codecs[codecs["dataset"] == models.dataset]
         for dashes, (label, curve) in zip(
             CLASSICAL_DASHES, codecs.groupby("label", sort=False), strict=False

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, notices
-from analysis.curves import codec_points, fitted_points
+from analysis.curves import classical_points, codec_points, overfitted_points
 from analysis.decode_times import DecodeTimes
 from analysis.frontier_table import SETTINGS, on_frontier
 from analysis.image_sets import image_set_id
@@ -129,9 +129,14 @@ class ReportData:
         return codec_points(self.tables["codecs"])
 
     @cached_property
-    def fitted(self) -> pd.DataFrame:
-        """Of overfitted codecs, as `analysis.curves.fitted_points`."""
-        return fitted_points(self.tables["codecs"])
+    def classical(self) -> pd.DataFrame:
+        """Of the classical ones among them."""
+        return classical_points(self.tables["codecs"])
+
+    @cached_property
+    def overfitted(self) -> pd.DataFrame:
+        """Of overfitted codecs, as `analysis.curves.overfitted_points`."""
+        return overfitted_points(self.tables["codecs"])
 
     @cached_property
     def decode_times(self) -> DecodeTimes:

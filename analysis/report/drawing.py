@@ -42,7 +42,9 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
     """What was made elsewhere or otherwise, as grey diamonds with labels."""
-    for i, model in enumerate(models.to_dict("records")):
+    for model in models.to_dict("records"):
+        overfitted = model["family"] == "overfitted"
+        kind = "codecs overfitted to each image" if overfitted else "reference models"
         axes.plot(
             [model[x]],
             [model[y]],
@@ -51,7 +53,7 @@ def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
             ms=5,
             mfc="white",
             mec="#555555",
-            label="reference models, overfitted codecs" if i == 0 else None,
+            label=kind,
             zorder=1.8,
         )
         axes.annotate(

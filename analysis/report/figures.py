@@ -87,7 +87,9 @@ def frontier_figure(data: ReportData) -> Figure:
         within = compared_within([x.name, y.name])
         comparable = rows[compares(rows["differs_in"], within)]
         staircases(axes, comparable, x, y, within)
-        models = _references(data).reindex(columns=["label", x.name, y.name, *within])
+        models = _references(data).reindex(
+            columns=["label", "family", x.name, y.name, *within]
+        )
         models = models.merge(rows[within].drop_duplicates()) if within else models
         models = models.dropna(subset=[x.name, y.name])
         reference_points(axes, models, x.name, y.name)
@@ -175,7 +177,7 @@ Styled = tuple[pd.DataFrame, dict[str, Any]]  # a curve, and how it is drawn
 
 def _classical(data: ReportData) -> list[Styled]:
     """JPEG and its like, measured on the first image set."""
-    points = data.codec_points
+    points = data.classical
     points = points[points["dataset"] == data.datasets[0]["name"]]
     return [
         (
@@ -265,5 +267,5 @@ def _references(data: ReportData) -> pd.DataFrame:
     """
     models = references.kodak() if _on_kodak(data) else references.kodak().iloc[:0]
     name = data.datasets[0]["name"] if data.datasets else None
-    fitted = data.fitted[data.fitted["dataset"] == name]
+    fitted = data.overfitted[data.overfitted["dataset"] == name]
     return pd.concat([table for table in (models, fitted) if len(table)] or [models])

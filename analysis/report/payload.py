@@ -69,12 +69,12 @@ def payload(data: ReportData) -> dict[str, Any]:
                 "bpp": _numbers(points["bpp"]),
                 "psnr_db": _numbers(points["psnr_db"]),
             }
-            for (dataset, label), points in data.codec_points.groupby(
+            for (dataset, label), points in data.classical.groupby(
                 ["dataset", "label"], sort=False
             )
         ],
         "references": _references(),
-        "fitted": _fitted(data.fitted),
+        "overfitted": _overfitted(data.overfitted),
     }
 
 
@@ -108,7 +108,7 @@ def _references() -> list[dict[str, Any]]:
     return models[told].to_dict("records")
 
 
-def _fitted(points: pd.DataFrame) -> list[dict[str, Any]]:
+def _overfitted(points: pd.DataFrame) -> list[dict[str, Any]]:
     names = [name for name in MEASURES if name in points]
     told = ["label", "family", "dataset", "lmbda", "distortion", *names]
     rows = points[told].to_dict("records")

@@ -177,7 +177,7 @@ def footer(data: ReportData) -> str:
     code = sorted(runs["git_sha"].dropna().unique())
     hardware = data.tables["hardware"]
     points = baselines.kodak().drop_duplicates("codec")
-    classical = data.codec_points.drop_duplicates(["codec_id", "dataset"])
+    codecs = data.codec_points.drop_duplicates(["label", "dataset"])
     entries: list[tuple[str, Sequence[object]]] = [
         ("Objectives", [objectives_note(data.objectives)]),
         ("Decode stages", [", ".join(STAGES).replace("_", " ")]),
@@ -194,7 +194,7 @@ def footer(data: ReportData) -> str:
             "Codecs measured here",
             [
                 f"{row.label} {row.version} on {row.dataset} ({row.images} images)"
-                for row in classical.itertuples()
+                for row in codecs.itertuples()
             ],
         ),
         (

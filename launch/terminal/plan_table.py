@@ -18,6 +18,13 @@ def print_plan(
     console: Console, plan: Plan, tasks: list[Task], throughput: Throughput
 ) -> None:
     """Prints the runs with their cost, counts per family, and totals."""
+    stages = Counter(task.job.stage for task in tasks)
+    if plan.runs:
+        _print_runs(console, plan, throughput)
+    console.print("jobs by stage: " + _listed(stages))
+
+
+def _print_runs(console: Console, plan: Plan, throughput: Throughput) -> None:
     table = Table(title=f"grid {plan.grid}", title_justify="left")
     trainings = [_training(run) for run in plan.runs]
     first = trainings[0]
@@ -34,9 +41,7 @@ def print_plan(
     shared = [f"{k} {v}" for k, v in first.items() if k not in varied]
     console.print("every training: " + ", ".join(shared))
     families = Counter(run.model.architecture.family for run in plan.runs)
-    stages = Counter(task.job.stage for task in tasks)
     console.print("runs by family: " + _listed(families))
-    console.print("jobs by stage: " + _listed(stages))
     left_out = {
         "equal to another": plan.duplicates,
         "excluded": plan.excluded,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +122,7 @@ def _decompress(options: argparse.Namespace) -> None:
 
 def _run(operation: Operation, options: argparse.Namespace) -> None:
     from rdc.cli.folders import described, run_on_folder
+    from rdc.cli.searches import show_progress
     from rdc.system.files import write_bytes_atomically
 
     source, target = options.input, options.output
@@ -139,9 +139,7 @@ def _run(operation: Operation, options: argparse.Namespace) -> None:
         )
     if target.exists() and target.samefile(source):
         raise ConfigError("IN and OUT differ", f"{source} twice", "name another OUT")
-    # Long searches say how far they are; of a folder, its bar does.
-    logging.basicConfig(format="rdc: %(message)s")
-    logging.getLogger("rdc.codec.refinement").setLevel(logging.INFO)
+    show_progress()  # of a folder, its bar does
     coded = operation.run(source)
     write_bytes_atomically(target, coded.data)
     print(f"{target}: {described(coded)}")

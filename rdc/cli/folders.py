@@ -38,7 +38,8 @@ def run_on_folder(
     left = [path for path, output in outputs.items() if force or not output.exists()]
     if skipped := len(outputs) - len(left):
         _say(f"{skipped} of {len(outputs)} skipped, already in {target} (see --force)")
-    processes = min(processes or default_processes(len(left)), max(len(left), 1))
+    serving = default_processes(len(left), operation.images_per_process)
+    processes = min(processes or serving, max(len(left), 1))
     done: list[Coded] = []
     faults: dict[Path, str] = {}
     started = time.monotonic()

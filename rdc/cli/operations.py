@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rdc.cli.info import read_bytes
+from rdc.cli.searches import resumable
 from rdc.data.image_sets import list_images
 from rdc.data.images import png_bytes, read_image
 from rdc.errors import ConfigError, DataError
+from rdc.overfitted.spec import PREFIX
 from rdc.specs.classical import SETTINGS
 from rdc.system.host_memory import keep_freed_memory
 from rdc.system.user_cache import compilation_cache
 
 if TYPE_CHECKING:
-    from rdc.codec import Codec
+    from rdc.codec import Codec, Encoded
 
 STREAM_SUFFIX = ".rdc"
 Choices = tuple[tuple[str, Any], ...]  # (name, value)
@@ -57,6 +59,12 @@ class Operation(abc.ABC):
     settings: Choices
     suffix: ClassVar[str]  # of the output
 
+    @property
+    def images_per_process(self) -> int:
+        """How many are worth a process of their own."""
+        # Starting a process and compiling takes as long as some photographs.
+        return 4
+
     @abc.abstractmethod
     def inputs(self, folder: Path) -> list[Path]:
         """The files of `folder` to work on, at all depths; raises `DataError`."""
@@ -85,10 +93,22 @@ class Compression(Operation):
     def inputs(self, folder: Path) -> list[Path]:
         return list_images(folder)
 
+    @property
+    def images_per_process(self) -> int:
+        model = str(dict(self.settings).get("model", ""))
+        searches = dict(self.point).get("effort", 0) > 0 or model.startswith(PREFIX)
+        return 1 if searches else super().images_per_process
+
     def run(self, source: Path) -> Coded:
         x = read_image(source)
-        data = _codec(self.settings).compress(x, **dict(self.point))
-        return Coded(data, len(data), *x.shape[:2])
+        encoded = self._encoded(_codec(self.settings), x)
+        return Coded(encoded.data, len(encoded.data), *x.shape[:2])
+
+    def _encoded(self, codec: Codec, x: np.ndarray) -> Encoded:
+        point = dict(self.point)
+        rate, effort = codec.rate_of(point.get("quality")), point.get("effort", 0)
+        with resumable(codec, x, rate, effort) as resumed:
+            return resumed.encoded(x, rate, effort)
 
 
 class VerifiedCompression(Compression):
@@ -99,9 +119,7 @@ class VerifiedCompression(Compression):
 
         x = read_image(source)
         codec = _codec(self.settings)
-        point = dict(self.point)
-        rate = codec.rate_of(point.pop("quality", None))
-        encoded = codec.encoded(x, rate, **point)
+        encoded = self._encoded(codec, x)
         if np.any(codec.decoded(encoded.data).y_hat != encoded.y_hat):
             raise BitstreamError(
                 "a stream decodes to the latents that were encoded",

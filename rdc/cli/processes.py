@@ -22,17 +22,19 @@ from rdc.codec.limits import DEFAULT_MEMORY_BYTES
 from rdc.errors import RdcError
 
 Run = Callable[[Path], Coded]
-# Starting a process and compiling takes as long as some ten photographs.
-MIN_IMAGES_PER_PROCESS = 4
 
 
-def default_processes(images: int) -> int:
-    """A process per core, as far as images and free memory go round."""
+def default_processes(images: int, per_process: int) -> int:
+    """A process per core, as far as images and free memory go round.
+
+    Args:
+      per_process: how many images are worth a process.
+    """
     return max(
         1,
         min(
             len(_cores()),
-            images // MIN_IMAGES_PER_PROCESS,
+            images // per_process,
             psutil.virtual_memory().available // DEFAULT_MEMORY_BYTES,
         ),
     )

@@ -59,6 +59,25 @@ class Header:
                 self,
             )
 
+    @classmethod
+    def of(
+        cls,
+        codec_id: str,
+        shape: tuple[int, ...],
+        coder: str,
+        numerics: str,
+        rate: float,
+    ) -> Header:
+        """Of an image of this shape, [H,W,3]; coder and numerics by name."""
+        return cls(
+            model_id=bytes.fromhex(codec_id),
+            height_px=shape[0],
+            width_px=shape[1],
+            coder_id=CODER_IDS[coder],
+            numerics_id=NUMERICS_IDS[numerics],
+            rate=rate,
+        )
+
     @property
     def coder(self) -> str:
         """Name of the entropy coder.

@@ -30,6 +30,7 @@ from rdc.registry import parse_architecture
 from rdc.specs.base import require
 from rdc.specs.coding import OperatingPoint
 from rdc.specs.components import ArchitectureSpec
+from rdc.system.arrays import npz_bytes
 from rdc.system.files import write_bytes_atomically, write_json_atomically
 
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
@@ -105,8 +106,8 @@ def export(
     gaussian = gaussian_tables()
     prior = prior_tables(model)
     files = {
-        "weights.npz": _npz(weights),
-        "tables.npz": _npz(
+        "weights.npz": npz_bytes(weights),
+        "tables.npz": npz_bytes(
             {f"gaussian_{k}": v for k, v in gaussian.to_arrays().items()}
             | {f"prior_{k}": v for k, v in prior.to_arrays().items()}
         ),
@@ -254,14 +255,6 @@ def _named(state: Any) -> dict[str, Any]:
 def _name(path: tuple) -> str:
     keys = [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
     return ".".join(keys).removesuffix(".value")
-
-
-def _npz(arrays: dict[str, Any]) -> bytes:
-    """An npz file whose bytes depend on the arrays alone (no time stamps)."""
-    buffer = io.BytesIO()
-    plain: dict[str, Any] = {k: np.asarray(arrays[k]) for k in sorted(arrays)}
-    np.savez_compressed(buffer, **plain)
-    return buffer.getvalue()
 
 
 def _prefixed(arrays: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -11,15 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
-from rdc.codec.container import (
-    CODER_IDS,
-    NUMERICS_IDS,
-    Header,
-    check_writer,
-    nearest_rate,
-    pack,
-    unpack,
-)
+from rdc.codec.container import Header, check_writer, nearest_rate, pack, unpack
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
@@ -138,7 +130,7 @@ class LearnedCodec(Codec):
             return plain
         found = self._refinement.refined(x, latents, rate, lmbda, effort)
         refined = self._coded(x, found, rate)
-        return min(plain, refined, key=lambda e: self._loss(x, e, rate, lmbda))
+        return min(plain, refined, key=lambda e: self._loss(x, e, lmbda))
 
     def _coded(
         self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float
@@ -159,20 +151,13 @@ class LearnedCodec(Codec):
             return portion.values(symbols)
 
         y_hat = self._compiled(self._numerics).run(code, rate)
-        header = Header(
-            model_id=bytes.fromhex(self.codec_id),
-            height_px=x.shape[0],
-            width_px=x.shape[1],
-            coder_id=CODER_IDS[self._coder.name],
-            numerics_id=NUMERICS_IDS[self._numerics],
-            rate=rate,
+        header = Header.of(
+            self.codec_id, x.shape, self._coder.name, self._numerics, rate
         )
         data = pack(header, b"".join(parity) + encoder.finish())
         return Encoded(data, sum(bits), y_hat)
 
-    def _loss(
-        self, x: np.ndarray, encoded: Encoded, rate: float, lmbda: float
-    ) -> float:
+    def _loss(self, x: np.ndarray, encoded: Encoded, lmbda: float) -> float:
         """bpp + lmbda * distortion, of real bytes and of the pixels that they make."""
         height, width = x.shape[:2]
         assert encoded.y_hat is not None

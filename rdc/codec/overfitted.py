@@ -5,20 +5,13 @@ from __future__ import annotations
 import importlib.util
 import zlib
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
-from rdc.codec.container import (
-    CODER_IDS,
-    NUMERICS_IDS,
-    Header,
-    check_writer,
-    nearest_rate,
-    pack,
-    unpack,
-)
+from rdc.codec.container import Header, check_writer, nearest_rate, pack, unpack
 from rdc.errors import BitstreamError, ConfigError, DataError
 from rdc.overfitted.identity import codec_id
 from rdc.overfitted.schedule import EFFORT_STEPS, Schedule, schedule_of
@@ -89,6 +82,12 @@ class OverfittedCodec(Codec):
             )
         return cls(preset(name), **settings)
 
+    def with_search(self, saved: SavedSearch) -> OverfittedCodec:
+        """This codec for one image, whose search is kept in `saved`."""
+        codec = copy(self)
+        codec._saved = saved
+        return codec
+
     def cost(self, height_px: int = 512, width_px: int = 768) -> Complexity:
         from rdc.overfitted.complexity import count
 
@@ -124,14 +123,7 @@ class OverfittedCodec(Codec):
         whole = [np.asarray(grid, np.float64) for grid in latents]
         words = decoder.encoded_latents(whole)
         checksum = zlib.crc32(decoder.pixels(whole).tobytes())
-        header = Header(
-            model_id=bytes.fromhex(self.codec_id),
-            height_px=x.shape[0],
-            width_px=x.shape[1],
-            coder_id=CODER_IDS[CODER],
-            numerics_id=NUMERICS_IDS["exact"],
-            rate=rate,
-        )
+        header = Header.of(self.codec_id, x.shape, CODER, "exact", rate)
         data = pack(header, Payload(checksum, networks, words).pack(self.spec))
         bits = problem.bits(networks.parameters(self.spec), latents)
         return Encoded(data, bits + 8 * (len(data) - 4 * words.size))

@@ -36,7 +36,7 @@ from rdc.codec.limits import DEFAULT_MEMORY_BYTES
 from rdc.complexity.jaxpr_cost import peak_bytes
 from rdc.model import CompressionModel, run_coding_steps
 from rdc.ops.distortions import DISTORTIONS
-from rdc.ops.gaussian import estimated
+from rdc.ops.gaussian import bounded
 from rdc.ops.quantization import ste_round
 from rdc.specs.coding import MAX_EFFORT
 
@@ -247,7 +247,7 @@ def _loss(
         gumbel = noise * jax.random.logistic(own, symbols.shape)
         below, share = soft_round(symbols, temperature, gumbel)
         for whole, weight in ((below, 1 - share), (below + 1, share)):
-            bits += jnp.sum(weight * estimated(step.bits(whole, parameters)))
+            bits += jnp.sum(weight * bounded(step.bits(whole, parameters)))
         return step.values(below + share, parameters)
 
     y_hat = run_coding_steps(model, code, rate)

@@ -300,7 +300,7 @@ class Request(Spec):
 
     Attributes:
       images: training or evaluation images: a folder, a `.txt` list of files, or
-        `bundled:train` / `bundled:eval`; the file of an overfitted codec.
+        `bundled:train` / `bundled:eval`. To overfit: one file.
       model_dir: exported model to evaluate or to time.
       init_from: exported model that the model to train starts from.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.

@@ -80,6 +80,7 @@ class CodecResult(Spec):
     `overfit`: an overfitted one on one image, at one lambda, which is its setting.
 
     Attributes:
+      version: of the library that encoded.
       codec_class: `classical` or `overfitted`.
       kflops_per_px: to decode; None where nobody counts them.
     """
@@ -87,12 +88,12 @@ class CodecResult(Spec):
     codec_id: str
     name: str
     version: str
-    codec_class: str
-    effort: int
-    kflops_per_px: float | None
     dataset: str
     images: tuple[ImageMeasurement, ...]
     skipped_images: tuple[str, ...]
+    codec_class: str = "classical"
+    effort: int = 0
+    kflops_per_px: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

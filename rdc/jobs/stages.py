@@ -23,7 +23,6 @@ from rdc.data.image_sets import (
 from rdc.data.images import MAX_PIXELS, read_image
 from rdc.data.photograph import photograph
 from rdc.errors import RdcError
-from rdc.identity import content_id
 from rdc.jobs.job import (
     Assignment,
     BenchmarkJob,
@@ -107,19 +106,14 @@ def _codec(job: CodecJob, request: Request) -> CodecResult:
         codec_id=codec.codec_id,
         name=job.codec.name,
         version=codec.version,
-        codec_class="classical",
-        effort=0,
-        kflops_per_px=None,
         dataset=job.dataset,
         **_measurements(codec, request),
     )
 
 
-def _overfit(attempts: Sequence[Assignment[OverfitJob]]) -> list[Result]:
-    return [_overfitted(attempt) for attempt in attempts]
+def _overfit(attempt: Assignment[OverfitJob]) -> CodecResult:
+    import jax
 
-
-def _overfitted(attempt: Assignment[OverfitJob]) -> CodecResult:
     from rdc.codec.overfitted import OverfittedCodec
     from rdc.measurements.evaluation import measured
     from rdc.overfitted.saved_search import SavedSearch
@@ -136,7 +130,6 @@ def _overfitted(attempt: Assignment[OverfitJob]) -> CodecResult:
     steps = schedule_of(job.effort).steps
 
     def progress(step: int, loss: float) -> None:
-        _log.info("step %d of %d: RD loss %.4f", step, steps, loss)
         values = {"step": step, "steps": steps, "loss": loss}
         write_json_atomically(attempt.folder / PROGRESS_FILE, values)
 
@@ -144,14 +137,18 @@ def _overfitted(attempt: Assignment[OverfitJob]) -> CodecResult:
         job.codec,
         max_pixels=MAX_PIXELS,
         progress=progress,
-        saved=SavedSearch(attempt.folder, [*map(Path, request.resume_from)]),
+        saved=SavedSearch(
+            attempt.folder,
+            [*map(Path, request.resume_from)],
+            request.checkpoint.every_seconds,
+        ),
     )
     (point,) = codec.operating_points
     row = measured(codec, job.image, read_image(path), point, job.effort)
     return CodecResult(
-        codec_id=content_id("overfit", {"codec": codec.codec_id, "effort": job.effort}),
+        codec_id=codec.codec_id,
         name=job.name,
-        version=codec.codec_id,
+        version=f"JAX {jax.__version__}",
         codec_class="overfitted",
         effort=job.effort,
         kflops_per_px=codec.cost(row.height_px, row.width_px).kflops_per_px,
@@ -235,6 +232,6 @@ STAGES: dict[type[Job], Stage] = {
     TrainJob: _train,
     EvaluateJob: _each(_evaluate),
     CodecJob: _each(_codec),
-    OverfitJob: _overfit,
+    OverfitJob: lambda attempts: [_overfit(attempt) for attempt in attempts],
     BenchmarkJob: _each(_benchmark),
 }

@@ -14,7 +14,7 @@ from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 
 # Of one symbol in a search for better latents, near what an escape costs: -log2(1e-9).
 # Training has no such bound; estimates of files are in rdc.entropy_coders.estimates.
-MAX_ESTIMATED_BITS = -math.log2(1e-9)
+MAX_BITS_IN_SEARCH = -math.log2(1e-9)
 
 _LOG_MIN = math.log(MIN_SCALE)
 _LOG_STEP = (math.log(MAX_SCALE) - _LOG_MIN) / (NUM_SCALES - 1)
@@ -88,6 +88,6 @@ def log_one_minus_exp(x: jax.Array) -> jax.Array:
     return jnp.where(near, jnp.log(-jnp.expm1(small)), jnp.log1p(-jnp.exp(large)))
 
 
-def estimated(bits: jax.Array) -> jax.Array:
+def bounded(bits: jax.Array) -> jax.Array:
     """Bits with a bound: an escape costs no more, however far out."""
-    return jnp.minimum(bits, MAX_ESTIMATED_BITS)
+    return jnp.minimum(bits, MAX_BITS_IN_SEARCH)

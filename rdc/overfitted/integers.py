@@ -170,46 +170,55 @@ class IntegerDecoder:
         return np.clip(levels, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy()
 
     def _entropy_network(self) -> tuple:
+        """What `kernels.run_grid` takes.
+
+        Coarser grids come first and the nearest neighbours last: what was decoded last
+        is then waited for last.
+        """
         spec, steps = self._spec, self._steps
+        order = np.arange(spec.entropy_inputs)[::-1]
         weights, biases = [], []
         for i in range(len(spec.entropy_widths)):
             weights.append(_blocks(steps[f"entropy.weight.{i}"]))
             biases.append(_blocks(self._bias(f"entropy.bias.{i}")[:, None])[:, 0])
+        weights[0] = weights[0][:, order].copy()
+        for i in range(1, len(weights)):  # inputs come in whole blocks
+            missing = weights[i - 1].shape[0] * BLOCK - weights[i].shape[1]
+            weights[i] = np.pad(weights[i], ((0, 0), (0, missing), (0, 0)))
         hidden = weights[-1].shape[0] * BLOCK
         last = np.zeros((2, hidden + spec.entropy_inputs))
         last[:, : spec.entropy_widths[-1]] = steps["entropy.weight.out"]
-        last[:, hidden:] = steps["entropy.weight.bypass"]
-        weights.append(_blocks(last))
-        biases.append(_blocks(self._bias("entropy.bias.out")[:, None])[:, 0])
-        for i in range(1, len(spec.entropy_widths)):  # inputs come in whole blocks
-            missing = weights[i - 1].shape[0] * BLOCK - weights[i].shape[1]
-            weights[i] = np.pad(weights[i], ((0, 0), (0, missing), (0, 0)))
-        scales = (self._scale["entropy.weight"],) * len(weights)
-        return tuple(weights), tuple(biases), scales, _FIRST_SCALE
+        last[:, hidden:] = steps["entropy.weight.bypass"][:, order]
+        bias = self._bias("entropy.bias.out")
+        scale = self._scale["entropy.weight"]
+        return tuple(weights), tuple(biases), last, bias, scale, _FIRST_SCALE
 
     def _bias(self, name: str) -> np.ndarray:
         """In multiples of 2^-16."""
         return self._steps[name] * self._scale[group_of(name)] * 2.0**FRACTION_BITS
 
-    def _coarse(self, coarser: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-        planes = np.zeros((self._spec.coarser, *shape))
-        for n, grid in enumerate(coarser[: self._spec.coarser]):
-            side = 2 ** (n + 1)
-            planes[n] = np.repeat(np.repeat(grid, side, 0), side, 1)[
-                : shape[0], : shape[1]
-            ]
-        return planes
+    def _coarse(
+        self, coarser: list[np.ndarray], shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, ...]:
+        """The coarser grids that the network sees, the coarsest first; zero beyond."""
+        seen = [
+            coarser[n]
+            if n < len(coarser)
+            else np.zeros([-(-s // 2 ** (n + 1)) for s in shape])
+            for n in range(self._spec.coarser)
+        ]
+        return tuple(seen[::-1])
 
     def _run(
         self,
         padded: np.ndarray,
-        coarse: np.ndarray,
+        coarse: tuple[np.ndarray, ...],
         coder: np.ndarray,
         words: np.ndarray,
         decoding: bool,
         found: np.ndarray,
     ) -> int:
-        offsets = np.array(self._spec.neighbours, np.int64)
+        offsets = np.array(self._spec.neighbours[::-1], np.int64)
         return kernels.run_grid(
             padded,
             coarse,

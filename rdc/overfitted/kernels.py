@@ -32,25 +32,61 @@ _HALF = np.uint64(1 << 15)
 
 
 @_compiled
-def layer(weights, bias, scale, inputs, outputs):
-    """outputs = floor(weights inputs scale + bias + 1/2), limited.
+def hidden_layer(weights, bias, scale, inputs, outputs):
+    """outputs = floor(weights inputs scale + bias + 1/2), between 0 and the limit.
+
+    The sums of a block are variables and no array: they stay in registers, and what
+    follows need not wait until they were stored.
 
     Args:
       weights: f64[blocks, n, BLOCK].
       bias: f64[blocks, BLOCK].
       inputs, outputs: f64 of at least n, and of blocks * BLOCK.
     """
-    sums = np.empty(BLOCK)
     for b in range(weights.shape[0]):
-        for o in range(BLOCK):
-            sums[o] = 0.0
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
         for i in range(weights.shape[1]):
             value = inputs[i]
-            for o in range(BLOCK):
-                sums[o] += weights[b, i, o] * value
+            s0 += weights[b, i, 0] * value
+            s1 += weights[b, i, 1] * value
+            s2 += weights[b, i, 2] * value
+            s3 += weights[b, i, 3] * value
+            s4 += weights[b, i, 4] * value
+            s5 += weights[b, i, 5] * value
+            s6 += weights[b, i, 6] * value
+            s7 += weights[b, i, 7] * value
+        first = b * BLOCK
+        outputs[first + 0] = s0
+        outputs[first + 1] = s1
+        outputs[first + 2] = s2
+        outputs[first + 3] = s3
+        outputs[first + 4] = s4
+        outputs[first + 5] = s5
+        outputs[first + 6] = s6
+        outputs[first + 7] = s7
         for o in range(BLOCK):
-            rounded = np.floor(sums[o] * scale + (bias[b, o] + 0.5))
-            outputs[b * BLOCK + o] = min(max(rounded, -LIMIT), LIMIT)
+            rounded = np.floor(outputs[first + o] * scale + (bias[b, o] + 0.5))
+            outputs[first + o] = min(max(rounded, 0.0), LIMIT)
+
+
+@_compiled
+def last_layer(weights, bias, scale, hidden, inputs, outputs):
+    """The two outputs, of the hidden layer and of the inputs beside it.
+
+    Args:
+      weights: f64[2, n]: for `hidden`, then for `inputs`.
+      bias, outputs: f64[2].
+    """
+    beside = weights.shape[1] - inputs.shape[0]
+    for o in range(2):
+        even = odd = 0.0
+        for i in range(0, beside, 2):
+            even += weights[o, i] * hidden[i]
+            odd += weights[o, i + 1] * hidden[i + 1]
+        for i in range(inputs.shape[0]):
+            even += weights[o, beside + i] * inputs[i]
+        rounded = np.floor((even + odd) * scale + (bias[o] + 0.5))
+        outputs[o] = min(max(rounded, -LIMIT), LIMIT)
 
 
 @_compiled
@@ -71,9 +107,11 @@ def run_grid(grid, coarse, offsets, network, tables, coder, words, decoding, fou
     Args:
       grid: f64[REACH + h, REACH + w + REACH], zero beyond the latents; filled when
         decoding.
-      coarse: f64[coarser, h, w] of coarser grids at the same places.
-      offsets: i64[n, 2] of the neighbours.
-      network: (weights, biases, scales of the layers, first_scale).
+      coarse: the coarser grids that the network sees, f64, the coarsest first: the last
+        one has half the size.
+      offsets: i64[n, 2] of the neighbours, which come after them.
+      network: (weights and biases of the hidden layers, those of the last one, scale
+        of the weights, first_scale).
       tables: (cumulative i64, starts i64, sizes i64, first symbols i64).
       coder: u64[2]: state, and the next word.
       found: i64[h * w, 2]: table and whole part of each latent, when encoding.
@@ -81,32 +119,30 @@ def run_grid(grid, coarse, offsets, network, tables, coder, words, decoding, fou
     Returns:
       DONE, or what was wrong with the stream.
     """
-    weights, biases, scales, first_scale = network
-    height, width = coarse.shape[1], coarse.shape[2]
-    count = offsets.shape[0]
-    inputs = count + coarse.shape[0]
-    layers = len(weights)
-    vector = np.zeros(256)
-    hidden = np.zeros(128)
-    seen = np.zeros(128)
+    weights, biases, last, last_bias, scale, first_scale = network
+    across = grid.shape[1]
+    height, width = grid.shape[0] - REACH, across - 2 * REACH
+    flat = grid.ravel()
+    jumps = offsets[:, 0] * across + offsets[:, 1]
+    coarser = len(coarse)
+    inputs = np.zeros(coarser + jumps.size)
+    hidden, other = np.zeros(128), np.zeros(128)
+    outputs = np.zeros(2)
     unit = 2.0**FRACTION_BITS
     for i in range(height):
         for j in range(width):
-            for n in range(count):
-                row, column = REACH + i + offsets[n, 0], REACH + j + offsets[n, 1]
-                seen[n] = grid[row, column] * unit
-            for n in range(coarse.shape[0]):
-                seen[count + n] = coarse[n, i, j] * unit
-            size = inputs
-            vector[:inputs] = seen[:inputs]
-            for n in range(layers - 1):
-                layer(weights[n], biases[n], scales[n], vector, hidden)
-                size = weights[n].shape[0] * BLOCK
-                for o in range(size):
-                    vector[o] = max(hidden[o], 0.0)
-            vector[size : size + inputs] = seen[:inputs]
-            layer(weights[-1], biases[-1], scales[-1], vector, hidden)
-            table, whole = table_and_mean(hidden, first_scale)
+            place = (REACH + i) * across + REACH + j
+            for n in range(coarser):
+                halvings = coarser - n
+                inputs[n] = coarse[n][i >> halvings, j >> halvings] * unit
+            for n in range(jumps.size):
+                inputs[coarser + n] = flat[np.uint64(place + jumps[n])] * unit
+            hidden_layer(weights[0], biases[0], scale, inputs, hidden)
+            for n in range(1, len(weights)):
+                hidden_layer(weights[n], biases[n], scale, hidden, other)
+                hidden, other = other, hidden
+            last_layer(last, last_bias, scale, hidden, inputs, outputs)
+            table, whole = table_and_mean(outputs, first_scale)
             if decoding:
                 symbol, fault = decode_symbol(table, tables, coder, words)
                 if fault != DONE:
@@ -114,7 +150,7 @@ def run_grid(grid, coarse, offsets, network, tables, coder, words, decoding, fou
                 value = whole + symbol
                 if abs(value) >= 1024:
                     return BAD_SYMBOL
-                grid[REACH + i, REACH + j] = value
+                flat[np.uint64(place)] = value
             else:
                 found[i * width + j, 0] = table
                 found[i * width + j, 1] = whole

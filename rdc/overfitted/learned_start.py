@@ -13,7 +13,6 @@ crops begin at the start, and the start moves towards the mean of where they end
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,11 +21,12 @@ import numpy as np
 
 from rdc.data.image_sets import list_images, usable_images
 from rdc.data.images import read_image
-from rdc.errors import DataError, ExitCode
+from rdc.errors import ExitCode, RdcError
 from rdc.overfitted.optimisation import Problem
-from rdc.overfitted.parameters import STARTS, Parameters, initial, start_key
+from rdc.overfitted.parameters import STARTS, Parameters, drawn, start_key
 from rdc.overfitted.schedule import Schedule
 from rdc.overfitted.spec import PRESETS, OverfittedSpec, preset
+from rdc.system.arrays import npz_bytes
 from rdc.system.files import write_bytes_atomically
 
 CROP_PX = 256
@@ -37,16 +37,14 @@ MOVES = (0.6, 0.05)  # share of the way to the mean end, in the first round and 
 UNIT = 2.0**-12  # of what is stored
 
 
-def learned_start(
-    spec: OverfittedSpec, paths: Sequence[Path], rounds: int = ROUNDS
-) -> dict[str, np.ndarray]:
+def learned_start(spec: OverfittedSpec, paths: Sequence[Path]) -> dict[str, np.ndarray]:
     """The start, f32 whole multiples of `UNIT`, from photographs of any size above
     `CROP_PX`; minutes of one core.
     """
     random = np.random.default_rng(0)
     schedule = Schedule(steps=STEPS, rounded_share=0.0, evaluations=1)
-    start: Parameters = initial(spec)
-    for i in range(rounds):
+    start: Parameters = drawn(spec)
+    for i in range(ROUNDS):
         ends = []
         for lmbda in LMBDAS:
             problem = Problem(
@@ -54,11 +52,11 @@ def learned_start(
             )
             fit = problem.optimised(lmbda, schedule, start=problem.beginning(start))
             ends.append(fit.networks)
-        progress = i / max(rounds - 1, 1)
+        progress = i / max(ROUNDS - 1, 1)
         move = MOVES[0] + (MOVES[1] - MOVES[0]) * progress
         mean = jax.tree.map(lambda *values: np.mean(values, axis=0), *ends)
         start = {n: v + np.float32(move) * (mean[n] - v) for n, v in start.items()}
-        print(f"round {i + 1} of {rounds}", flush=True)
+        print(f"round {i + 1} of {ROUNDS}", flush=True)
     return {n: (np.rint(v / UNIT) * UNIT).astype(np.float32) for n, v in start.items()}
 
 
@@ -73,9 +71,7 @@ def _store(starts: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     if STARTS.is_file():
         with np.load(STARTS) as file:
             arrays = {n: file[n] for n in file.files} | arrays
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{n: arrays[n] for n in sorted(arrays)})  # type: ignore[arg-type]
-    write_bytes_atomically(STARTS, buffer.getvalue())
+    write_bytes_atomically(STARTS, npz_bytes(arrays))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(name, flush=True)
             spec = preset(name)
             _store({start_key(spec): learned_start(spec, paths)})
-    except DataError as error:
+    except RdcError as error:
         parser.exit(ExitCode.BAD_INPUT, f"error: {error}\n")
     return ExitCode.OK
 

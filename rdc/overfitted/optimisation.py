@@ -137,6 +137,10 @@ class Problem:
                     loss = self.loss(fit, lmbda)
                     if loss < least:
                         best, least = jax.tree.map(jnp.array, fit), loss
+                    _log.info(
+                        "search: %d of %d steps, RD loss %.4f",
+                        *(step + 1, schedule.steps, loss),
+                    )
                     if progress is not None:
                         progress(step + 1, loss)
                 ends = stop.is_set() and step + 1 < schedule.steps
@@ -144,7 +148,9 @@ class Problem:
                     saved.write(step + 1, (fit, states, best, least))
                 if ends:
                     raise PreemptedError(
-                        "a search runs to its last step", f"SIGTERM at step {step + 1}"
+                        "a search runs to its last step",
+                        f"SIGTERM at step {step + 1}",
+                        "the same command goes on there" if saved else "",
                     )
         return jax.tree.map(jnp.asarray, best)
 

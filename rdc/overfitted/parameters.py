@@ -74,7 +74,7 @@ def start(spec: OverfittedSpec) -> dict[str, np.ndarray]:
     """What the file's numbers are differences from, f32, multiples of 2^-12: what was
     learned for these sizes (`rdc.overfitted.learned_start`), or a plain start.
     """
-    learned = _learned().get(start_key(spec))
+    learned = learned_starts().get(start_key(spec))
     return plain_start(spec) if learned is None else dict(learned)
 
 
@@ -86,7 +86,8 @@ def start_key(spec: OverfittedSpec) -> str:
 
 
 @cache
-def _learned() -> dict[str, dict[str, np.ndarray]]:
+def learned_starts() -> dict[str, dict[str, np.ndarray]]:
+    """What is shipped, by `start_key`."""
     found: dict[str, dict[str, np.ndarray]] = {}
     if STARTS.is_file():
         with np.load(STARTS) as file:
@@ -115,12 +116,13 @@ def plain_start(spec: OverfittedSpec) -> dict[str, np.ndarray]:
 
 
 def initial(spec: OverfittedSpec, seed: int = 0) -> dict[str, np.ndarray]:
-    """Networks before the first step, f32: what was learned, or the plain start with
-    noise where symmetry must go.
-    """
-    values = start(spec)
-    if start_key(spec) in _learned():
-        return values
+    """Networks before the first step, f32: what was learned, or `drawn`."""
+    return start(spec) if start_key(spec) in learned_starts() else drawn(spec, seed)
+
+
+def drawn(spec: OverfittedSpec, seed: int = 0) -> dict[str, np.ndarray]:
+    """The plain start, f32, with noise where symmetry must go."""
+    values = plain_start(spec)
     rng = np.random.default_rng(seed)
     for name, size in _NOISES.items():
         shape = values[name].shape

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rdc.system.arrays import npz_bytes
 from rdc.system.files import write_bytes_atomically
 
 FILE = "search.npz"
@@ -24,11 +25,14 @@ class SavedSearch:
     Args:
       folder: of this process.
       earlier: folders of processes before, the newest last.
-      every_seconds: between two states.
+      every_seconds: between two states; None: only when the search is asked to end.
     """
 
     def __init__(
-        self, folder: Path, earlier: Sequence[Path] = (), every_seconds: float = 60.0
+        self,
+        folder: Path,
+        earlier: Sequence[Path] = (),
+        every_seconds: float | None = 60.0,
     ):
         self._path = Path(folder) / FILE
         self._earlier = [*map(Path, earlier), Path(folder)]
@@ -44,7 +48,8 @@ class SavedSearch:
         return max((s for s in states if s), key=lambda s: s[0], default=None)
 
     def is_due(self) -> bool:
-        return time.monotonic() - self._last >= self._every
+        passed = time.monotonic() - self._last
+        return self._every is not None and passed >= self._every
 
     def write(self, step: int, state: Any) -> None:
         """Replaces the state of this process, as a whole.
@@ -53,10 +58,10 @@ class SavedSearch:
           DiskFullError: no space left; the state before is still there.
         """
         leaves = jax.tree.leaves(state)
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = {f"{i:04d}": leaf for i, leaf in enumerate(leaves)}
-        np.savez(buffer, step=step, **arrays)
-        write_bytes_atomically(self._path, buffer.getvalue())
+        arrays = {f"{i:04d}": leaf for i, leaf in enumerate(leaves)} | {"step": step}
+        data = npz_bytes(arrays, compressed=False)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomically(self._path, data)
         self._last = time.monotonic()
 
     def _read(self, path: Path, like: Any) -> tuple[int, Any] | None:

@@ -69,15 +69,15 @@ class OverfittedSpec(Spec):
     lmbdas: tuple[float, ...] = LMBDAS
 
     def __post_init__(self) -> None:
-        require(1 <= self.grids <= 10, "overfitted.grids is 1 to 10", self.grids)
+        require(2 <= self.grids <= 10, "overfitted.grids is 2 to 10", self.grids)
         require(
             1 <= self.context <= len(NEIGHBOURS),
             f"overfitted.context is 1 to {len(NEIGHBOURS)}",
             self.context,
         )
         require(
-            0 <= self.coarser < self.grids,
-            "overfitted.coarser is less than grids",
+            1 <= self.coarser < self.grids,
+            "overfitted.coarser is at least 1 and less than grids",
             self.coarser,
         )
         widths = (*self.entropy_widths, self.synthesis_width)

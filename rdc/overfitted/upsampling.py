@@ -7,6 +7,7 @@ takes twice as long.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +26,11 @@ def doubled(planes: jax.Array, taps: jax.Array, axis: int) -> jax.Array:
     beyond an edge is the edge's value.
     """
     shifted = _shifted(planes, axis)
-    even = sum(taps[t] * shifted[t] for t in range(TAPS))
-    odd = sum(taps[TAPS - 1 - t] * shifted[t + 1] for t in range(TAPS))
+    # (Python's sum may be the number 0.)
+    even: Any = sum(taps[t] * shifted[t] for t in range(TAPS))
+    odd: Any = sum(taps[TAPS - 1 - t] * shifted[t + 1] for t in range(TAPS))
     shape = [2 * n if a == axis else n for a, n in enumerate(planes.shape)]
-    return jnp.stack([even, odd], axis + 1).reshape(shape)  # type: ignore[list-item]
+    return jnp.stack([even, odd], axis + 1).reshape(shape)
 
 
 def _forward(

@@ -1,11 +1,8 @@
-"""A sweep of codecs that are fitted to each image, killed in the middle and resumed."""
+"""A sweep of codecs fitted to each image, stopped in the middle and resumed."""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,10 +13,10 @@ from PIL import Image
 from rdc.codec import Codec
 from rdc.data.images import read_image
 from rdc.overfitted.saved_search import FILE
-from tests.conftest import REPOSITORY
+from tests.integration.whole_sweep import TIMEOUT_SECONDS, command, completed, started
 
-TIMEOUT_SECONDS = 1500
 pytestmark = pytest.mark.timeout(2 * TIMEOUT_SECONDS)
+EFFORT = 1  # 2000 steps: the first progress comes after a tenth of them
 
 
 @pytest.fixture(scope="module")
@@ -37,41 +34,40 @@ def test_each_image_has_its_row_beside_other_codecs(
     images: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    command = [
-        *(sys.executable, str(REPOSITORY / "launch/sweep.py")),
+    arguments = command(
         *("+grid=overfitted_kodak", "overfitted.codecs=[overfitted_300]"),
-        *(f"data.eval={images}", f"out={out}", "launcher=local", "codecs=[jpeg]"),
-    ]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment) as sweep:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        # Till a search is on its way, or is done already.
-        while not (started := [*out.glob("overfitted/*/*/attempts/1/progress.json")]):
-            assert sweep.poll() is None, "ended before its first image"
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        sweep.send_signal(signal.SIGTERM)
-    stopped = started[0].with_name(FILE).is_file()
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-        cwd=tmp_path,
-        env=environment,
+        *(f"overfitted.effort={EFFORT}", f"data.eval={images}", f"out={out}"),
+        *("launcher=local", "codecs=[jpeg]"),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    logs = "".join(path.read_text() for path in out.glob("overfitted/**/log.txt"))
-    assert ("search resumed at step" in logs) or not stopped, logs
+    sweep = started(arguments, tmp_path)
+    try:
+        wait_for_progress(out, sweep)
+    finally:
+        sweep.send_signal(signal.SIGTERM)
+        sweep.wait()
+    states = [*out.glob(f"overfitted/*/*/attempts/1/{FILE}")]
+    assert states
+    completed(arguments, tmp_path)
+    for state in states:
+        log = state.parents[1] / "2/log.txt"
+        assert "search resumed at step" in log.read_text()
 
     table = pd.read_parquet(out / "tables/codecs.parquet")
     fitted = table[table["codec_class"] == "overfitted"]
     assert sorted(fitted["image"]) == ["crop0.png", "crop1.png"]
     assert set(fitted["setting"]) == {0.0125}
+    assert set(fitted["effort"]) == {EFFORT}
     assert (fitted["encode_ms"] > fitted["decode_ms"]).all()
     cost = Codec.load("overfitted_300").cost(64, 80)
     assert set(fitted["kflops_per_px"]) == {cost.kflops_per_px}
     assert (fitted["bpp_coded"] / fitted["bpp_estimated"]).between(0.99, 1.02).all()
     assert set(table["codec_class"]) == {"overfitted", "classical"}
     assert (out / "report/index.html").is_file()
+
+
+def wait_for_progress(out: Path, sweep) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not [*out.glob("overfitted/*/*/attempts/1/progress.json")]:
+        assert sweep.poll() is None, "ended before its first image"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

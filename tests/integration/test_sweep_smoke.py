@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,19 +13,16 @@ import pandas as pd
 import pytest
 
 from rdc.system.files import read_json
-from tests.conftest import REPOSITORY
+from tests.integration import whole_sweep
+from tests.integration.whole_sweep import TIMEOUT_SECONDS, completed, started
 
 STEPS = 120
-# These limits catch what hangs: alone on two cores, each sweep takes a minute.
-TIMEOUT_SECONDS = 1500
 KILLS = 5  # tries to kill a sweep in the middle, should this process be slow
 pytestmark = pytest.mark.timeout(3 * TIMEOUT_SECONDS)
 
 
 def command(out: Path, train: Path, evaluation: Path, launcher: str) -> list[str]:
-    return [
-        sys.executable,
-        str(REPOSITORY / "launch/sweep.py"),
+    return whole_sweep.command(
         "+grid=rdc_smoke",
         f"out={out}",
         f"launcher={launcher}",
@@ -35,27 +31,7 @@ def command(out: Path, train: Path, evaluation: Path, launcher: str) -> list[str
         f"train.steps={STEPS}",
         "codecs=[]",
         "checkpoint.every_seconds=0",
-    ]
-
-
-def own_locks(folder: Path) -> dict[str, str]:
-    """Environment in which timings do not wait for other tests of this machine."""
-    return {**os.environ, "TMPDIR": str(folder)}
-
-
-def completed(arguments: list[str], folder: Path) -> str:
-    """Runs a sweep to its end in `folder`; what it printed."""
-    done = subprocess.run(
-        arguments,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-        cwd=folder,
-        env=own_locks(folder),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +63,7 @@ def resumed(image_sets: tuple, tmp_path_factory: pytest.TempPathFactory) -> Path
     for _ in range(KILLS):
         out = tmp_path_factory.mktemp("resumed")
         arguments = command(out, *image_sets, "ray")
-        driver = subprocess.Popen(
-            arguments, cwd=out, stdout=subprocess.DEVNULL, env=own_locks(out)
-        )
+        driver = started(arguments, out)
         try:
             wait_for_checkpoint(out, driver)
         finally:

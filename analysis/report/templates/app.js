@@ -84,7 +84,7 @@ function drawTimes(points) {
 // Reference models of the project, where the image set is theirs: Kodak; and codecs that
 // were overfitted to the images of the set.
 function references([x, y]) {
-  const fitted = data.fitted.filter((codec) => codec.dataset === state.dataset);
+  const fitted = data.overfitted.filter((codec) => codec.dataset === state.dataset);
   const known = [...(isKodak() ? data.references : []), ...fitted];
   return known.filter((model) => x in model && y in model).map((model) => ({ model, x: model[x], y: model[y] }));
 }
@@ -127,10 +127,10 @@ function drawQuality(points) {
   const note = document.getElementById("kodak-note");
   note.className = kodak ? "note" : "notice";
   note.replaceChildren(kodak
-    ? "Dotted and dashed grey: published points of other codecs on the same 24 images, sources below. Grey diamonds: this project's reference models, labelled with their steps. PSNR in RGB, mean over images; rate from all bytes of the files."
+    ? "Dotted and dashed grey: published points of other codecs on the same 24 images, sources below. Grey diamonds: this project's reference models, labelled with their steps, and codecs overfitted to each image. PSNR in RGB, mean over images; rate from all bytes of the files."
     : element("b", {}, `NOT COMPARABLE: these points are of ${dataset ? `"${dataset.name}"` : "no image set yet"}, the pale curves are published for the 24 Kodak images.`),
     kodak ? "" : " Evaluate on Kodak to compare with them.",
-    classical().length ? " Black: other codecs, measured here on the same images." : "");
+    classical().length ? " Black: classical codecs, measured here on the same images." : "");
   const measured = points.filter(isMeasured);
   // The window holds the published curves wherever own points have that rate.
   let xDomain = null, yDomain = null;
@@ -189,10 +189,13 @@ function gapKey() {
   if (columns.differs_in.some(Boolean)) {
     key.push(element("span", { class: "chip" }, marker(data.families[0], true), "hollow: another recipe, data or code"));
   }
-  if ((isKodak() && data.references.length) || data.fitted.length) {
+  const kinds = [];
+  if (isKodak() && data.references.length) kinds.push("reference model, trained elsewhere");
+  if (data.overfitted.some((codec) => codec.dataset === state.dataset)) kinds.push("codec overfitted to each image");
+  if (kinds.length) {
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
     icon.append(svg("path", { class: "reference", d: REFERENCE }));
-    key.push(element("span", { class: "chip" }, icon, "reference model, trained elsewhere, or codec overfitted to each image"));
+    key.push(element("span", { class: "chip" }, icon, kinds.join(", or ")));
   }
   for (const gap of Object.keys(GAPS)) {
     if (!columns.state.includes(gap)) continue;

@@ -39,7 +39,7 @@ from rdc.data.image_sets import list_images, usable_images  # noqa: E402
 from rdc.data.images import read_image  # noqa: E402
 from rdc.model import run_coding_steps  # noqa: E402
 from rdc.ops.distortions import mse_255  # noqa: E402
-from rdc.ops.gaussian import estimated  # noqa: E402
+from rdc.ops.gaussian import bounded  # noqa: E402
 from rdc.specs.recipe import Recipe  # noqa: E402
 from rdc.system.host_memory import keep_freed_memory  # noqa: E402
 from rdc.system.user_cache import compilation_cache  # noqa: E402
@@ -130,7 +130,7 @@ def evaluation(graph: nnx.GraphDef) -> Any:
         def code(step: Any, parameters: Any) -> jax.Array:
             symbols = step.symbols(step.select(latents[step.latent]), parameters)
             symbols = jnp.round(symbols)
-            bits.append(jnp.sum(estimated(step.bits(symbols, parameters))))
+            bits.append(jnp.sum(bounded(step.bits(symbols, parameters))))
             return step.values(symbols, parameters)
 
         x_hat = model.synthesis_transform(run_coding_steps(model, code))

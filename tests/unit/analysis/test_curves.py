@@ -7,7 +7,7 @@ import pytest
 
 from analysis import baselines
 from analysis.bd_rate import bd_rate
-from analysis.curves import fitted_points
+from analysis.curves import overfitted_points
 from analysis.gather import gather
 from analysis.report.data import ReportData
 from analysis.report.payload import payload
@@ -119,7 +119,7 @@ def test_overfitted_codecs_are_points_and_no_anchors(tmp_path: Path) -> None:
     sweep.overfitted("overfitted_300", lmbdas=(0.005, 0.0125))
     tables = gather(tmp_path)
     assert set(tables["curves"]["anchor"]) == {"JPEG"}
-    points = fitted_points(tables["codecs"])
+    points = overfitted_points(tables["codecs"])
     assert list(points["label"]) == ["overfitted 300, effort 0"] * 2
     assert list(points["lmbda"]) == [0.005, 0.0125]
     assert list(points["images"]) == [4, 4]
@@ -129,5 +129,5 @@ def test_overfitted_codecs_are_points_and_no_anchors(tmp_path: Path) -> None:
     assert list(points["rd_loss"]) == pytest.approx(list(expected))
     assert set(points["kflops_per_px"]) == {2.4}
     data = ReportData.read(tmp_path)
-    assert [one["lmbda"] for one in payload(data)["fitted"]] == [0.005, 0.0125]
-    assert len(data.fitted) == 2
+    assert [one["lmbda"] for one in payload(data)["overfitted"]] == [0.005, 0.0125]
+    assert len(data.overfitted) == 2

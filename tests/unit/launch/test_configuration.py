@@ -76,6 +76,12 @@ def test_a_sweep_without_models_has_codecs_to_fit(tmp_path):
         prepared("+grid=overfitted_kodak", f"out={tmp_path}", "overfitted.codecs=[]")
 
 
+def test_the_plan_of_a_sweep_without_models_is_its_jobs(tmp_path, capsys):
+    options = ("plan_only=true", "data.eval=bundled:eval", f"out={tmp_path}")
+    assert run_app(SWEEP_APP, ["+grid=overfitted_kodak", *options]) == ExitCode.OK
+    assert "jobs by stage: 3 codec, 6 overfit" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_grid_plans_as_it_expects(grid, tmp_path):
     sweep = prepared(f"+grid={grid}", f"out={tmp_path}", "stages=[plan,train]")
@@ -88,7 +94,7 @@ def test_rdc_mini_covers_five_families_with_real_spread(tmp_path):
     assert len(families) == 5
     costs = [run.cost.kflops_per_px for run in sweep.plan.runs]
     assert len(costs) >= 12
-    assert max(costs) / min(costs) > 4.5
+    assert max(costs) / min(costs) > 5
 
 
 def test_a_grid_chooses_its_recipe_and_the_command_line_wins():

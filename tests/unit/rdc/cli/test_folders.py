@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from rdc.cli import main
+from rdc.cli.operations import Compression, Decompression
 from rdc.cli.processes import default_processes
 from rdc.codec.container import unpack
 from tests.conftest import REPOSITORY
@@ -169,9 +170,14 @@ def test_a_terminal_gets_a_bar(rdc, photographs, tmp_path, monkeypatch):
 
 def test_default_processes_go_by_cores_and_images():
     cores = len(os.sched_getaffinity(0))
-    assert default_processes(0) == default_processes(1) == default_processes(7) == 1
-    assert 1 <= default_processes(8) <= 2
-    assert default_processes(10**6) <= cores
+    few = Decompression(()).images_per_process
+    assert default_processes(0, few) == default_processes(2 * few - 1, few) == 1
+    assert 1 <= default_processes(2 * few, few) <= 2
+    assert default_processes(10**6, few) <= cores
+    # Searches take longer than a process takes to start.
+    assert Compression((), (("effort", 1),)).images_per_process == 1
+    assert Compression((("model", "overfitted_300"),)).images_per_process == 1
+    assert Compression((), (("effort", 0),)).images_per_process == few
 
 
 def test_processes_give_what_one_gives(rdc, small_model_dir, photographs, tmp_path):

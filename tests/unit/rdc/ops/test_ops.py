@@ -16,7 +16,7 @@ from rdc.ops.convolution import convolve, depth_to_space, space_to_depth, upsamp
 from rdc.ops.factorized_density import interval_bits
 from rdc.ops.gaussian import (
     UNIT_SCALE_INDEX,
-    estimated,
+    bounded,
     gaussian_bits,
     scale_from_index,
     scale_index_from_output,
@@ -125,10 +125,10 @@ def test_densities_keep_a_gradient_in_the_far_tail() -> None:
         assert abs(slopes[0]) > 0.1
 
 
-def test_an_estimate_charges_no_more_than_an_escape() -> None:
+def test_a_search_charges_no_more_than_an_escape() -> None:
     far = gaussian_bits(jnp.asarray([0.0, 1e3]), jnp.asarray([20.0, 20.0]))
-    assert estimated(far)[0] == far[0]
-    assert estimated(far)[1] == pytest.approx(-np.log2(1e-9))
+    assert bounded(far)[0] == far[0]
+    assert bounded(far)[1] == pytest.approx(-np.log2(1e-9))
 
 
 @pytest.mark.parametrize("k", [3, 5, 7])

@@ -13,7 +13,7 @@ from rdc.errors import BitstreamError
 from rdc.overfitted.bitstream import exp_golomb, pack_networks, unpack_networks
 from rdc.overfitted.entropy_network import total_bits
 from rdc.overfitted.integers import CodedNetworks, IntegerDecoder
-from rdc.overfitted.parameters import GROUPS, group_of, initial, start
+from rdc.overfitted.parameters import GROUPS, drawn, group_of, start
 from rdc.overfitted.spec import PRESETS, OverfittedSpec
 from rdc.overfitted.synthesis import reconstructed
 from rdc.overfitted.tables import frozen_tables, laplace_tables
@@ -22,6 +22,7 @@ SIZES = [(40, 60), (33, 17), (1, 1), (1, 70), (64, 2)]
 
 
 def coded(spec: OverfittedSpec, seed: int = 0) -> CodedNetworks:
+    """Noisy networks. (Random latents would be in the far tails of learned ones.)"""
     rng = np.random.default_rng(seed)
     step_bits = {g: 12 if g.endswith("bias") else 8 for g in GROUPS}
     first = start(spec)
@@ -30,7 +31,7 @@ def coded(spec: OverfittedSpec, seed: int = 0) -> CodedNetworks:
             (value + rng.normal(0, 0.03, value.shape) - first[name])
             * 2.0 ** step_bits[group_of(name)]
         ).astype(np.int64)
-        for name, value in initial(spec).items()
+        for name, value in drawn(spec).items()
     }
     return CodedNetworks(step_bits, numbers)
 

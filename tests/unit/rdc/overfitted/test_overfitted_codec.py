@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import zlib
@@ -9,15 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rdc.cli import main
 from rdc.codec import Codec
 from rdc.codec.overfitted import OverfittedCodec
-from rdc.errors import BitstreamError, ConfigError, DataError
+from rdc.errors import BitstreamError, ConfigError, DataError, ExitCode
 from rdc.overfitted.identity import name_of
+from rdc.overfitted.saved_search import FILE
 from rdc.overfitted.schedule import Schedule
 from rdc.overfitted.spec import PRESETS
+from tests.conftest import REPOSITORY
 from tests.unit.rdc.overfitted.conftest import SMALL
+
+TIMEOUT_SECONDS = 900
 
 
 def test_a_file_is_near_its_image_and_its_estimate(
@@ -118,6 +125,32 @@ def test_codecs_are_known_by_name_and_identity() -> None:
         assert name_of(codec.codec_id) == name
         assert [p.lmbda for p in codec.operating_points] == list(PRESETS[name].lmbdas)
     assert name_of("0" * 16) is None
+
+
+def test_an_interrupted_command_goes_on(x: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(x).save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "rdc.cli", "compress"]
+    command += [str(tmp_path / "a.png"), str(tmp_path / "a.rdc")]
+    command += ["--model", "overfitted_300", "--effort", "1"]
+    settings = {
+        "cwd": REPOSITORY,
+        "env": {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+    with subprocess.Popen(command, **settings) as first:
+        assert first.stderr is not None
+        assert "search: " in first.stderr.readline()
+        first.send_signal(signal.SIGTERM)
+        told = first.stderr.read()
+    assert first.returncode == ExitCode.PREEMPTED
+    assert "The same command goes on there." in told
+    assert not (tmp_path / "a.rdc").exists()
+    (state,) = (tmp_path / "cache").glob(f"*/searches/*/{FILE}")
+    second = subprocess.run(command, check=True, timeout=TIMEOUT_SECONDS, **settings)
+    assert "search resumed at step" in second.stderr
+    assert not state.parent.exists()
+    assert Codec.load("overfitted_300").decode((tmp_path / "a.rdc").read_bytes()).size
 
 
 def test_decompress_finds_the_codec_by_the_stream(

@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install tfc browser test-environments frontier reference reference-page \
-  reference-times test test-alone lint format bench goldens clean
+  reference-overfitted reference-times test test-alone lint format bench goldens clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -81,6 +81,12 @@ reference-page: install ## Evaluate what is trained of them, and write their pag
 	  $(REFERENCE) data.eval=$$set stages=[plan,complexity,evaluate,gather,report] $(ARGS) \
 	    || [ $$? = 3 ] || exit 1; \
 	done
+	$(BIN)/python -m analysis.models_page out/reference
+
+# Minutes of a core for an image.
+reference-overfitted: install ## Codecs overfitted to each image beside them
+	$(REFERENCE) data.eval=$(firstword $(EVAL)) overfitted=two_presets \
+	  stages=[plan,complexity,evaluate,gather,report] $(ARGS) || [ $$? = 3 ]
 	$(BIN)/python -m analysis.models_page out/reference
 
 reference-times: install ## Their decode times, on a machine that does nothing else

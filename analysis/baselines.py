@@ -42,6 +42,13 @@ def kodak_curve(codec: str) -> pd.DataFrame:
     return points[points["codec"] == codec].reset_index(drop=True)
 
 
+@cache
+def cool_chic() -> pd.DataFrame:
+    """Cool-chic 5.0, image by image: `codec image lmbda bpp psnr_db source_repo
+    source_path source_commit`."""
+    return pd.read_csv(Path(__file__).with_name("baselines") / "cool_chic_kodak.csv")
+
+
 def is_kodak(images: set[str]) -> bool:
     """Whether these image names are the 24 Kodak images, all and no others."""
     return {name.rsplit(".", 1)[0] for name in images} == KODAK_IMAGES

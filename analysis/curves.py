@@ -13,16 +13,14 @@ import pandas as pd
 
 from analysis import baselines
 from analysis.bd_rate import MIN_POINTS, bd_rate, overlap_db
+from analysis.codec_points import classical_points
 from analysis.frontier_table import SETTINGS
-from analysis.image_sets import image_set_id, image_set_ids
-from analysis.measures import image_means
+from analysis.image_sets import image_set_id
 from analysis.tables import columns
 from rdc.errors import DataError
-from rdc.specs.classical import LABELS
 
 INTERPOLATION = "pchip"
 _KEYS = ["curve_id", "dataset", *SETTINGS]
-_CODEC = ["codec_id", "name", "version", "codec_class", "effort", "dataset"]
 
 
 @dataclass(frozen=True)
@@ -33,58 +31,6 @@ class Anchor:
     source: str
     bpp: np.ndarray
     psnr_db: np.ndarray
-
-
-def classical_points(codecs: pd.DataFrame) -> pd.DataFrame:
-    """Of `codec_points`, those of the classical codecs."""
-    return codec_points(codecs[codecs["codec_class"] == "classical"])
-
-
-def codec_points(codecs: pd.DataFrame) -> pd.DataFrame:
-    """Means over the images of each codec without a model, setting and image set.
-
-    Args:
-      codecs: the table of that name.
-
-    Returns:
-      `codec_id name version codec_class effort dataset setting label images image_set
-      bpp psnr_db`, rate ascending within a codec.
-    """
-    keys = [*_CODEC, "setting"]
-    means = codecs.groupby(keys, as_index=False)[["bpp_coded", "psnr_db"]].mean()
-    means = means.rename(columns={"bpp_coded": "bpp"})
-    table = means.merge(image_set_ids(codecs, keys), on=keys)
-    # Two codecs of one name differ in a setting that their id tells of.
-    same = ["dataset", "name", "effort"]
-    one = table.groupby(same)["codec_id"].transform("nunique") == 1
-    label = table["name"].map(LABELS).fillna(table["name"])
-    overfitted = table["codec_class"] == "overfitted"
-    effort = ", effort " + table["effort"].astype(str)
-    label = label.where(~overfitted, label.str.replace("_", " ") + effort)
-    table["label"] = label.where(one, label + " " + table["codec_id"].str[:8])
-    return table.sort_values([*_CODEC, "bpp"], ignore_index=True)
-
-
-def overfitted_points(codecs: pd.DataFrame) -> pd.DataFrame:
-    """Points of the overfitted codecs, which plots show beside those of models.
-
-    Args:
-      codecs: the table of that name.
-
-    Returns:
-      `label family dataset lmbda distortion images image_set kflops_per_px` and the
-      measures of images, means over them.
-    """
-    images = codecs[codecs["codec_class"] == "overfitted"]
-    # What measures of images read of models.
-    of_models = {"run_id": images["codec_id"], "lmbda": images["setting"]}
-    images = images.assign(**of_models, distortion="mse")
-    keys = [*_CODEC, "setting"]
-    points = codec_points(images)[[*keys, "label", "images", "image_set"]]
-    cost = images.groupby(keys, as_index=False)["kflops_per_px"].mean()
-    points = points.merge(cost, on=keys).merge(image_means(images, keys), on=keys)
-    points = points.assign(family="overfitted", distortion="mse")
-    return points.rename(columns={"setting": "lmbda"})
 
 
 def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:

@@ -134,6 +134,10 @@ MEASURES: dict[str, Measure] = _registry(
     ),
     Measure("encode_ms", "encode time", "ms", stored("encode_ms"), "image", log=True),
     Measure(
+        "file_decode_ms", "decode time of a file", "ms", stored("decode_ms"), "image",
+        log=True, decimals=1,
+    ),
+    Measure(
         "decode_ms", "decode time", "ms", stored("decode_ms"), "hardware", log=True,
         decimals=1,
     ),

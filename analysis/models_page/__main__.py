@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.gather import gather
+from analysis.models_page.classes import classes_picture
 from analysis.models_page.learning import COLUMNS, learning_curves
 from analysis.models_page.models import ReferenceModels
 from analysis.models_page.pictures import PICTURES, learning_picture
@@ -20,12 +21,12 @@ from analysis.models_page.text import page
 from analysis.references import RECORDS
 from analysis.report.figures import RC
 from rdc.errors import ConfigError, ExitCode, RdcError
-from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, TrainJob
+from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, OverfitJob, TrainJob
 from rdc.jobs.layout import ATTEMPTS_FOLDER, PLAN_FILE, RECORD_FILE, SPEC_FILE
 from rdc.specs.base import require
 from rdc.system.files import write_bytes_atomically
 
-_KINDS = (TrainJob, EvaluateJob, CodecJob, BenchmarkJob)
+_KINDS = (TrainJob, EvaluateJob, CodecJob, OverfitJob, BenchmarkJob)
 _DPI = 110  # of pictures in a document
 
 
@@ -55,6 +56,7 @@ def write_page(out: Path, folder: Path = RECORDS) -> Path:
     with mpl.rc_context(RC):
         for name, draw in PICTURES.items():
             _write_png(folder / f"{name}.png", draw(models))
+        _write_png(folder / "classes.png", classes_picture(models))
         _write_png(folder / "learning.png", learning_picture(models, curves))
     path = folder / "README.md"
     write_bytes_atomically(path, page(models).encode())

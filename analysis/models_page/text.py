@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from analysis.markdown import number, table
+from analysis.models_page.classes import AMORTISED, Classes
+from analysis.models_page.classes import COSTS as COST_TITLES
 from analysis.models_page.models import ANCHORS, LMBDA, ReferenceModels
 
 COSTS = (4.0, 10.0, 20.0, 45.0)  # kFLOPs/px at which families are compared
@@ -23,6 +26,7 @@ COMMANDS = (
         "`make reference-times`",
         "times the decoders, on a machine that does nothing else",
     ),
+    ("`make reference-overfitted`", "codecs overfitted to each image, beside them"),
     (
         "`python -m analysis.models_page out/reference`",
         "writes this page, its tables and pictures",
@@ -79,6 +83,12 @@ Negative: less rate.
 
 {times}
 
+## Classes of codecs
+
+![RD loss over costs, all classes](classes.png)
+
+{classes}
+
 ## Curves
 
 ![PSNR over rate of models on the frontier](curves.png)
@@ -102,8 +112,8 @@ def page(models: ReferenceModels) -> str:
     anchor = models.models.set_index("run_id").loc[models.anchor]
     return TEMPLATE.format(
         trained=_trained(models),
-        commands=_table(COMMANDS),
-        files=_table(FILES),
+        commands=table(COMMANDS),
+        files=table(FILES),
         conditions=_conditions(models),
         noise=_noise(models),
         families=_families(models),
@@ -116,6 +126,7 @@ def page(models: ReferenceModels) -> str:
         else "no PSNR, for none is reached by all models",
         models=_models(models),
         times=_times(models),
+        classes=_classes(models),
         classical=_classical(models),
     )
 
@@ -178,17 +189,17 @@ def _noise(models: ReferenceModels) -> str:
     )
     return (
         "The second seed against the first, the same architecture and recipe:\n\n"
-        f"{_table(lines)}\n\n{verdict}"
+        f"{table(lines)}\n\n{verdict}"
     )
 
 
 def _families(models: ReferenceModels) -> str:
     """At each cost, every family's best architecture, in order."""
-    table = models.architectures.dropna(subset=[models.quality])
+    best_models = models.architectures.dropna(subset=[models.quality])
     lines: list[Sequence[str]] = [("about", "families from best to worst")]
     for cost in COSTS:
-        near = table["kflops_per_px"].between(cost / NEAR, cost * NEAR)
-        best = table[near].sort_values(models.quality).drop_duplicates("family")
+        near = best_models["kflops_per_px"].between(cost / NEAR, cost * NEAR)
+        best = best_models[near].sort_values(models.quality).drop_duplicates("family")
         if len(best):
             lines.append((f"{cost:g} kFLOPs/px", _order(models, best)))
     if len(lines) == 1:
@@ -200,7 +211,7 @@ def _families(models: ReferenceModels) -> str:
     )
     return (
         f"Families at equal cost ({unit}; within a factor of {NEAR:g}; ~ where the "
-        f"difference to the one before is noise):\n\n{_table(lines)}"
+        f"difference to the one before is noise):\n\n{table(lines)}"
     )
 
 
@@ -235,13 +246,13 @@ def _models(models: ReferenceModels) -> str:
                 f"{row['seed']:.0f}",
                 f"{row['kflops_per_px']:.1f}",
                 f"{row['params_total'] / 1e6:.2f}",
-                _number(row["rd_loss"], ".3f"),
+                number(row["rd_loss"], ".3f"),
                 *(_percent(row[f"bd.{anchor}"]) for anchor in ANCHORS),
                 _percent(row["bd.own"]),
                 ranged if isinstance(ranged, str) else "-",
             )
         )
-    return _table(lines)
+    return table(lines)
 
 
 def _times(models: ReferenceModels) -> str:
@@ -254,12 +265,35 @@ def _times(models: ReferenceModels) -> str:
         ("architecture", "kFLOPs/px", *(f"{stage}, ms" for stage in device["stages"]))
     ]
     for row in models.models.drop_duplicates("arch_id").to_dict("records"):
-        times = (_number(row[column], ".0f") for column in columns)
+        times = (number(row[column], ".0f") for column in columns)
         label = f"{row['family']} {row['sizes']}"
         lines.append((label, f"{row['kflops_per_px']:.1f}", *times))
     return (
         f"Decode times on {device['name']} ({device['conditions']}), medians:\n\n"
-        f"{_table(lines)}"
+        f"{table(lines)}"
+    )
+
+
+def _classes(models: ReferenceModels) -> str:
+    """Where each class wins: what is on a frontier over all of them."""
+    codecs = Classes.of(models).shown
+    if (codecs["codec_class"] == AMORTISED).all():
+        return f"Codecs without a model on these images: {NOT_MEASURED}."
+    lines: list[Sequence[str]] = [("codec", "class", "RD loss", *COST_TITLES.values())]
+    for row in codecs.to_dict("records"):
+        costs = (
+            number(row[cost], ",.0f" if row[cost] >= 100 else ".1f")
+            + (" *" if row[f"frontier.{cost}"] else "")
+            for cost in COST_TITLES
+        )
+        name, loss = row["label"], f"{row['rd_loss']:.3f}"
+        lines.append((str(name), str(row["codec_class"]), loss, *costs))
+    return (
+        f"RD loss at lambda {LMBDA:g}; times are of one call per image, files read and "
+        "written in memory, beside whatever else the machine did; those of overfitted "
+        "codecs hold the compilation. Models are here where they are on a frontier (*: "
+        "no codec of any class is better in both that cost and the RD loss).\n\n"
+        f"{table(lines)}"
     )
 
 
@@ -274,20 +308,10 @@ def _classical(models: ReferenceModels) -> str:
     )
 
 
-def _table(lines: Iterable[Sequence[str]]) -> str:
-    head, *rows = ["| " + " | ".join(line) + " |" for line in lines]
-    rule = "|" + " --- |" * (head.count("|") - 1)
-    return "\n".join([head, rule, *rows])
-
-
 def _range(values: pd.Series, form: str) -> str:
     low, high = values.min(), values.max()
     return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
 
 
 def _percent(value: float) -> str:
-    return _number(value, "+.1f", " %")
-
-
-def _number(value: float, form: str, unit: str = "") -> str:
-    return "-" if pd.isna(value) else f"{value:{form}}{unit}"
+    return number(value, "+.1f", " %")

@@ -12,7 +12,12 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, notices
-from analysis.curves import classical_points, codec_points, overfitted_points
+from analysis.codec_points import (
+    classical_measures,
+    classical_points,
+    codec_points,
+    overfitted_measures,
+)
 from analysis.decode_times import DecodeTimes
 from analysis.frontier_table import SETTINGS, on_frontier
 from analysis.image_sets import image_set_id
@@ -125,7 +130,7 @@ class ReportData:
 
     @cached_property
     def codec_points(self) -> pd.DataFrame:
-        """Of codecs without a model, as `analysis.curves.codec_points`."""
+        """Of codecs without a model, as `analysis.codec_points.codec_points`."""
         return codec_points(self.tables["codecs"])
 
     @cached_property
@@ -134,9 +139,14 @@ class ReportData:
         return classical_points(self.tables["codecs"])
 
     @cached_property
-    def overfitted(self) -> pd.DataFrame:
-        """Of overfitted codecs, as `analysis.curves.overfitted_points`."""
-        return overfitted_points(self.tables["codecs"])
+    def other_codecs(self) -> pd.DataFrame:
+        """Codecs without a model, as `analysis.codec_points.overfitted_measures`: the
+        overfitted ones, and the classical ones at the lambdas of all others.
+        """
+        codecs = self.tables["codecs"]
+        overfitted = overfitted_measures(codecs)
+        lmbdas = {*overfitted["lmbda"], *self.frontier["lmbda"].dropna()}
+        return pd.concat([overfitted, classical_measures(codecs, sorted(lmbdas))])
 
     @cached_property
     def decode_times(self) -> DecodeTimes:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
+from analysis.codec_points import CLASSICAL, OVERFITTED
 from analysis.frontier import staircase
 from analysis.measures import Measure
 from analysis.report.style import MARKERS, FamilyStyle
@@ -40,11 +41,16 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+_KINDS = {
+    OVERFITTED: "codecs overfitted to each image",
+    CLASSICAL: "classical codecs, best setting for the lambda",
+}
+
+
 def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
     """What was made elsewhere or otherwise, as grey diamonds with labels."""
     for model in models.to_dict("records"):
-        overfitted = model["family"] == "overfitted"
-        kind = "codecs overfitted to each image" if overfitted else "reference models"
+        kind = _KINDS.get(model["family"], "reference models")
         axes.plot(
             [model[x]],
             [model[y]],

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from analysis import baselines, references
+from analysis.codec_points import CLASSICAL
 from analysis.comparability import compares
 from analysis.measures import MEASURES, compared_within
 from analysis.report.data import ReportData
@@ -148,6 +149,7 @@ def rate_distortion_figure(data: ReportData) -> Figure:
     if not empty(axes, rows):
         families(axes, data.styles, rows, "bpp", "psnr_db")
         models = _references(data)
+        models = models[models["family"] != CLASSICAL]  # they are curves here
         reference_points(axes, models, "bpp", "psnr_db")
         low, high = padded(pd.concat([rows["bpp"], models["bpp"]]), 0.15, 0.1)
         x_range = (max(low, 0.0), high)
@@ -263,9 +265,9 @@ def _on_kodak(data: ReportData) -> bool:
 
 def _references(data: ReportData) -> pd.DataFrame:
     """What compares with the first image set: the project's reference models, and
-    codecs overfitted to its images.
+    codecs without a model.
     """
     models = references.kodak() if _on_kodak(data) else references.kodak().iloc[:0]
     name = data.datasets[0]["name"] if data.datasets else None
-    fitted = data.overfitted[data.overfitted["dataset"] == name]
-    return pd.concat([table for table in (models, fitted) if len(table)] or [models])
+    others = data.other_codecs[data.other_codecs["dataset"] == name]
+    return pd.concat([table for table in (models, others) if len(table)] or [models])

@@ -74,7 +74,7 @@ def payload(data: ReportData) -> dict[str, Any]:
             )
         ],
         "references": _references(),
-        "overfitted": _overfitted(data.overfitted),
+        "other_codecs": _other_codecs(data.other_codecs),
     }
 
 
@@ -108,7 +108,7 @@ def _references() -> list[dict[str, Any]]:
     return models[told].to_dict("records")
 
 
-def _overfitted(points: pd.DataFrame) -> list[dict[str, Any]]:
+def _other_codecs(points: pd.DataFrame) -> list[dict[str, Any]]:
     names = [name for name in MEASURES if name in points]
     told = ["label", "family", "dataset", "lmbda", "distortion", *names]
     rows = points[told].to_dict("records")

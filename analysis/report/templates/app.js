@@ -81,13 +81,14 @@ function drawTimes(points) {
   }));
 }
 
-// Reference models of the project, where the image set is theirs: Kodak; and codecs that
-// were overfitted to the images of the set.
+// Reference models of the project, where the image set is theirs: Kodak; and codecs
+// without a model that were measured on the set.
 function references([x, y]) {
-  const fitted = data.overfitted.filter((codec) => codec.dataset === state.dataset);
-  const known = [...(isKodak() ? data.references : []), ...fitted];
+  const known = [...(isKodak() ? data.references : []), ...otherCodecs()];
   return known.filter((model) => x in model && y in model).map((model) => ({ model, x: model[x], y: model[y] }));
 }
+
+const otherCodecs = () => data.other_codecs.filter((codec) => codec.dataset === state.dataset);
 
 function isKodak() {
   const dataset = data.datasets.find((d) => d.name === state.dataset);
@@ -123,7 +124,7 @@ const classical = () => data.classical.filter((codec) => codec.dataset === state
 
 function drawQuality(points) {
   const dataset = data.datasets.find((d) => d.name === state.dataset);
-  const kodak = isKodak(), models = references(["bpp", "psnr_db"]);
+  const kodak = isKodak(), models = references(["bpp", "psnr_db"]).filter(({ model }) => model.family !== "classical");
   const note = document.getElementById("kodak-note");
   note.className = kodak ? "note" : "notice";
   note.replaceChildren(kodak
@@ -191,7 +192,9 @@ function gapKey() {
   }
   const kinds = [];
   if (isKodak() && data.references.length) kinds.push("reference model, trained elsewhere");
-  if (data.overfitted.some((codec) => codec.dataset === state.dataset)) kinds.push("codec overfitted to each image");
+  const others = new Set(otherCodecs().map((codec) => codec.family));
+  if (others.has("overfitted")) kinds.push("codec overfitted to each image");
+  if (others.has("classical")) kinds.push("classical codec at its best setting for the lambda");
   if (kinds.length) {
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
     icon.append(svg("path", { class: "reference", d: REFERENCE }));

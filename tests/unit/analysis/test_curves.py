@@ -7,10 +7,7 @@ import pytest
 
 from analysis import baselines
 from analysis.bd_rate import bd_rate
-from analysis.curves import overfitted_points
 from analysis.gather import gather
-from analysis.report.data import ReportData
-from analysis.report.payload import payload
 from rdc.system.files import read_json, write_json_atomically
 from tests.unit.analysis.builder import SweepOutput, write_curve
 from tests.unit.analysis.invented import architectures, curve_bpp
@@ -110,24 +107,3 @@ def test_settings_measured_later_join_a_codec_on_the_same_images_alone(
     path.touch()
     newest = gather(tmp_path)["codecs"]
     assert set(newest["setting"]) == {20, 50}
-
-
-def test_overfitted_codecs_are_points_and_no_anchors(tmp_path: Path) -> None:
-    sweep = SweepOutput(tmp_path)
-    write_curve(sweep)
-    sweep.classical("jpeg")
-    sweep.overfitted("overfitted_300", lmbdas=(0.005, 0.0125))
-    tables = gather(tmp_path)
-    assert set(tables["curves"]["anchor"]) == {"JPEG"}
-    points = overfitted_points(tables["codecs"])
-    assert list(points["label"]) == ["overfitted 300, effort 0"] * 2
-    assert list(points["lmbda"]) == [0.005, 0.0125]
-    assert list(points["images"]) == [4, 4]
-    rows = tables["codecs"][tables["codecs"]["codec_class"] == "overfitted"]
-    loss = rows["bpp_coded"] + rows["setting"] * rows["mse_255"]
-    expected = loss.groupby(rows["setting"]).mean()
-    assert list(points["rd_loss"]) == pytest.approx(list(expected))
-    assert set(points["kflops_per_px"]) == {2.4}
-    data = ReportData.read(tmp_path)
-    assert [one["lmbda"] for one in payload(data)["overfitted"]] == [0.005, 0.0125]
-    assert len(data.overfitted) == 2

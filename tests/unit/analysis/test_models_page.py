@@ -56,6 +56,7 @@ def write_models(out: Path) -> list[TrainJob]:
     write_plan(out, [row.to_dict() for row in sweep.rows])
     for name in ("jpeg", "webp"):
         sweep.classical(name)
+    sweep.overfitted("overfitted_300")
     return jobs
 
 
@@ -134,7 +135,9 @@ def test_the_page_and_its_files(out: Path, tmp_path: Path) -> None:
     assert "| 10 kFLOPs/px | conv/hyperprior:conv (-0.9 %) ~ elic/" in text
     assert "Example CPU, 2 cores" in text
     assert "RD loss at lambda 0.0125 of classical codecs" in text
-    for name in ("frontier", "curves", "learning"):
+    assert "| overfitted 300, effort 0 | overfitted |" in text
+    assert "| JPEG | classical |" in text
+    for name in ("frontier", "classes", "curves", "learning"):
         with Image.open(folder / f"{name}.png") as image:
             assert image.convert("L").getextrema()[0] < 50  # something is drawn
     assert len(pd.read_csv(folder / "models.csv")) == 4
@@ -156,6 +159,7 @@ def test_points_without_curves_have_a_page(tmp_path: Path) -> None:
     assert "(RD loss at lambda 0.0125;" in text
     assert "none is reached by all models" in text
     assert "Classical codecs on these images: not measured" in text
+    assert "Codecs without a model on these images: not measured" in text
 
 
 def test_weights_are_never_deleted(out: Path, tmp_path: Path, capsys) -> None:

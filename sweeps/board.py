@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rdc.jobs.job import TrainJob
@@ -29,8 +30,9 @@ class Board:
         self._children: dict[str, list[Task]] = defaultdict(list)
         self._ready: dict[str, Start] = {}
         # Of the ready ones; what `take` took beside the first is dropped by `next`.
-        self._queue: list[tuple[int, int, str]] = []
+        self._queue: list[tuple[tuple[float, float], int, str]] = []
         self._delayed: list[tuple[float, str, Start]] = []
+        self._halted: set[str] = set()
         self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
         self._together: dict[str, list[str]] = defaultdict(list)
         for task in self.tasks.values():
@@ -44,7 +46,11 @@ class Board:
         return JobFolder(job_folder(self.out, kind, job_id), job_id)
 
     def load(self, retry_failed: bool) -> None:
-        """Reads all promoted records; retrains where a needed model is gone."""
+        """Reads all promoted records; retrains where a needed model is gone.
+
+        Args:
+          retry_failed: jobs that failed are to run again, from their checkpoints.
+        """
         parents = {task.parent for task in self.tasks.values() if task.parent}
         for job_id in dict.fromkeys([*self.tasks, *parents]):
             folder = self.folder(job_id)
@@ -88,21 +94,21 @@ class Board:
 
     def enqueue(self, task: Task, start: Start, now: float) -> None:
         """Makes a task startable, after the delay that `start` asks for."""
+        if task.job.stage in self._halted:
+            return
         if start.delay_seconds > 0:
             due = now + start.delay_seconds
             heapq.heappush(self._delayed, (due, task.job_id, start))
         else:
             self._ready[task.job_id] = start
-            key = (task.priority, self._order[task.job_id])
-            heapq.heappush(self._queue, (*key, task.job_id))
+            key = (task.priority, self._order[task.job_id], task.job_id)
+            heapq.heappush(self._queue, key)
 
     def next(self, now: float) -> tuple[Task, Start] | None:
         """The first task that may start now; it stays until `take`."""
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id, start = heapq.heappop(self._delayed)
-            self.enqueue(
-                self.tasks[job_id], Start(0.0, start.resume, start.accumulate), now
-            )
+            self.enqueue(self.tasks[job_id], replace(start, delay_seconds=0.0), now)
         while self._queue and self._queue[0][2] not in self._ready:
             heapq.heappop(self._queue)
         if not self._queue:
@@ -126,6 +132,20 @@ class Board:
                     del self._ready[other]
                     taken.append(self.tasks[other])
         return taken
+
+    def halt(self, stage: str) -> None:
+        """Starts no more tasks of a stage; they stay without a final status."""
+        self._halted.add(stage)
+        for job_id in [i for i in self._ready if self._stage(i) in self._halted]:
+            del self._ready[job_id]
+        self._delayed = [d for d in self._delayed if self._stage(d[1]) != stage]
+        heapq.heapify(self._delayed)
+
+    def is_halted(self, stage: str) -> bool:
+        return stage in self._halted
+
+    def _stage(self, job_id: str) -> str:
+        return self.tasks[job_id].job.stage
 
     @property
     def idle(self) -> bool:
@@ -152,11 +172,3 @@ class Board:
         if task.parent is None or self.status.get(task.parent) == "ok":
             return False
         return task.parent in self.status or task.parent not in self.tasks
-
-    def successes(self) -> Counter[str]:
-        """Succeeded tasks by stage."""
-        return Counter(
-            task.job.stage
-            for job_id, task in self.tasks.items()
-            if self.status.get(job_id) == "ok"
-        )

@@ -15,7 +15,7 @@ from rdc.jobs.records import Record
 from sweeps.board import Board
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor
 from sweeps.lease import Lease
-from sweeps.outcome import classify
+from sweeps.outcome import reading
 from sweeps.policy import (
     Action,
     Ended,
@@ -23,9 +23,9 @@ from sweeps.policy import (
     Limits,
     Promote,
     Start,
-    is_common_failure,
     next_action,
 )
+from sweeps.state import JobFolder
 from sweeps.tasks import Task
 
 WAIT_SECONDS = 0.2
@@ -89,8 +89,9 @@ class Driver:
         self._limits, self._observer = limits, observer
         self._budget_seconds, self._retry_failed = budget_seconds, retry_failed
         self._histories: dict[str, list[Ended]] = {}
-        self._crashes: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._successes: Counter[str] = Counter()
+        # Of each stage since its last success: jobs by the fingerprint of a failure.
+        self._alike: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        self._halted: list[str] = []
         self._stop: tuple[ExitCode, str] | None = None
         self._random = random.Random()
 
@@ -108,7 +109,6 @@ class Driver:
         """
         began = time.monotonic()
         self.board.load(self._retry_failed)
-        self._successes.update(self.board.successes())
         try:
             for task in self.board.startable():
                 self._consider(task)
@@ -183,8 +183,8 @@ class Driver:
     ) -> Attempt:
         folder = self.board.folder(task.job_id)
         request = replace(task.request, accumulate=start.accumulate, together=together)
-        if start.resume and task.job.resumes:
-            earlier = (folder.attempt(e.number) for e in self._history(task))
+        if task.job.resumes:
+            earlier = folder.resumable()
             request = replace(request, resume_from=tuple(map(str, earlier)))
         if task.parent is not None:
             model = self.board.model(task.parent)
@@ -193,7 +193,8 @@ class Driver:
         timeout = task.timeout_seconds
         if timeout is not None:
             timeout *= 1 + len(together)
-        return Attempt(task.job_id, number, path, task.resources, timeout)
+        stall = self._limits.stall_seconds if task.job.resumes else None
+        return Attempt(task.job_id, number, path, task.resources, timeout, stall)
 
     def _ended(self, end: AttemptEnd) -> None:
         running = self.running.pop(end.attempt.job_id)
@@ -203,9 +204,12 @@ class Driver:
         for task, attempt in [(running.task, running.attempt), *running.others]:
             folder = self.board.folder(task.job_id)
             own_end = replace(end, attempt=attempt)
-            ended = classify(folder, own_end, running.start.accumulate)
+            ended = reading(folder, attempt.number, own_end)
             if ended.outcome != "ok":
                 folder.end(ended)
+            if ended.step and ended.outcome != "ok":
+                folder.drop_checkpoints(task.request.checkpoint.keep)
+            self._notice(task, ended)
             self._history(task).append(ended)
             if ended.outcome == "disk_full":
                 self._pause(
@@ -220,18 +224,21 @@ class Driver:
                 continue
             action = self._consider(task, now=now, jitter=jitter)
             self._observer.ended(task, ended, action)
-            if ended.outcome == "crashed" and task is running.task:
-                self._stop_if_all_fail_alike(task, ended)
 
-    def _stop_if_all_fail_alike(self, task: Task, ended: Ended) -> None:
+    def _notice(self, task: Task, ended: Ended) -> None:
+        """Stops the stage where its jobs fail alike and none succeeds between."""
         stage = task.job.stage
-        alike = self._crashes[stage, ended.fingerprint]
-        alike.add(task.job_id)
-        if is_common_failure(len(alike), self._successes[stage], self._limits):
-            self._stop = (
-                ExitCode.SWEEP_HAS_FAILED_RUNS,
-                f"stopped: {len(alike)} jobs failed alike and none succeeded in stage "
-                f"{stage}, so it is the code or the set-up: {ended.error}",
+        if ended.outcome == "ok":
+            self._alike.pop(stage, None)
+        if not ended.fingerprint:
+            return
+        jobs = self._alike[stage].setdefault(ended.fingerprint, set())
+        jobs.add(task.job_id)
+        if len(jobs) >= self._limits.alike and not self.board.is_halted(stage):
+            self.board.halt(stage)
+            self._halted.append(
+                f"stage {stage} stopped: {len(jobs)} jobs failed alike and none "
+                f"succeeded since, so it is the code or the set-up: {ended.error}"
             )
 
     def _consider(
@@ -259,16 +266,25 @@ class Driver:
                     f"{folder.attempt(history[-1].number)} lost it",
                     "run the same command again",
                 )
-            folder.promote(last)
-            self._successes[task.job.stage] += 1
+            code = history[-1].exit_code
+            self._promote(
+                folder, last if code is None else replace(last, exit_code=code)
+            )
+            if task.job.resumes:
+                folder.drop_checkpoints(task.request.checkpoint.keep_finished)
             model = last.result.get("model_dir")
             path = model and folder.attempt(last.attempt) / model
             for child in self.board.finish(task.job_id, "ok", path):
                 self._consider(child)
         else:
-            folder.promote(self._failure(task, action, history, last))
+            self._promote(folder, self._failure(task, action, history, last))
             self.board.finish(task.job_id, action.status)
         return action
+
+    def _promote(self, folder: JobFolder, record: Record) -> None:
+        """Makes it the job's, unless another driver took over."""
+        with self._lease.held():
+            folder.promote(replace(record, epoch=self._lease.epoch))
 
     def _failure(
         self, task: Task, action: GiveUp, history: list[Ended], last: Record | None
@@ -279,13 +295,16 @@ class Driver:
             status=action.status,
             attempt=history[-1].number,
             error=action.error,
+            exit_code=history[-1].exit_code,
             seconds=history[-1].seconds,
             environment=last.environment if last is not None else {},
         )
 
     def _history(self, task: Task) -> list[Ended]:
         if task.job_id not in self._histories:
-            self._histories[task.job_id] = self.board.folder(task.job_id).history()
+            folder = self.board.folder(task.job_id)
+            ends = [reading(folder, number) for number in folder.counted()]
+            self._histories[task.job_id] = ends
         return self._histories[task.job_id]
 
     def progress(self, running: Running) -> dict[str, Any]:
@@ -297,6 +316,8 @@ class Driver:
         counts = self.board.counts()
         if self._stop is not None:
             code, message = self._stop
+        elif self._halted:
+            code, message = ExitCode.SWEEP_HAS_FAILED_RUNS, "; ".join(self._halted)
         elif counts["ok"] == len(self.board.tasks):
             code, message = ExitCode.OK, "complete"
         else:

@@ -60,13 +60,19 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One process to start: it reads and writes in `folder`."""
+    """One process to start: it reads and writes in `folder`.
+
+    Attributes:
+      timeout_seconds: it is ended after so long.
+      stall_seconds: it is ended after so long without progress.
+    """
 
     job_id: str
     number: int
     folder: Path
     resources: Resources
     timeout_seconds: float | None = None
+    stall_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,14 @@ class AttemptEnd:
       exit_code: negative for a signal; None where the process was lost with its node
         or its watcher.
       timed_out: it was ended because it ran for longer than `timeout_seconds`.
+      stalled: it was ended because it stood still for `stall_seconds`.
     """
 
     attempt: Attempt
     exit_code: int | None
     seconds: float
     timed_out: bool = False
+    stalled: bool = False
 
 
 class Executor(Protocol):

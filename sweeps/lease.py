@@ -1,14 +1,20 @@
 """One driver per OUT: a lease with a heartbeat.
 
-The lease is `OUT/driver.json`. A driver touches it every few seconds. Another one is
-refused while the heartbeat is fresh, unless it sees on its own machine that the
-holder is gone. Ages are taken from the clock of the file system alone.
+The lease is `OUT/driver.json`, which stays when it is released. Its holder touches it
+every few seconds. Another one is
+refused while the holder lives; where it cannot see that (another machine, or a pod that
+was replaced), it waits until the heartbeat is stale. Ages are taken from the clock of
+the file system alone.
+
+Each takeover counts the epoch up, which every promoted record carries. A driver that
+was frozen and comes back promotes nothing more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import threading
@@ -28,6 +34,10 @@ LEASE_FILE = "driver.json"
 GUARD_FILE = ".driver.lock"
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
+WAIT_SECONDS = 90.0  # for a heartbeat that may be a dead driver's
+_POLL_SECONDS = 1.0
+_RELEASED = 0  # the time of the heartbeat of a lease that nobody holds
+_log = logging.getLogger(__name__)
 
 
 class LeaseLostError(StorageError):
@@ -37,12 +47,25 @@ class LeaseLostError(StorageError):
 class Lease:
     """Holds OUT for this process while the context is open.
 
+    Args:
+      wait_seconds: for the heartbeat of another machine's driver to become stale.
+
+    Attributes:
+      epoch: how many drivers held OUT up to this one.
+
     Raises:
       ConfigError: on entering, where another driver is at work.
-      LeaseLostError: by `check`, where another driver took over.
+      LeaseLostError: by `check` and `held`, where another driver took over.
     """
 
-    def __init__(self, out: Path, heartbeat_seconds: float = HEARTBEAT_SECONDS):
+    def __init__(
+        self,
+        out: Path,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        wait_seconds: float = WAIT_SECONDS,
+    ):
+        self.epoch = 0
+        self._wait_seconds = wait_seconds
         self._out = Path(out)
         self._path = self._out / LEASE_FILE
         self._heartbeat_seconds = heartbeat_seconds
@@ -56,15 +79,23 @@ class Lease:
             self._out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, self._out) from error
-        with _guard(self._out):
-            holder = self._read()
-            if holder is not None and self._alive(holder):
+        give_up, seen = time.monotonic() + self._wait_seconds, None
+        while (holder := self._taken()) is not None:
+            life = self._path.stat().st_mtime if self._path.exists() else 0.0
+            waits = self._may_be_dead(holder) and seen in (None, life)
+            if not waits or time.monotonic() >= give_up:
                 raise ConfigError(
                     f"one driver at a time works on {self._out}",
                     f"process {holder['pid']} on {holder['host']} does",
                     "wait for it, stop it, or choose another out=DIR",
                 )
-            write_json_atomically(self._path, self._holder)
+            if seen is None:
+                _log.warning(
+                    "process %s on %s held %s: waiting up to %.0f s whether it lives",
+                    *(holder["pid"], holder["host"], self._out, self._wait_seconds),
+                )
+            seen = life
+            time.sleep(_POLL_SECONDS)
         self._thread.start()
         return self
 
@@ -78,7 +109,7 @@ class Lease:
         self._thread.join()
         with contextlib.suppress(OSError), _guard(self._out):
             if self._is_ours():
-                self._path.unlink()
+                os.utime(self._path, (_RELEASED, _RELEASED))  # needs no free space
 
     def check(self) -> None:
         """Raises `LeaseLostError` where OUT belongs to another driver by now."""
@@ -88,6 +119,32 @@ class Lease:
                 "another driver took over",
                 "let that one finish",
             )
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody takes over while this is open.
+
+        Raises:
+          LeaseLostError: somebody did before.
+        """
+        with _guard(self._out):
+            self._lost = self._lost or not self._is_ours()
+            self.check()
+            yield
+
+    def _taken(self) -> dict[str, Any] | None:
+        """Takes the lease; or who has it."""
+        with _guard(self._out):
+            holder = self._read()
+            if holder is not None and self._alive(holder):
+                return holder
+            self.epoch = 1 + (0 if holder is None else holder.get("epoch", 0))
+            write_json_atomically(self._path, {**self._holder, "epoch": self.epoch})
+        return None
+
+    def _may_be_dead(self, holder: dict[str, Any]) -> bool:
+        """Whether only its heartbeat tells: it is not on this machine."""
+        return bool(holder["machine"] != self._holder["machine"])
 
     def _beat(self) -> None:
         while not self._closed.wait(self._heartbeat_seconds):
@@ -111,8 +168,11 @@ class Lease:
             return None  # cut by a full disk; nobody can hold it
 
     def _alive(self, holder: dict[str, Any]) -> bool:
+        if self._path.stat().st_mtime == _RELEASED:
+            return False
         if holder["machine"] == self._holder["machine"]:
-            return _start_time(holder["pid"]) == holder["started_at"]
+            started = holder.get("started_ticks")
+            return started is not None and _start_ticks(holder["pid"]) == started
         probe = self._out / f".clock-{self._holder['token']}"
         probe.touch()
         age_seconds = probe.stat().st_mtime - self._path.stat().st_mtime
@@ -123,7 +183,7 @@ class Lease:
 def _this_process() -> dict[str, Any]:
     return {
         "pid": os.getpid(),
-        "started_at": _start_time(os.getpid()),
+        "started_ticks": _start_ticks(os.getpid()),
         "host": socket.gethostname(),
         "machine": _machine(),
         "taken_at": time.time(),
@@ -139,12 +199,27 @@ def _machine() -> str:
     return " ".join(parts)
 
 
-def _start_time(pid: int) -> float | None:
+def _start_ticks(pid: int) -> int | None:
+    """When a process started, in ticks since the boot: no clock that anyone sets.
+
+    None where there is none, or only its remains.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return _start_seconds(pid)
+    # The name in parentheses may hold anything; what follows is numbered from 3.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _start_seconds(pid: int) -> int | None:
+    """The same of a system without /proc, by its clock."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        return process.create_time()
+        return int(process.create_time())
     except psutil.NoSuchProcess:
         return None
 

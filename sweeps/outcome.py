@@ -27,51 +27,88 @@ _OUTCOMES: dict[int, Outcome] = {
 }
 
 
-def classify(folder: JobFolder, end: AttemptEnd, accumulate: int) -> Ended:
-    """How an attempt ended, from its exit code, its record and its log.
+_STATED: dict[str, Outcome] = {"diverged": "diverged", "oom": "oom"}
+# What differs between jobs, nodes and folders in texts about one cause.
+_OWN = (
+    (r"(?:~|\.{1,2})?(?:/[^\s'\":,;()\[\]]+)+", "PATH"),
+    (r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b", "ADDRESS"),
+    (r"\b0x[0-9a-f]+\b", "#"),
+    (r"\b[0-9a-f]{8,}\b", "ID"),
+    (r"\d+", "#"),
+)
 
-    A process of several attempts that ended as it should leaves the rest to their
-    records: one training of several may have diverged.
+
+def reading(folder: JobFolder, number: int, end: AttemptEnd | None = None) -> Ended:
+    """How an attempt ended. The driver asks when the process is gone, and again in a
+    later life, when all that is left is in the folder: the same function answers.
+
+    A sound record decides, whatever became of the process after it was written: of
+    several trainings in one process, each has its own. Without one, the process tells.
+
+    Args:
+      end: of the process; None where nobody saw it.
     """
-    number, code = end.attempt.number, end.exit_code
     record = folder.attempt_record(number)
-    error = record.error if record is not None else None
+    if record is not None and record.status == "ok" and folder.has_model(record):
+        return _ended(folder, number, end, "ok", None)
+    if end is None and (told := folder.end_of(number)) is not None:
+        return told
+    code = None if end is None else end.exit_code
     outcome: Outcome
-    if code == ExitCode.OK and record is not None and record.status == "ok":
-        outcome, error = "ok", None
-    elif code == ExitCode.OK and record is not None and record.status == "diverged":
-        outcome = "diverged"
-    elif end.timed_out:
+    error = None if record is None else record.error
+    if end is not None and end.timed_out:
         limit = end.attempt.timeout_seconds
         outcome, error = "timeout", f"ran for more than {limit:g} s"
+    elif end is not None and end.stalled:
+        limit = end.attempt.stall_seconds
+        outcome, error = "stalled", f"told of no progress for {limit:g} s"
+    elif record is not None and record.status in _STATED:
+        outcome = _STATED[record.status]
+    elif record is not None and record.status != "ok":
+        meant = code if record.exit_code is None else record.exit_code
+        outcome = "crashed" if meant is None else _OUTCOMES.get(meant, "crashed")
+    elif end is None:
+        outcome, error = "lost", "its driver ended before it did"
     elif code is None:
         outcome, error = "lost", "the process was lost with its node"
-    elif code in _OUTCOMES:
-        outcome = _OUTCOMES[code]
     else:
-        outcome = "crashed"
-    log = _tail(folder, number)
+        outcome, error = _OUTCOMES.get(code, "crashed"), None
+    return _ended(folder, number, end, outcome, error)
+
+
+def _ended(
+    folder: JobFolder,
+    number: int,
+    end: AttemptEnd | None,
+    outcome: Outcome,
+    error: str | None,
+) -> Ended:
+    code = None if end is None else end.exit_code
+    log = "" if outcome == "ok" else _tail(folder, number)
     if outcome != "ok" and error is None:
         error = _last_line(log) or _exit_text(code)
+    alike = outcome in ("crashed", "bad_input")
     return Ended(
         number=number,
         outcome=outcome,
         error=error,
-        fingerprint=_fingerprint(error, log, code) if outcome == "crashed" else "",
-        accumulate=accumulate,
-        step=folder.step(number),
+        fingerprint=fingerprint(error, log, code) if alike else "",
+        accumulate=folder.accumulate(number),
+        step=folder.saved_step(number),
         exit_code=code,
-        seconds=round(end.seconds, 3),
+        seconds=None if end is None else round(end.seconds, 3),
     )
 
 
-def _fingerprint(error: str | None, log: str, code: int | None) -> str:
+def fingerprint(error: str | None, log: str, code: int | None) -> str:
+    """Equal for failures of one cause, whichever job, node and folder they befell."""
     stated = re.search(r"\[([0-9a-f]{6,})\]$", error or "")
     if stated:
         return stated[1]
     start = log.rfind("Traceback (most recent call last)")
-    text = log[start:] if start >= 0 else f"{_exit_text(code)} {_last_line(log)}"
-    text = re.sub(r"0x[0-9a-f]+|\d+", "#", text)
+    text = log[start:] if start >= 0 else f"{_exit_text(code)} {error}"
+    for pattern, sign in _OWN:
+        text = re.sub(pattern, sign, text)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

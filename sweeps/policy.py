@@ -1,15 +1,19 @@
 """What to do after an attempt: pure functions from a job's history to an action.
 
+Whatever ended an attempt, the next one goes on from the newest checkpoint, where the
+job has any.
+
 | failure | action |
 |---|---|
-| worker or node lost, preemption | resume from checkpoint; budget, backoff, jitter |
-| device out of memory | once more, resumed, in twice the micro-batches; then `oom` |
+| lost with its node, preempted, standing still | again after a backoff; given up |
+| | after several without a new checkpoint |
+| device out of memory | once more in twice the micro-batches; then `oom` |
 | NaN, divergence | once from the last good checkpoint; then `diverged` |
-| timeout | once more from the checkpoint; then `timeout` |
+| timeout | once more; then `timeout` |
 | same traceback twice | `failed` |
 | bad input | `failed` at once: another attempt would read the same input |
 | disk full | pauses the sweep; counts for nothing |
-| early failures of several jobs with one fingerprint | stops the sweep |
+| several jobs alike, none of the stage succeeding in between | stops the stage |
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ Outcome = Literal[
     "ok",
     "lost",
     "preempted",
+    "stalled",
     "oom",
     "diverged",
     "timeout",
@@ -40,7 +45,7 @@ class Ended(Spec):
     Attributes:
       fingerprint: equal for failures of one cause; empty where there is none.
       accumulate: `Request.accumulate` of the attempt.
-      step: training steps that were done, from `progress.json`.
+      step: of its newest checkpoint; 0: none.
     """
 
     number: int
@@ -58,39 +63,47 @@ class Limits(Spec):
     """How often failures are retried.
 
     Attributes:
-      lost: attempts of one job that may be lost or preempted.
-      lost_at_one_step: of these, in a row without one more training step between.
+      lost: attempts of one job that may be lost, preempted or ended for standing still
+        without a new checkpoint.
       crashed: attempts of one job that may crash, each with another fingerprint.
-      early_failures: jobs that crash with one fingerprint, before any job of
-        their stage succeeds, which stop it.
+      alike: jobs that fail with one fingerprint, while no other of their stage
+        succeeds, which stop the stage.
+      stall_minutes: a training that tells of no progress for so long is ended and
+        goes on in a new process; None: never.
       backoff_seconds: before the second attempt of a lost job; doubles each time.
       backoff_max_seconds: its upper bound.
       grace_seconds: time to write a checkpoint after a request to stop.
     """
 
-    lost: int = 100
-    lost_at_one_step: int = 10
+    lost: int = 10
     crashed: int = 4
-    early_failures: int = 3
+    alike: int = 3
+    stall_minutes: float | None = 60.0
     backoff_seconds: float = 1.0
     backoff_max_seconds: float = 300.0
     grace_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in ("lost", "lost_at_one_step", "crashed", "early_failures"):
+        for name in ("lost", "crashed", "alike"):
             value = getattr(self, name)
             require(value >= 1, f"limits.{name} is at least 1", value)
         for name in ("backoff_seconds", "backoff_max_seconds", "grace_seconds"):
             value = getattr(self, name)
             require(value >= 0, f"limits.{name} is not negative", value)
+        minutes = self.stall_minutes
+        positive = minutes is None or minutes > 0
+        require(positive, "limits.stall_minutes is positive, or null", minutes)
+
+    @property
+    def stall_seconds(self) -> float | None:
+        return None if self.stall_minutes is None else self.stall_minutes * 60
 
 
 @dataclass(frozen=True)
 class Start:
-    """Start an attempt, from a checkpoint of an earlier one where `resume` is set."""
+    """Start an attempt, after a delay, in so many micro-batches."""
 
     delay_seconds: float = 0.0
-    resume: bool = False
     accumulate: int = 1
 
 
@@ -123,48 +136,56 @@ def next_action(
         return Start()
     last = counted[-1]
     again = [ended for ended in counted if ended.outcome == last.outcome]
-    resume = Start(resume=True, accumulate=last.accumulate)
+    once_more = Start(accumulate=last.accumulate)
     match last.outcome:
         case "ok":
             return Promote()
-        case "lost" | "preempted":
+        case "lost" | "preempted" | "stalled":
             return _after_loss(counted, limits, jitter)
         case "oom":
             if last.accumulate == 1:
-                return Start(resume=True, accumulate=2)
+                return Start(accumulate=2)
             return GiveUp("oom", _error(last, "out of memory again"))
         case "diverged":
-            return resume if len(again) == 1 else _given_up("diverged", last)
+            return once_more if len(again) == 1 else _given_up("diverged", last)
         case "timeout":
-            return resume if len(again) == 1 else _given_up("timeout", last)
+            return once_more if len(again) == 1 else _given_up("timeout", last)
         case "bad_input":
             return _given_up("failed", last)
         case "crashed":
             same = [e for e in again if e.fingerprint == last.fingerprint]
             if len(same) >= 2 or len(again) >= limits.crashed:
                 return _given_up("failed", last)
-            return resume
+            return once_more
     raise ValueError(f"unknown outcome {last.outcome}")
+
+
+_LOSSES = ("lost", "preempted", "stalled")
 
 
 def _after_loss(counted: list[Ended], limits: Limits, jitter: float) -> Action:
     last = counted[-1]
-    losses = [ended for ended in counted if ended.outcome in ("lost", "preempted")]
-    in_a_row = 0
-    for ended in reversed(counted):
-        if ended.outcome != "lost" or ended.step != last.step:
-            break
-        in_a_row += 1
-    if len(losses) > limits.lost:
-        return GiveUp("preempted", f"lost or preempted {len(losses)} times")
-    if in_a_row >= limits.lost_at_one_step:
-        return GiveUp("failed", f"killed {in_a_row} times in a row at step {last.step}")
-    delay = limits.backoff_seconds * 2.0 ** min(max(in_a_row - 1, 0), 30)
+    losses = _without_progress(counted)
+    if losses >= limits.lost:
+        status = "preempted" if last.outcome == "preempted" else "failed"
+        where = f"at step {last.step}" if last.step else "with none at all"
+        return GiveUp(
+            status,
+            f"lost, preempted or ended for standing still {losses} times without a new "
+            f"checkpoint, {where}",
+        )
+    delay = limits.backoff_seconds * 2.0 ** min(losses - 1, 30)
     return Start(
         delay_seconds=min(delay, limits.backoff_max_seconds) * (0.5 + jitter),
-        resume=True,
         accumulate=last.accumulate,
     )
+
+
+def _without_progress(counted: list[Ended]) -> int:
+    """Losses since the newest checkpoint; that of the attempt which wrote it counts."""
+    reached = max(ended.step for ended in counted)
+    first = next(i for i, ended in enumerate(counted) if ended.step == reached)
+    return sum(ended.outcome in _LOSSES for ended in counted[first:])
 
 
 def _given_up(status: str, last: Ended) -> GiveUp:
@@ -173,13 +194,3 @@ def _given_up(status: str, last: Ended) -> GiveUp:
 
 def _error(last: Ended, default: str) -> str:
     return last.error or default
-
-
-def is_common_failure(jobs_alike: int, successes: int, limits: Limits) -> bool:
-    """Whether the sweep must stop: it is the code, not the job.
-
-    Args:
-      jobs_alike: jobs of one stage that crashed with one fingerprint.
-      successes: jobs of that stage that succeeded.
-    """
-    return successes == 0 and jobs_alike >= limits.early_failures

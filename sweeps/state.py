@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rdc.errors import ConfigError, StorageError
 from rdc.jobs.job import Job, Request
 from rdc.jobs.layout import (
     ATTEMPTS_FOLDER,
+    CHECKPOINT_FOLDER,
     PROGRESS_FILE,
     RECORD_FILE,
     REQUEST_FILE,
@@ -69,38 +71,50 @@ class JobFolder:
             return []
         return sorted(int(name) for name in names if name.isdigit())
 
-    def history(self) -> list[Ended]:
-        """How the attempts since the last forgiven one ended."""
+    def counted(self) -> list[int]:
+        """Attempts since the last forgiven one."""
         numbers = self.numbers()
-        forgiven = self._forgiven() if numbers else 0
-        return [self._end(n) for n in numbers if n > forgiven]
+        last = max(self._forgiven(), default=0) if numbers else 0
+        return [number for number in numbers if number > last]
 
-    def _end(self, number: int) -> Ended:
-        record = self.attempt_record(number)
-        if record is not None and record.status == "ok":
-            model = record.result.get("model_dir")
-            if model is None or (self.attempt(number) / model).is_dir():
-                return Ended(number=number, outcome="ok")
+    def end_of(self, number: int) -> Ended | None:
+        """What an earlier driver wrote of an attempt's end."""
         with contextlib.suppress(FileNotFoundError, StorageError, ConfigError):
             return Ended.from_dict(read_json(self.attempt(number) / END_FILE))
-        # The driver died before it could say how this attempt ended, or its model
-        # was deleted since.
-        return Ended(
-            number=number,
-            outcome="lost",
-            accumulate=self._accumulate(number),
-            step=self.step(number),
-        )
+        return None
 
-    def _accumulate(self, number: int) -> int:
+    def has_model(self, record: Record) -> bool:
+        """Whether the model that the attempt's record tells of is there."""
+        model = record.result.get("model_dir")
+        return model is None or (self.attempt(record.attempt) / model).is_dir()
+
+    def accumulate(self, number: int) -> int:
+        """`Request.accumulate` of the attempt."""
         with contextlib.suppress(FileNotFoundError, StorageError):
             request = read_json(self.attempt(number) / REQUEST_FILE)
             return int(request.get("accumulate", 1))
         return 1
 
-    def step(self, number: int) -> int:
-        """Training steps that the attempt reported."""
-        return int(self.progress(number).get("step", 0))
+    def saved_step(self, number: int) -> int:
+        """Step of the attempt's newest checkpoint; 0: none."""
+        try:
+            names = os.listdir(self.attempt(number) / CHECKPOINT_FOLDER)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        return max((int(name) for name in names if name.isdigit()), default=0)
+
+    def resumable(self) -> list[Path]:
+        """Attempts whose checkpoints may serve, oldest first.
+
+        What a forgiven divergence left behind is not gone on from.
+        """
+        forgiven = self._forgiven()
+        last = max((n for n, s in forgiven.items() if s == "diverged"), default=0)
+        return [
+            self.attempt(number)
+            for number in self.numbers()
+            if number > last and (self.attempt(number) / CHECKPOINT_FOLDER).is_dir()
+        ]
 
     def progress(self, number: int) -> dict[str, Any]:
         """The last `progress.json` of the attempt; empty where there is none."""
@@ -137,19 +151,49 @@ class JobFolder:
         """Writes how an attempt ended."""
         write_json_atomically(self.attempt(ended.number) / END_FILE, ended.to_dict())
 
+    def drop_checkpoints(self, keep: int = 0) -> int:
+        """Removes all checkpoints but so many of the newest; bytes that it freed."""
+        found = sorted(
+            (
+                (int(path.name), number, path)
+                for number in self.numbers()
+                for path in (self.attempt(number) / CHECKPOINT_FOLDER).glob("*")
+                if path.name.isdigit()
+            ),
+            reverse=True,
+        )
+        dropped = [path for _, _, path in found[keep:]]
+        freed = sum(map(folder_bytes, dropped))
+        for path in dropped:
+            shutil.rmtree(path, ignore_errors=True)
+        return freed
+
     def promote(self, record: Record) -> None:
         """Makes `record` that of the job. Only the driver calls this."""
         write_json_atomically(self.path / RECORD_FILE, record.to_dict())
 
     def forgive(self) -> None:
-        """Sets the record aside, so that the job starts anew with a clean history."""
+        """Sets the record aside: the job has a clean history from here on, and its
+        checkpoints.
+        """
         path = self.path / RECORD_FILE
         last = max(self.numbers(), default=0)
         os.replace(path, path.with_name(f"record.{last}.forgiven.json"))
 
-    def _forgiven(self) -> int:
-        names = [p.name.split(".") for p in self.path.glob("record.*.forgiven.json")]
-        return max((int(parts[1]) for parts in names), default=0)
+    def _forgiven(self) -> dict[int, str]:
+        """The last attempt before each forgiveness, and what was forgiven."""
+        found = {}
+        for path in self.path.glob("record.*.forgiven.json"):
+            status = ""
+            with contextlib.suppress(FileNotFoundError, StorageError, ConfigError):
+                status = Record.from_dict(read_json(path)).status
+            found[int(path.name.split(".")[1])] = status
+        return found
+
+
+def folder_bytes(folder: Path) -> int:
+    """Of all files below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def set_aside(path: Path, reason: str) -> Path:

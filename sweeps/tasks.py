@@ -123,7 +123,7 @@ class Task:
 
     Attributes:
       parent: job_id of the training whose model this job reads, or None.
-      priority: smaller starts first.
+      priority: smaller starts first; equal ones as they come.
       request: the part that no state changes.
       label: for people.
       together: trainings with the same text here may share a process; None: never.
@@ -133,7 +133,7 @@ class Task:
     job_id: str
     label: str
     parent: str | None
-    priority: int
+    priority: tuple[float, float]
     request: Request
     resources: Resources
     timeout_seconds: float | None
@@ -153,9 +153,15 @@ class _Work:
 
 
 def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
-    """All tasks of the asked stages; jobs that several runs share come once."""
+    """All tasks of the asked stages; jobs that several runs share come once.
+
+    Trainings start with a cheap pilot of each family, which tells soon what is wrong
+    with it, and then the longest first, so that none is left for the end; in the order
+    of the plan where nothing was counted.
+    """
     order = ["train", "evaluate", "codec", "overfit"]
     order.insert(4 if settings.weights == "trained" else 0, "benchmark")
+    first = _starting_order(plan.runs, order.index("train"))
     tasks: dict[str, Task] = {}
     for work in _work(plan.runs, settings):
         stage = _stage_settings(work.job, settings)
@@ -167,7 +173,9 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                 job_id=work.job_id,
                 label=work.label,
                 parent=work.parent,
-                priority=order.index(work.job.stage),
+                priority=first.get(
+                    work.job_id, (float(order.index(work.job.stage)), 0.0)
+                ),
                 request=Request(
                     images=work.images,
                     checkpoint=settings.checkpoint,
@@ -189,6 +197,24 @@ def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
     if isinstance(job, OverfitJob):
         return stage
     return replace(stage, resources=replace(stage.resources, gpus=0.0))
+
+
+def _starting_order(runs: Iterable[Run], rank: int) -> dict[str, tuple[float, float]]:
+    """Priorities of the trainings; empty where their costs are not known.
+
+    Args:
+      rank: of their stage.
+    """
+    flops = {run.run_id: run.training_flops() for run in runs}
+    if None in flops.values():
+        return {}
+    pilots: dict[str, str] = {}
+    for run in sorted(runs, key=lambda run: flops[run.run_id] or 0.0):
+        pilots.setdefault(run.model.architecture.family, run.run_id)
+    return {
+        run_id: (rank - 0.5 if run_id in pilots.values() else rank, -(cost or 0.0))
+        for run_id, cost in flops.items()
+    }
 
 
 def _groups(runs: Iterable[Run], most: int) -> dict[str, str]:

@@ -40,7 +40,7 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
         job_id=job.job_id,
         label=name or architecture.family,
         parent=None,
-        priority=0,
+        priority=(0.0, 0.0),
         request=Request(),
         resources=stage.resources,
         timeout_seconds=None if hours is None else hours * 3600,

@@ -153,7 +153,7 @@ def run_sweep(call: Call[SweepConfig]) -> int:
                 console,
                 limits=config.limits,
                 budget_seconds=config.budget.seconds,
-                retry_failed=config.retry_failed,
+                retry_failed=config.retry == "failed",
             )
             code = end.exit_code
             console.print(f"{end.message} ({end.started} jobs started)", soft_wrap=True)

@@ -88,7 +88,7 @@ def run_train(call: Call[TrainConfig]) -> int:
             console,
             limits=config.limits,
             budget_seconds=config.budget.seconds,
-            retry_failed=config.retry_failed,
+            retry_failed=config.retry == "failed",
         )
     console.print(end.message, soft_wrap=True)
     if end.exit_code == ExitCode.OK:

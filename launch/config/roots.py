@@ -48,7 +48,7 @@ class SweepConfig(Spec):
     launcher: Literal["ray", "local"]
     stages: tuple[Stage, ...]
     plan_only: bool
-    retry_failed: bool
+    retry: Literal["failed"] | None
     budget: Budget
     codec: CodecSettings
     codecs: tuple[str, ...]
@@ -83,7 +83,7 @@ class TrainConfig(ArchitectureChoice):
     out: str
     one_model_per_rate: bool
     evaluate: bool
-    retry_failed: bool
+    retry: Literal["failed"] | None
     budget: Budget
     codec: CodecSettings
     checkpoint: CheckpointSpec

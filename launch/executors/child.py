@@ -14,7 +14,7 @@ from pathlib import Path
 
 from launch.executors.cores import MachineLease
 from rdc.errors import DiskFullError, ExitCode
-from rdc.jobs.layout import LOG_FILE
+from rdc.jobs.layout import LOG_FILE, PROGRESS_FILE
 from rdc.system.files import storage_error
 from sweeps.executor import Attempt, AttemptEnd
 
@@ -89,7 +89,10 @@ class Child:
         self._end: AttemptEnd | None = None
         self._began = self._tried = time.monotonic()
         self._kill_at: float | None = None
-        self._timed_out = False
+        # When progress was told, by the file's clock and by ours; when to look again.
+        self._told: tuple[int | None, float] | None = None
+        self._looks_at = 0.0
+        self._timed_out = self._stalled = False
         if not self._start() and self._end is None:
             with contextlib.suppress(OSError), open(self._log_path, "a") as log:
                 log.write(WAITS)
@@ -136,15 +139,33 @@ class Child:
         code = self._process.poll()
         if code is None:
             limit = self.attempt.timeout_seconds
-            if limit is not None and now - self._began > limit and not self._timed_out:
+            ended = self._timed_out or self._stalled
+            if limit is not None and now - self._began > limit and not ended:
                 self._timed_out = True
+                self.stop(TIMEOUT_GRACE_SECONDS)
+            elif not ended and self._kill_at is None and self._stands_still():
+                self._stalled = True
                 self.stop(TIMEOUT_GRACE_SECONDS)
             if self._kill_at is not None and now >= self._kill_at:
                 self.kill()
             return None
         self._signal(signal.SIGKILL)  # what the process left behind in its group
         self._lease.release()
-        return AttemptEnd(self.attempt, code, now - self._began, self._timed_out)
+        seconds = now - self._began
+        return AttemptEnd(self.attempt, code, seconds, self._timed_out, self._stalled)
+
+    def _stands_still(self) -> bool:
+        """Whether the process has told of no progress for too long."""
+        limit, now = self.attempt.stall_seconds, time.monotonic()
+        if limit is None or now < self._looks_at:
+            return False
+        self._looks_at = now + min(1.0, limit / 4)
+        told = None
+        with contextlib.suppress(OSError):
+            told = (self.attempt.folder / PROGRESS_FILE).stat().st_mtime_ns
+        if self._told is None or told != self._told[0]:
+            self._told = told, now
+        return now - self._told[1] > limit
 
     def stop(self, grace_seconds: float) -> None:
         """Asks the process to end; it is killed after the grace."""

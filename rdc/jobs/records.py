@@ -31,6 +31,10 @@ class Record(Spec):
       status: one of `STATUSES`.
       error: one line for people, with the traceback's fingerprint where there is one.
       attempt: the attempt that this record comes from, from 1.
+      exit_code: of its process, which may have died after this record was whole;
+        negative for a signal, None: unknown.
+      epoch: of the driver that promoted it, counted up with each takeover of OUT; None:
+        of an attempt, or from before there were any.
       result: of the stage's type in `RESULTS`, as plain data; empty without success.
       environment: versions, git state and hardware of the process.
     """
@@ -40,6 +44,8 @@ class Record(Spec):
     status: str
     attempt: int
     error: str | None = None
+    exit_code: int | None = None
+    epoch: int | None = None
     seconds: float | None = None
     result: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)

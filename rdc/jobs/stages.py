@@ -33,7 +33,7 @@ from rdc.jobs.job import (
     Request,
     TrainJob,
 )
-from rdc.jobs.layout import MODEL_FOLDER, PROGRESS_FILE
+from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
 from rdc.jobs.records import (
     BenchmarkResult,
     CodecResult,
@@ -138,8 +138,8 @@ def _overfit(attempt: Assignment[OverfitJob]) -> CodecResult:
         max_pixels=MAX_PIXELS,
         progress=progress,
         saved=SavedSearch(
-            attempt.folder,
-            [*map(Path, request.resume_from)],
+            attempt.folder / CHECKPOINT_FOLDER,
+            [Path(path) / CHECKPOINT_FOLDER for path in request.resume_from],
             request.checkpoint.every_seconds,
         ),
     )

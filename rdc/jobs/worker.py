@@ -77,6 +77,7 @@ def run_attempts(attempts: Sequence[Assignment]) -> ExitCode:
             status="ok" if code == ExitCode.OK else _STATUS.get(code, "failed"),
             attempt=int(attempt.folder.name),
             error=error,
+            exit_code=int(code),
             seconds=seconds,
             result=result,
             environment=_environment(attempt.job),

@@ -20,12 +20,14 @@ class CheckpointSpec(Spec):
         writing would take over 2 % of the time. 0: after every `WINDOW_STEPS`, at any
         cost; None: never for the time that went by.
       every_steps: also at its multiples, at any cost; None: at none.
-      keep: so many of the newest stay.
+      keep: so many of the newest stay, over all attempts.
+      keep_finished: so many stay when the training is finished.
     """
 
     every_seconds: float | None = 60.0
     every_steps: int | None = None
     keep: int = 2
+    keep_finished: int = 0
 
     def __post_init__(self) -> None:
         seconds, steps = self.every_seconds, self.every_steps
@@ -37,3 +39,5 @@ class CheckpointSpec(Spec):
             steps,
         )
         require(self.keep >= 1, "checkpoint.keep is at least 1", self.keep)
+        finished = self.keep_finished
+        require(finished >= 0, "checkpoint.keep_finished is not negative", finished)

@@ -39,6 +39,7 @@ def write_record(status: str, error: str | None = None, **result) -> None:
         "status": status,
         "attempt": NUMBER,
         "error": error,
+        "exit_code": EXITS.get(error or "", 0),
         "result": result,
         "environment": {"affinity": len(os.sched_getaffinity(0))},
     }
@@ -48,9 +49,7 @@ def write_record(status: str, error: str | None = None, **result) -> None:
 def first_step() -> int:
     steps = [0]
     for folder in REQUEST["resume_from"]:
-        checkpoint = Path(folder) / "checkpoint.json"
-        if checkpoint.exists():
-            steps.append(read_json(checkpoint)["step"])
+        steps += [int(path.name) for path in (Path(folder) / "checkpoint").iterdir()]
     return max(steps)
 
 
@@ -69,7 +68,7 @@ def train() -> None:
         while is_held(step) and not stopped:
             time.sleep(0.01)
         note(f"step {step}")
-        write_json_atomically(ATTEMPT / "checkpoint.json", {"step": step + 1})
+        (ATTEMPT / f"checkpoint/{step + 1}").mkdir(parents=True)
         progress = {"step": step + 1, "steps": steps, "loss": 1.0, "bpp": 0.5}
         write_json_atomically(ATTEMPT / "progress.json", progress)
         if stopped:
@@ -84,7 +83,7 @@ def main() -> None:
     planned = faults.get(f"{STAGE}:{KEY}", faults.get(STAGE, []))
     fault = planned[NUMBER - 1] if len(planned) >= NUMBER else "ok"
     note(f"begin {fault} micro={REQUEST['accumulate']}")
-    if fault == "ok":
+    if fault in ("ok", "segfault_at_exit", "killed_at_exit"):
         if STAGE == "train":
             train()
         else:
@@ -92,6 +91,13 @@ def main() -> None:
                 assert Path(REQUEST["model_dir"]).is_dir()
             write_record("ok")
         note("done")
+        if fault != "ok":
+            number = signal.SIGSEGV if fault.startswith("seg") else signal.SIGKILL
+            os.kill(os.getpid(), number)
+    elif fault == "stall":  # after a step, if it is the first attempt of a training
+        write_json_atomically(ATTEMPT / "progress.json", {"step": 1})
+        (ATTEMPT / "checkpoint/1").mkdir(parents=True)
+        time.sleep(600)
     elif fault == "hang":
         time.sleep(600)
     elif fault == "killed":
@@ -115,7 +121,8 @@ def main() -> None:
         write_record(fault if fault in ("diverged", "oom") else "failed", fault)
         sys.exit(EXITS[fault])
     else:
-        raise RuntimeError(fault)  # "crash_a" and "crash_b" differ in their text
+        # "crash_a" and "crash_b" differ in their text, and each job in its own.
+        raise RuntimeError(f"{fault} of {JOB_ID} in {ATTEMPT}")
 
 
 main()

@@ -4,20 +4,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from sweep_lab import Lab
+from sweep_lab import LIMITS, Lab
 
 from launch.executors.cores import MachineLease
 from launch.executors.local import LocalExecutor
 from rdc.errors import ConfigError, ExitCode
+from rdc.jobs.records import Record
+from rdc.system.files import read_json
 from sweeps.driver import Driver
 from sweeps.executor import Resources
 from sweeps.lease import Lease
 
 HANG_SECONDS = 300  # far beyond what any machine needs
+SHORT_STALL = replace(LIMITS, stall_minutes=1 / 30)
 
 
 @pytest.fixture
@@ -121,14 +125,56 @@ def test_failed_runs_are_kept_and_retried_on_demand(lab):
     assert run(lab, retry_failed=True).exit_code == ExitCode.OK
 
 
-def test_early_failures_alike_stop_the_sweep(tmp_path):
+@pytest.mark.parametrize("fault", ["crash_a", "bad_input"])
+def test_failures_alike_stop_their_stage_at_any_time(tmp_path, fault):
+    """Ids and folders in their texts differ; what succeeded before is no excuse."""
     lab = Lab(tmp_path / "lab", jobs=12)
-    lab.faults({"train": ["crash_a", "crash_a"]})
-    end = run(lab)
+    seeds = range(2, 12)
+    lab.faults({f"train:{seed}": [fault, fault] for seed in seeds})
+    end = run(lab, ("train", "evaluate"))
     assert end.exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
-    assert "failed alike" in end.message
-    assert "crash_a" in end.message
-    assert len(lab.journal("begin")) < 12
+    assert "stage train stopped: 3 jobs failed alike" in end.message
+    assert fault in end.message
+    assert len(lab.journal(f"begin {fault}")) < len(seeds)
+    assert end.counts["ok"] == 4  # two trainings, and their evaluations
+    assert end.counts["pending"] > 0
+    lab.faults({})
+    again = run(lab, ("train", "evaluate"), retry_failed=True)
+    assert (again.exit_code, again.counts) == (ExitCode.OK, {"ok": 24})
+
+
+@pytest.mark.parametrize("fault", ["segfault_at_exit", "killed_at_exit"])
+def test_a_sound_record_counts_whatever_becomes_of_its_process(lab, fault):
+    lab.faults({"train:0": [fault]})
+    end = run(lab, ("train", "evaluate"))
+    assert (end.exit_code, end.started) == (ExitCode.OK, 4)
+    codes = sorted(record.exit_code for record in lab.records())
+    assert codes == [-11 if fault == "segfault_at_exit" else -9, 0]
+
+
+def test_a_training_that_stands_still_goes_on_in_a_new_process(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=1)
+    lab.faults({"train:0": ["stall", "stall"]})
+    end = run(lab, limits=SHORT_STALL)
+    assert (end.exit_code, end.started) == (ExitCode.OK, 3)
+    assert lab.journal(" step ")[0] == "train 0 3 step 1"
+    assert [*lab.out.glob("runs/*/*/attempts/*/checkpoint/*")] == []  # it is done
+
+
+def test_a_forgiven_training_goes_on_from_its_checkpoint(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=1, steps=4)
+    lab.faults({"train:0": ["stall", "bad_input"]})
+    assert run(lab, limits=SHORT_STALL).exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
+    assert run(lab, retry_failed=True).exit_code == ExitCode.OK
+    assert lab.journal(" step ")[0] == "train 0 3 step 1"
+
+
+def test_nothing_goes_on_from_a_forgiven_divergence(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=1, steps=4)
+    lab.faults({"train:0": ["stall", "diverged", "diverged"]})
+    assert run(lab, limits=SHORT_STALL).exit_code == ExitCode.SWEEP_HAS_FAILED_RUNS
+    assert run(lab, retry_failed=True).exit_code == ExitCode.OK
+    assert lab.journal(" step ")[0] == "train 0 4 step 0"
 
 
 def test_disk_full_pauses_and_burns_no_retries(lab):
@@ -175,11 +221,12 @@ print(int(end.exit_code), end.message, dict(end.counts))
 def test_a_damaged_record_is_set_aside_and_won_back(lab):
     run(lab)
     path = next((lab.out / "runs").glob("*/*/record.json"))
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    data = path.read_bytes()
+    whole = Record.from_dict(read_json(path))
+    path.write_bytes(data[: len(data) // 2])
     end = run(lab)
     assert (end.exit_code, end.started) == (ExitCode.OK, 0)
-    assert path.read_bytes() == whole
+    assert Record.from_dict(read_json(path)) == replace(whole, epoch=2)
     assert path.with_name("record.1.damaged.json").exists()
 
 

@@ -45,11 +45,11 @@ def test_each_image_has_its_row_beside_other_codecs(
     finally:
         sweep.send_signal(signal.SIGTERM)
         sweep.wait()
-    states = [*out.glob(f"overfitted/*/*/attempts/1/{FILE}")]
+    states = [*out.glob(f"overfitted/*/*/attempts/1/checkpoint/*/{FILE}")]
     assert states
     completed(arguments, tmp_path)
     for state in states:
-        log = state.parents[1] / "2/log.txt"
+        log = state.parents[3] / "2/log.txt"
         assert "search resumed at step" in log.read_text()
 
     table = pd.read_parquet(out / "tables/codecs.parquet")

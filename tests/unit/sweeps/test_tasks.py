@@ -1,13 +1,16 @@
 """Plans become jobs: which, in what order, on what, and which share a process."""
 
 import dataclasses
+import json
 from collections import Counter
 
 import pytest
 
 from rdc.errors import ConfigError
 from rdc.jobs.job import BenchmarkJob, CodecJob, parse_job
+from rdc.jobs.plan_row import COST_COLUMNS, Cost
 from rdc.specs.coding import CodecSettings
+from rdc.specs.components import ArchitectureSpec
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.executor import Resources
@@ -138,3 +141,31 @@ def test_codecs_are_fitted_image_by_image_and_lambda_by_lambda():
 def test_impossible_searches_are_refused(values: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         Overfitting(**values)
+
+
+def test_pilots_of_all_families_start_first_and_then_the_longest_trainings():
+    sizes = [{"channels": [c, c, c], "latent_channels": c} for c in (8, 32, 16)]
+    grid = {
+        "name": "order",
+        "base": {"entropy_model": "factorized"},
+        "blocks": [
+            {"base": {"transform": name}, "product": {"transform": sizes}}
+            for name in ("conv", "elic")
+        ],
+    }
+    train = {"lmbda": 0.01, **Recipe(steps=10).to_dict()}
+
+    def count(spec: ArchitectureSpec) -> Cost:
+        macs = float(spec.transform.latent_channels)
+        part = {"component": "analysis_transform", "macs_per_px": macs}
+        columns = dict.fromkeys(COST_COLUMNS, 1)
+        return Cost(**columns, components_json=json.dumps([part]))
+
+    counted = make_plan(Grid.from_dict(grid), train, "0", count_cost=count)
+    tasks = make_tasks(counted, settings(stages=("train",)))
+    tasks.sort(key=lambda task: task.priority)
+    transforms = [task.job.model.architecture.transform for task in tasks]
+    assert [(t.name, t.latent_channels) for t in transforms] == [
+        *[("conv", 8), ("elic", 8)],
+        *[("conv", 32), ("elic", 32), ("conv", 16), ("elic", 16)],
+    ]

@@ -146,10 +146,10 @@ def test_an_interrupted_command_goes_on(x: np.ndarray, tmp_path: Path) -> None:
     assert first.returncode == ExitCode.PREEMPTED
     assert "The same command goes on there." in told
     assert not (tmp_path / "a.rdc").exists()
-    (state,) = (tmp_path / "cache").glob(f"*/searches/*/{FILE}")
+    (state,) = (tmp_path / "cache").glob(f"*/searches/*/*/{FILE}")
     second = subprocess.run(command, check=True, timeout=TIMEOUT_SECONDS, **settings)
     assert "search resumed at step" in second.stderr
-    assert not state.parent.exists()
+    assert not state.parents[1].exists()
     assert Codec.load("overfitted_300").decode((tmp_path / "a.rdc").read_bytes()).size
 
 

@@ -65,6 +65,12 @@ class DiskFullError(StorageError):
     exit_code = ExitCode.DISK_FULL
 
 
+class UnreadableError(StorageError):
+    """Something that is there and cannot be read now; later it may be."""
+
+    exit_code = ExitCode.PREEMPTED  # nothing is lost: another attempt tries again
+
+
 class DivergedError(RdcError, ArithmeticError):
     """Training met a non-finite loss that it could not recover from."""
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rdc.errors import ConfigError, DiskFullError, ExitCode, StorageError
 from rdc.jobs.records import Record
 from sweeps.board import Board
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor
-from sweeps.lease import Lease
+from sweeps.lease import Lease, LeaseLostError
 from sweeps.outcome import reading
 from sweeps.policy import (
     Action,
@@ -29,6 +31,10 @@ from sweeps.state import JobFolder
 from sweeps.tasks import Task
 
 WAIT_SECONDS = 0.2
+# Between tries to read or write where storage fails; then the sweep pauses.
+PATIENCE_SECONDS = (0.2, 1.0, 3.0, 6.0, 10.0)
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -123,7 +129,7 @@ class Driver:
                         ExitCode.SWEEP_BUDGET_REACHED,
                         f"the budget of {self._budget_seconds / 3600:g} h is spent",
                     )
-        except DiskFullError as error:
+        except StorageError as error:
             self._pause(error)
         if self.running:
             self._executor.stop(self._limits.grace_seconds)
@@ -135,13 +141,42 @@ class Driver:
         for end in self._executor.wait(WAIT_SECONDS):
             try:
                 self._ended(end)
-            except DiskFullError as error:
+            except StorageError as error:
                 self._pause(error)
         self._lease.check()
         self._observer.tick(self)
 
-    def _pause(self, error: DiskFullError) -> None:
+    def _pause(self, error: StorageError) -> None:
+        """Starts nothing more; what runs saves its state.
+
+        Raises:
+          LeaseLostError: OUT is another driver's; nothing is ours to save.
+        """
+        if isinstance(error, LeaseLostError):
+            raise error
         self._stop = ExitCode.DISK_FULL, f"paused: {error}"
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """Does what storage must do; again and again where it fails for a moment.
+
+        Raises:
+          StorageError: it does not come back, or it is full.
+        """
+        for pause in (*PATIENCE_SECONDS, None):
+            try:
+                return action()
+            except (DiskFullError, LeaseLostError):
+                raise
+            except OSError as error:
+                if pause is None:
+                    raise StorageError(
+                        "storage reads and writes",
+                        error.strerror or error,
+                        "mend it and run the same command again; finished work is kept",
+                    ) from error
+                _log.warning("storage fails, trying again: %s", error)
+                time.sleep(pause)
+        raise AssertionError("unreachable")
 
     def _start_all_that_fit(self) -> None:
         while self._stop is None:
@@ -189,7 +224,7 @@ class Driver:
         if task.parent is not None:
             model = self.board.model(task.parent)
             request = replace(request, model_dir=None if model is None else str(model))
-        number, path = folder.begin(task.job, request)
+        number, path = self._patiently(lambda: folder.begin(task.job, request))
         timeout = task.timeout_seconds
         if timeout is not None:
             timeout *= 1 + len(together)
@@ -204,9 +239,9 @@ class Driver:
         for task, attempt in [(running.task, running.attempt), *running.others]:
             folder = self.board.folder(task.job_id)
             own_end = replace(end, attempt=attempt)
-            ended = reading(folder, attempt.number, own_end)
+            ended = self._patiently(partial(reading, folder, attempt.number, own_end))
             if ended.outcome != "ok":
-                folder.end(ended)
+                self._patiently(partial(folder.end, ended))
             if ended.step and ended.outcome != "ok":
                 folder.drop_checkpoints(task.request.checkpoint.keep)
             self._notice(task, ended)
@@ -258,12 +293,13 @@ class Driver:
                 action = replace(action, delay_seconds=0.0)
             self.board.enqueue(task, action, now)
             return action
-        last = folder.attempt_record(history[-1].number)
+        number = history[-1].number
+        last = self._patiently(lambda: folder.attempt_record(number))
         if isinstance(action, Promote):
             if last is None:
                 raise StorageError(
                     "the record of a finished attempt stays",
-                    f"{folder.attempt(history[-1].number)} lost it",
+                    f"{folder.attempt(number)} lost it",
                     "run the same command again",
                 )
             code = history[-1].exit_code
@@ -283,8 +319,12 @@ class Driver:
 
     def _promote(self, folder: JobFolder, record: Record) -> None:
         """Makes it the job's, unless another driver took over."""
-        with self._lease.held():
-            folder.promote(replace(record, epoch=self._lease.epoch))
+
+        def promote() -> None:
+            with self._lease.held():
+                folder.promote(replace(record, epoch=self._lease.epoch))
+
+        self._patiently(promote)
 
     def _failure(
         self, task: Task, action: GiveUp, history: list[Ended], last: Record | None

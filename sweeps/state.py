@@ -50,6 +50,13 @@ class JobFolder:
             set_aside(path, "damaged")
             return None
 
+    def sound_record(self) -> Record | None:
+        """The promoted record, where it is sound. Changes nothing."""
+        try:
+            return self._parse(read_json(self.path / RECORD_FILE))
+        except (FileNotFoundError, StorageError, ConfigError):
+            return None
+
     def attempt_record(self, number: int) -> Record | None:
         """The record that the attempt wrote; None where there is no sound one."""
         try:
@@ -151,8 +158,8 @@ class JobFolder:
         """Writes how an attempt ended."""
         write_json_atomically(self.attempt(ended.number) / END_FILE, ended.to_dict())
 
-    def drop_checkpoints(self, keep: int = 0) -> int:
-        """Removes all checkpoints but so many of the newest; bytes that it freed."""
+    def superseded_checkpoints(self, keep: int) -> list[Path]:
+        """All of all attempts but so many of the newest."""
         found = sorted(
             (
                 (int(path.name), number, path)
@@ -162,11 +169,12 @@ class JobFolder:
             ),
             reverse=True,
         )
-        dropped = [path for _, _, path in found[keep:]]
-        freed = sum(map(folder_bytes, dropped))
-        for path in dropped:
+        return [path for _, _, path in found[keep:]]
+
+    def drop_checkpoints(self, keep: int) -> None:
+        """Removes the superseded ones."""
+        for path in self.superseded_checkpoints(keep):
             shutil.rmtree(path, ignore_errors=True)
-        return freed
 
     def promote(self, record: Record) -> None:
         """Makes `record` that of the job. Only the driver calls this."""
@@ -189,11 +197,6 @@ class JobFolder:
                 status = Record.from_dict(read_json(path)).status
             found[int(path.name.split(".")[1])] = status
         return found
-
-
-def folder_bytes(folder: Path) -> int:
-    """Of all files below."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def set_aside(path: Path, reason: str) -> Path:

@@ -61,6 +61,21 @@ def check_out(out: Path, plan: Plan) -> None:
         )
 
 
+def check_sweep(out: Path) -> None:
+    """Makes sure that OUT is the folder of a sweep that this program can read.
+
+    Raises:
+      ConfigError: it is not.
+    """
+    if not (out / PLAN_FILE).exists():
+        raise ConfigError(
+            "out is the folder of a sweep",
+            f"{out} without {PLAN_FILE}",
+            "give the out=DIR of a sweep that was started",
+        )
+    check_version(out)
+
+
 def check_version(out: Path) -> None:
     """Makes sure that this version of the program can read OUT. Changes nothing.
 

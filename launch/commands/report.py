@@ -7,11 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from launch.commands.outputs import check_version
+from launch.commands.outputs import check_sweep
 from launch.config.app import App, Call
 from launch.config.roots import ReportConfig, SweepConfig, absolute
-from rdc.errors import ConfigError, ExitCode
-from rdc.jobs.layout import PLAN_FILE
+from rdc.errors import ExitCode
 
 
 def gather_and_report(
@@ -48,13 +47,7 @@ def checked_objectives(config: ReportConfig | SweepConfig) -> tuple[str, ...]:
 def run_report(call: Call[ReportConfig]) -> int:
     """Rebuilds `OUT/tables` and `OUT/report`."""
     out = absolute(call.config.out)
-    if not (out / PLAN_FILE).exists():
-        raise ConfigError(
-            "out is the folder of a sweep",
-            f"{out} without {PLAN_FILE}",
-            "give the out=DIR of a sweep that was started",
-        )
-    check_version(out)
+    check_sweep(out)
     stages = ("gather", "report")
     gather_and_report(out, Console(), stages, checked_objectives(call.config))
     return ExitCode.OK

@@ -108,6 +108,20 @@ class ReportConfig(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CleanConfig(Spec):
+    """`conf/clean_run.yaml`, of `launch/clean.py`."""
+
+    out: str
+    apply: bool
+    keep: int
+    keep_finished: int
+
+    @property
+    def checkpoints(self) -> CheckpointSpec:
+        return CheckpointSpec(keep=self.keep, keep_finished=self.keep_finished)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FetchFolder(Spec):
     """Where images go; None: the cache folder of the user."""
 

@@ -58,6 +58,7 @@ class TrainResult(Spec):
 
     Attributes:
       model_dir: of the exported model, within the attempt's folder.
+      restarted_because: why it began at its first step although there were checkpoints.
     """
 
     arch_id: str
@@ -65,6 +66,7 @@ class TrainResult(Spec):
     summary: TrainingSummary
     resumed_from_step: int
     model_dir: str
+    restarted_because: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,6 +79,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
             summary=outcome.summary,
             resumed_from_step=outcome.resumed_from_step,
             model_dir=MODEL_FOLDER,
+            restarted_because=outcome.restarted_because,
         )
         results.append(result)
     return results

@@ -1,24 +1,34 @@
-"""Checkpoints of a training: atomic, the last ones kept, newest readable wins; when."""
+"""Checkpoints of a training: atomic, the last ones kept, newest sound wins; when.
+
+None, damaged, and "cannot be read now" are three things: without any, a training begins
+at its first step; a damaged one is left out and the one before it taken; what storage
+does not give now is waited for, and no training begins anew because of it.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 
+from rdc.errors import UnreadableError
 from rdc.identity import NUMERICS_VERSION
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.system.files import storage_error
 from rdc.training.step import TrainState
 
+READ_WAIT_SECONDS = 600.0  # for storage that does not give what it has
 STALL_SHARE = 0.02  # of the time that a training may wait for its checkpoints
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Checkpoints:
@@ -30,6 +40,9 @@ class Checkpoints:
       run_id: written into every checkpoint, with the version of the numerics; one of
         another model or version is never restored.
       keep: so many of the newest stay in `folder`.
+
+    Attributes:
+      refused: of the last `restore`, which checkpoints cannot be used, and why.
     """
 
     def __init__(
@@ -38,6 +51,7 @@ class Checkpoints:
         self._folder, self._earlier = folder, list(earlier)
         self._origin = {"run_id": run_id, "numerics_version": NUMERICS_VERSION}
         self._keep = keep
+        self.refused: list[str] = []
         self._writer: ocp.CheckpointManager | None = None
 
     def save(self, state: TrainState, progress: dict[str, Any]) -> None:
@@ -72,27 +86,30 @@ class Checkpoints:
     def restore(
         self, like: TrainState, at_most: int | None = None
     ) -> tuple[TrainState, dict[str, Any]] | None:
-        """The newest readable checkpoint of this model, or None.
+        """The newest sound checkpoint of this model, or None.
 
-        One that cannot be used (cut, of another model or version) is named in the log,
-        and the one before it is tried.
+        One that cannot be used (cut, of another model or version) is named in the log
+        and in `refused`, and the one before it is tried.
 
         Args:
           at_most: newer steps than this are left out.
+
+        Raises:
+          UnreadableError: storage does not give what it has, for `READ_WAIT_SECONDS`.
         """
-        found = []
-        for folder in [*self._earlier, self._folder]:
-            if folder.is_dir():
-                manager = _manager(folder)
-                found += [
-                    (step, folder, manager)
-                    for step in manager.all_steps()
-                    if at_most is None or step <= at_most
-                ]
+        self.refused = []
+        found = [
+            (step, folder)
+            for folder in [*self._earlier, self._folder]
+            for step in _waited_for(partial(_steps, folder), folder)
+            if at_most is None or step <= at_most
+        ]
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, _as_dict(like))
-        for step, folder, manager in sorted(found, key=lambda f: f[0], reverse=True):
+        for step, folder in sorted(found, key=lambda f: f[0], reverse=True):
+            path = folder / str(step)
+            _waited_for(partial(_read, path), path)
             try:
-                restored = manager.restore(
+                restored = _manager(folder).restore(
                     step,
                     args=ocp.args.Composite(
                         state=ocp.args.StandardRestore(shapes),
@@ -101,21 +118,58 @@ class Checkpoints:
                 )
             except (ValueError, OSError, KeyError, TypeError) as error:
                 first_line = (str(error).splitlines() or [""])[0]
-                _log.warning("checkpoint %s/%s skipped: %s", folder, step, first_line)
+                self._refuse(path, f"damaged: {first_line}")
                 continue
             progress = dict(restored.progress)
             origin = {name: progress.pop(name, None) for name in self._origin}
             if origin != self._origin:
-                _log.warning(
-                    "checkpoint %s/%s skipped: it is of %s, this training of %s",
-                    folder,
-                    step,
-                    origin,
-                    self._origin,
+                self._refuse(
+                    path, f"it is of {origin}, this training of {self._origin}"
                 )
                 continue
             return TrainState(**restored.state), progress
         return None
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        _log.warning("checkpoint %s skipped: %s", path, reason)
+        attempt = path.parent.parent.name
+        self.refused.append(f"checkpoint {path.name} of attempt {attempt}: {reason}")
+
+
+def _steps(folder: Path) -> list[int]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [int(name) for name in names if name.isdigit()]
+
+
+def _read(folder: Path) -> None:
+    """Reads all files of a checkpoint, as storage gives them; whole or not."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+
+
+def _waited_for(read: Callable[[], T], path: Path) -> T:
+    """What `read` gives, once storage gives it."""
+    give_up, pause = time.monotonic() + READ_WAIT_SECONDS, 1.0
+    while True:
+        try:
+            return read()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if time.monotonic() + pause >= give_up:
+                raise UnreadableError(
+                    "checkpoints that are there can be read",
+                    f"{path}: {error.strerror or error}",
+                    "no training begins anew because of it: mend the storage; the same "
+                    "command goes on",
+                ) from error
+            _log.warning("waiting for %s: %s", path, error.strerror or error)
+        time.sleep(pause)
+        pause = min(2 * pause, 60.0)
 
 
 class CheckpointTimer:

@@ -247,6 +247,17 @@ def _random_model(spec: ModelSpec) -> CompressionModel:
     return build(spec.architecture, seed=spec.recipe.seed, rates=spec.rates)
 
 
+def _say_why_at_the_start(members: Sequence[Member], some: bool) -> None:
+    """Of trainings that had checkpoints and do not go on from them."""
+    for member in members:
+        reasons = list(member.checkpoints.refused)
+        if some:
+            reasons.append("no step has checkpoints of all models")
+        if reasons:
+            member.restarted_because = "; ".join(reasons)
+            _log.warning("from the start: %s", member.restarted_because)
+
+
 def restore_together(
     members: Sequence[Member], fresh: Sequence[TrainState]
 ) -> list[TrainState]:
@@ -263,8 +274,7 @@ def restore_together(
         ]
         readable = [checkpoint for checkpoint in found if checkpoint is not None]
         if len(readable) < len(members):
-            if readable:
-                _log.warning("no step has checkpoints of all models: from the start")
+            _say_why_at_the_start(members, bool(readable))
             # A step gives its state away, so that each needs its own.
             return [jax.tree.map(jnp.copy, state) for state in fresh]
         steps = {int(state.step) for state, _ in readable}

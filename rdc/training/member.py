@@ -41,12 +41,14 @@ class TrainedModel:
 
     Attributes:
       resumed_from_step: of the checkpoint that this attempt went on from; 0: none.
+      restarted_because: why none of those that were there; None: there were none.
     """
 
     model: CompressionModel
     spec: ModelSpec
     summary: TrainingSummary
     resumed_from_step: int
+    restarted_because: str | None = None
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Member:
 
     Attributes:
       resumed_from: step of the checkpoint that it started from.
+      restarted_because: why it did not start from one that was there.
       final: the state after the last step.
     """
 
@@ -86,6 +89,7 @@ class Member:
     journal: Journal
     progress: Progress = field(default_factory=Progress)
     resumed_from: int = 0
+    restarted_because: str | None = None
     skipped_in_a_row: int = 0
     final: TrainState | None = None
     diverged: DivergedError | None = None
@@ -148,7 +152,9 @@ class Member:
             **counts,
         )
         trained = nnx.merge(nnx.graphdef(model), weights)
-        return TrainedModel(trained, self.spec, summary, self.resumed_from)
+        return TrainedModel(
+            trained, self.spec, summary, self.resumed_from, self.restarted_because
+        )
 
 
 def _means(rows: Sequence[dict[str, float]]) -> tuple[dict[str, float], int]:

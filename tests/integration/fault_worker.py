@@ -83,7 +83,7 @@ def main() -> None:
     planned = faults.get(f"{STAGE}:{KEY}", faults.get(STAGE, []))
     fault = planned[NUMBER - 1] if len(planned) >= NUMBER else "ok"
     note(f"begin {fault} micro={REQUEST['accumulate']}")
-    if fault in ("ok", "segfault_at_exit", "killed_at_exit"):
+    if fault in ("ok", "segfault_at_exit", "killed_at_exit", "storage_fails"):
         if STAGE == "train":
             train()
         else:
@@ -91,7 +91,11 @@ def main() -> None:
                 assert Path(REQUEST["model_dir"]).is_dir()
             write_record("ok")
         note("done")
-        if fault != "ok":
+        if fault == "storage_fails":  # for a while, from before the driver sees the end
+            runs = ATTEMPT.parents[3]
+            runs.rename(runs.with_name("away"))
+            runs.symlink_to(runs)
+        elif fault != "ok":
             number = signal.SIGSEGV if fault.startswith("seg") else signal.SIGKILL
             os.kill(os.getpid(), number)
     elif fault == "stall":  # after a step, if it is the first attempt of a training

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from launch.executors.local import LocalExecutor
 from rdc.errors import ConfigError, ExitCode
 from rdc.jobs.records import Record
 from rdc.system.files import read_json
+from sweeps import driver
 from sweeps.driver import Driver
 from sweeps.executor import Resources
 from sweeps.lease import Lease
@@ -186,6 +188,39 @@ def test_disk_full_pauses_and_burns_no_retries(lab):
     assert lab.records() == []
     lab.faults({})
     assert run(lab).exit_code == ExitCode.OK
+
+
+def mended(lab: Lab) -> None:
+    """Once a worker broke the storage: a link that leads in a circle."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while not (lab.out / "runs").is_symlink():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(1.0)
+    (lab.out / "runs").unlink()
+    (lab.out / "away").rename(lab.out / "runs")
+
+
+def test_storage_that_fails_for_a_moment_costs_nothing(tmp_path):
+    lab = Lab(tmp_path / "lab", jobs=1)
+    lab.faults({"train:0": ["storage_fails"]})
+    mending = threading.Thread(target=mended, args=[lab])
+    mending.start()
+    end = run(lab)
+    mending.join()
+    assert (end.exit_code, end.started) == (ExitCode.OK, 1)
+
+
+def test_storage_that_stays_away_pauses_the_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "PATIENCE_SECONDS", (0.1,))
+    lab = Lab(tmp_path / "lab", jobs=1)
+    lab.faults({"train:0": ["storage_fails"]})
+    end = run(lab)
+    assert end.exit_code == ExitCode.DISK_FULL
+    assert "paused: storage reads and writes" in end.message
+    mended(lab)
+    again = run(lab)
+    assert (again.exit_code, again.started) == (ExitCode.OK, 0)
 
 
 def test_a_full_disk_under_the_driver_pauses_it(lab, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from launch.commands.benchmark import BENCHMARK_APP
+from launch.commands.clean import CLEAN_APP
 from launch.commands.data import DATA_APP
 from launch.commands.report import REPORT_APP
 from launch.commands.submit import SUBMIT_APP, entrypoint, stage_code
@@ -32,6 +33,7 @@ APPS = {
     "report": REPORT_APP,
     "submit": SUBMIT_APP,
     "data": DATA_APP,
+    "clean": CLEAN_APP,
 }
 GRIDS = sorted(path.stem for path in (CONFIG_DIR / "grid").glob("*.yaml"))
 

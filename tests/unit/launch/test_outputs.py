@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from launch.commands.clean import CLEAN_APP
 from launch.commands.outputs import check_out, read_sweep, write_sweep
 from launch.commands.report import REPORT_APP
 from launch.commands.sweep import SWEEP_APP
@@ -96,6 +97,8 @@ def version_1(out) -> None:
         (SWEEP_APP, ["+grid=rdc_smoke", "plan_only=true", "stages=[train]"]),
         (TRAIN_APP, ["architecture=rdc_g", "train=smoke"]),
         (REPORT_APP, []),
+        (CLEAN_APP, []),
+        (CLEAN_APP, ["apply=true"]),
     ],
 )
 def test_an_out_of_version_1_is_refused_before_anything_is_written(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,14 @@ from flax import nnx
 from rdc.architectures import build
 from rdc.codec.exported import export
 from rdc.data.image_sets import list_images
-from rdc.errors import ConfigError, DataError, DivergedError, PreemptedError
+from rdc.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    ExitCode,
+    PreemptedError,
+    UnreadableError,
+)
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
@@ -82,6 +90,13 @@ def stop_before(step: int) -> Callable:
     return disturb
 
 
+def cut(folder: Path) -> None:
+    """All files of a checkpoint but the small ones."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size > 200:
+            path.write_bytes(path.read_bytes()[:100])
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Path]:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -109,11 +124,55 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     _, folder = undisturbed
     earlier = tmp_path / "1"
     shutil.copytree(folder / "checkpoint", earlier / "checkpoint")
-    for path in (earlier / "checkpoint/60").rglob("*"):
-        if path.is_file() and path.stat().st_size > 200:
-            path.write_bytes(path.read_bytes()[:100])
-    assert trained(tmp_path / "2", resume_from=[earlier]).resumed_from_step == 40
+    cut(earlier / "checkpoint/60")
+    model = trained(tmp_path / "2", resume_from=[earlier])
+    assert (model.resumed_from_step, model.restarted_because) == (40, None)
     assert "60 skipped" in caplog.text
+
+
+def test_a_training_whose_checkpoints_are_all_damaged_says_so(
+    undisturbed: tuple, tmp_path: Path
+) -> None:
+    whole, folder = undisturbed
+    assert whole.restarted_because is None
+    earlier = tmp_path / "1"
+    shutil.copytree(folder / "checkpoint", earlier / "checkpoint")
+    cut(earlier / "checkpoint")
+    model = trained(tmp_path / "2", resume_from=[earlier])
+    assert model.resumed_from_step == 0
+    for step in (60, 40):
+        told = f"checkpoint {step} of attempt 1: damaged: "
+        assert told in model.restarted_because
+
+
+def test_checkpoints_that_cannot_be_read_now_are_waited_for(
+    undisturbed: tuple, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Storage that comes back: until then, a link that leads in a circle."""
+    _, folder = undisturbed
+    away = tmp_path / "1/checkpoint"
+    away.parent.mkdir()
+    away.symlink_to(away)
+    there = tmp_path / "there"
+    there.symlink_to(folder / "checkpoint")
+    back = threading.Timer(1.5, there.replace, [away])
+    back.start()
+    model = trained(tmp_path / "2", resume_from=[away.parent])
+    back.join()
+    assert model.resumed_from_step == 60
+    assert "waiting for" in caplog.text
+
+
+def test_storage_that_does_not_come_back_starts_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "READ_WAIT_SECONDS", 0.1)
+    away = tmp_path / "1/checkpoint"
+    away.parent.mkdir()
+    away.symlink_to(away)
+    with pytest.raises(UnreadableError) as raised:
+        trained(tmp_path / "2", resume_from=[away.parent])
+    assert raised.value.exit_code == ExitCode.PREEMPTED
 
 
 def test_checkpoints_by_step(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from launch.executors.child import ChildSettings
+from launch.executors.local import LocalExecutor
 from rdc.jobs.records import Record
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
@@ -118,3 +119,9 @@ class Lab:
 
         paths = sorted((self.out / kind).glob("*/*/record.json"))
         return [Record.from_dict(read_json(path)) for path in paths]
+
+
+def run(lab: Lab, stages=("train",), weights="trained", timeout_hours=None, **options):
+    """A sweep of the lab on this machine."""
+    tasks = lab.tasks(stages, weights, timeout_hours)
+    return lab.run(LocalExecutor(lab.settings), tasks, **options)

@@ -132,11 +132,11 @@ def run_sweep(call: Call[SweepConfig]) -> int:
     if config.plan_only:
         tasks = sweep.tasks(_UNKNOWN_HARDWARE)
         print_plan(console, sweep.plan, tasks, config.throughput)
-        with Lease(sweep.out):
+        with Lease(sweep.out, wait_seconds=config.lease.wait_seconds):
             console.print(f"plan: {write_plan(sweep.out, sweep.plan)}")
         return ExitCode.OK
     code: int = ExitCode.OK
-    with Lease(sweep.out) as lease:
+    with Lease(sweep.out, wait_seconds=config.lease.wait_seconds) as lease:
         write_plan(sweep.out, sweep.plan)
         executor, described = _executor(config)
         _write_sweep(sweep, described)

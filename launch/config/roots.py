@@ -13,6 +13,7 @@ from launch.config.settings import (
     Cluster,
     DataSettings,
     HardwareSettings,
+    LeaseSettings,
     Throughput,
 )
 from rdc.errors import ConfigError
@@ -49,6 +50,7 @@ class SweepConfig(Spec):
     stages: tuple[Stage, ...]
     plan_only: bool
     retry: Literal["failed"] | None
+    lease: LeaseSettings
     budget: Budget
     codec: CodecSettings
     codecs: tuple[str, ...]

@@ -17,6 +17,7 @@ from rdc.specs.components import ArchitectureSpec
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.user_cache import compilation_cache
 from sweeps.executor import Resources
+from sweeps.lease import WAIT_SECONDS
 from sweeps.tasks import ImageFile, ImageSet, StageSettings
 
 _JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda"}
@@ -158,6 +159,21 @@ class Budget(Spec):
     @property
     def seconds(self) -> float | None:
         return None if self.hours is None else self.hours * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseSettings(Spec):
+    """The group `lease`.
+
+    Attributes:
+      wait_seconds: for the lease of a driver that may be dead to become stale.
+    """
+
+    wait_seconds: float = WAIT_SECONDS
+
+    def __post_init__(self) -> None:
+        seconds = self.wait_seconds
+        require(seconds >= 0, "lease.wait_seconds is not negative", seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

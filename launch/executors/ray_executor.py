@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from functools import cached_property
 from typing import Any
 
 from launch.executors.child import Child, ChildSettings
@@ -22,11 +24,15 @@ def watch(attempt: Attempt, settings: ChildSettings) -> AttemptEnd:
     """Runs one attempt inside a Ray task. `stop.json` in its folder asks it to end."""
     child = Child(attempt, settings)
     stop, asked = attempt.folder / STOP_FILE, False
-    while (end := child.poll()) is None:
-        if not asked and stop.exists():
-            asked = True
-            child.stop(json.loads(stop.read_text())["grace_seconds"])
-        time.sleep(POLL_SECONDS)
+    try:
+        while (end := child.poll()) is None:
+            if not asked and stop.exists():
+                asked = True
+                child.stop(json.loads(stop.read_text())["grace_seconds"])
+            time.sleep(POLL_SECONDS)
+    except BaseException:  # cancelled
+        child.close()
+        raise
     return end
 
 
@@ -56,6 +62,11 @@ class RayExecutor:
         if self._open is None:
             self._open = RaySession(self._address, self._num_cpus)
         return self._open
+
+    @cached_property
+    def _watch(self) -> Any:
+        """One function for the whole sweep: Ray exports each to all workers."""
+        return self._session.ray.remote(max_retries=0)(watch)
 
     def describe_hardware(self, gpus: float | None = None) -> dict[str, Any]:
         """The hardware that jobs meet, as `rdc.system.hardware.describe` tells.
@@ -100,7 +111,7 @@ class RayExecutor:
 
     def start(self, attempt: Attempt) -> None:
         resources = attempt.resources
-        task = self._session.ray.remote(max_retries=0)(watch).options(
+        task = self._watch.options(
             num_cpus=self.capacity().cpus_of(resources), num_gpus=resources.gpus
         )
         self._running[task.remote(attempt, self._settings)] = attempt, time.monotonic()
@@ -117,12 +128,14 @@ class RayExecutor:
         return [self._end(reference) for reference in ready]
 
     def _end(self, reference: Any) -> AttemptEnd:
-        from ray.exceptions import RayError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
         attempt, began = self._running.pop(reference)
         seconds = time.monotonic() - began
         try:
             return self._session.ray.get(reference)
+        except TaskCancelledError:
+            return AttemptEnd(attempt, -signal.SIGTERM, seconds)
         except RayTaskError as error:  # a defect of this file or of the installation
             with open(attempt.folder / LOG_FILE, "a") as log:
                 log.write(str(error))
@@ -131,9 +144,12 @@ class RayExecutor:
             return AttemptEnd(attempt, None, seconds)
 
     def stop(self, grace_seconds: float) -> None:
-        for attempt, _ in self._running.values():
+        for reference, (attempt, _) in self._running.items():
             path = attempt.folder / STOP_FILE
             path.write_text(json.dumps({"grace_seconds": grace_seconds}))
+            if not (attempt.folder / LOG_FILE).exists():
+                # No node has taken it, and perhaps none will.
+                self._session.ray.cancel(reference)
 
     def close(self) -> None:
         self._running.clear()

@@ -97,6 +97,32 @@ def test_a_stop_lets_the_jobs_save_their_state(lab):
     assert len(lab.journal("stopped")) == 2
 
 
+def test_a_stop_reaches_jobs_that_no_node_has_taken(lab):
+    """Somebody else's work holds the cluster; ours waits in its queue, till we stop."""
+    on_ray = executor(lab)
+    session = on_ray._session
+    work = session.ray.remote(num_cpus=2)(lambda: time.sleep(HANG_SECONDS))
+    hog = work.remote()
+
+    class Impatient(Killer):
+        ticks = 0
+
+        def tick(self, driver) -> None:
+            self.ticks += 1
+            if self.ticks == 5:
+                assert driver.running
+                driver.request_stop()
+
+    began = time.monotonic()
+    end = lab.run(on_ray, lab.tasks(), observer=Impatient(lab))
+    assert time.monotonic() - began < HANG_SECONDS / 2
+    assert end.exit_code == ExitCode.INTERRUPTED
+    assert lab.journal() == []
+    del hog
+    again = lab.run(executor(lab), lab.tasks())
+    assert (again.exit_code, again.counts) == (ExitCode.OK, {"ok": 2})
+
+
 DRIVER = """
 import sys
 sys.path.insert(0, {here!r})

@@ -5,7 +5,6 @@ OUT is that of a sweep which fitted codecs to images (`+grid=overfitted_kodak`).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,8 +15,8 @@ from analysis import baselines
 from analysis.bd_rate import MIN_POINTS, bd_rate
 from analysis.codec_points import CLASSICAL, OVERFITTED, codec_points
 from analysis.gather import gather
-from analysis.markdown import number, table
-from rdc.errors import DataError, ExitCode, RdcError
+from analysis.pages import number, run, table
+from rdc.errors import DataError
 from rdc.overfitted.schedule import EFFORT_STEPS
 from rdc.system.files import write_bytes_atomically
 
@@ -193,16 +192,7 @@ def _cheapest_first(fitted: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.overfitted_page")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of a sweep")
-    parser.add_argument("page", type=Path, nargs="?", default=PAGE)
-    options = parser.parse_args(arguments)
-    try:
-        print(write_page(options.out, options.page))
-    except RdcError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return ExitCode.OK
+    return run("analysis.overfitted_page", write_page, PAGE, arguments)
 
 
 if __name__ == "__main__":

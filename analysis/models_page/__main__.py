@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import shutil
 import sys
@@ -18,9 +17,9 @@ from analysis.models_page.learning import COLUMNS, learning_curves
 from analysis.models_page.models import ReferenceModels
 from analysis.models_page.pictures import PICTURES, learning_picture
 from analysis.models_page.text import page
+from analysis.pages import run
 from analysis.references import RECORDS
 from analysis.report.figures import RC
-from rdc.errors import ConfigError, ExitCode, RdcError
 from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, OverfitJob, TrainJob
 from rdc.jobs.layout import ATTEMPTS_FOLDER, PLAN_FILE, RECORD_FILE, SPEC_FILE
 from rdc.specs.base import require
@@ -105,20 +104,7 @@ def _write_png(path: Path, figure: Figure) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.models_page")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of a sweep")
-    parser.add_argument(
-        "folder", type=Path, nargs="?", default=RECORDS, help=f"default: {RECORDS}"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        if not options.out.is_dir():
-            raise ConfigError("OUT is the folder of a sweep", options.out)
-        print(write_page(options.out, options.folder))
-    except RdcError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return ExitCode.OK
+    return run("analysis.models_page", write_page, RECORDS, arguments)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.markdown import number, table
 from analysis.models_page.classes import AMORTISED, Classes
 from analysis.models_page.classes import COSTS as COST_TITLES
 from analysis.models_page.models import ANCHORS, LMBDA, ReferenceModels
+from analysis.pages import number, table
 
 COSTS = (4.0, 10.0, 20.0, 45.0)  # kFLOPs/px at which families are compared
 NEAR = 1.3  # an architecture is of a cost within this factor

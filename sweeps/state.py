@@ -177,8 +177,13 @@ class JobFolder:
             shutil.rmtree(path, ignore_errors=True)
 
     def promote(self, record: Record) -> None:
-        """Makes `record` that of the job. Only the driver calls this."""
-        write_json_atomically(self.path / RECORD_FILE, record.to_dict())
+        """Makes `record` that of the job. Only the driver calls this.
+
+        Not synced: what it says is told by the attempt's record or end, which are. A
+        machine that loses power before it is on the disk wins it back from there.
+        """
+        path = self.path / RECORD_FILE
+        write_json_atomically(path, record.to_dict(), durable=False)
 
     def forgive(self) -> None:
         """Sets the record aside: the job has a clean history from here on, and its

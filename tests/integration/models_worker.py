@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rdc.errors import ExitCode
 from rdc.jobs.job import TrainJob
-from rdc.jobs.layout import MODEL_FOLDER, RECORD_FILE
+from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, RECORD_FILE
 from rdc.jobs.records import Record, TrainResult
 from rdc.jobs.worker import read_attempt
 from rdc.system.files import write_json_atomically
@@ -35,6 +35,7 @@ for attempt in attempts:
     names.append(f"{rate}:{number}")
     resumed = [Path(path).name for path in attempt.request.resume_from]
     assert resumed == [str(n) for n in range(1, number)]
+    (attempt.folder / CHECKPOINT_FOLDER / str(number)).mkdir(parents=True)
 with open(lab / "journal.txt", "a") as file:
     file.write(f"{' '.join(names)} micro={first.request.accumulate}\n")
 if "killed" in ends:

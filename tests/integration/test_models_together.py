@@ -131,8 +131,8 @@ def test_finished_models_are_not_trained_again(tmp_path: Path) -> None:
         for path in (tmp_path / "out/runs").glob(f"*/*/{RECORD_FILE}")
         if read_json(path)["status"] == "diverged"
     )
-    (folder / RECORD_FILE).unlink()
-    for end in folder.glob("attempts/*/end.json"):
-        end.unlink()
+    for name in ("record.json", "attempts/*/end.json", "attempts/*/record.json"):
+        for path in folder.glob(name):
+            path.unlink()
     again = run(tmp_path, tasks(3), {})
     assert (again.exit_code, again.started) == (ExitCode.OK, 1)

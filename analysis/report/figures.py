@@ -83,16 +83,17 @@ def frontier_figure(data: ReportData) -> Figure:
     x, y = data.axes
     rows = _measured(data).dropna(subset=[x.name, y.name])
     figure, axes = new_figure(7.0, 4.3)
-    if not empty(axes, rows):
+    within = compared_within([x.name, y.name])
+    models = _references(data).reindex(
+        columns=["label", "family", x.name, y.name, *within]
+    )
+    if within and len(rows):
+        models = models.merge(rows[within].drop_duplicates())
+    models = models.dropna(subset=[x.name, y.name])
+    if not empty(axes, rows if len(rows) else models):
         families(axes, data.styles, rows, x.name, y.name)
-        within = compared_within([x.name, y.name])
         comparable = rows[compares(rows["differs_in"], within)]
         staircases(axes, comparable, x, y, within)
-        models = _references(data).reindex(
-            columns=["label", "family", x.name, y.name, *within]
-        )
-        models = models.merge(rows[within].drop_duplicates()) if within else models
-        models = models.dropna(subset=[x.name, y.name])
         reference_points(axes, models, x.name, y.name)
         for _, point in rows[rows["name"].notna()].iterrows():
             axes.annotate(

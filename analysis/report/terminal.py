@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from analysis.codec_points import OVERFITTED
 from analysis.decode_times import MAIN_STAGE
 from analysis.measures import (
     DEFAULT_OBJECTIVES,
@@ -23,6 +24,7 @@ from rdc.jobs.layout import REPORT_FILE
 _MISSING = "missing"
 # Beside the objectives; with the default ones, the table fits 80 columns.
 _TOLD = ("bpp", "psnr_db", "decode_ms")
+_OF_CODECS = ("kFLOPs", "RD loss", "bpp", "dB", "encode s")
 
 
 def print_frontier(
@@ -51,19 +53,43 @@ def print_frontier(
                 if len(data.codecs) > 1:
                     title += f" ({codec})"
                 console.print(_table(rows, title, devices, measures_of(shown)))
-    if measured.empty:
-        console.print("No run was measured yet.")
-    else:
+    runs = len(data.tables["runs"])
+    if not measured.empty:
         note = f"★ not dominated in {objectives_note(objectives)}"
         console.print(note, highlight=False)
-    counts = data.frontier.drop_duplicates("run_id")["state"].value_counts()
-    summary = ", ".join(f"{counts[s]} {s}" for s in STATES if s in counts.index)
-    console.print(f"{len(data.tables['runs'])} runs: {summary}", highlight=False)
+    elif runs:
+        console.print("No run was measured yet.")
+    if (data.other_codecs["family"] == OVERFITTED).any():
+        console.print(_other_codecs(data.other_codecs))
+    if runs:
+        counts = data.frontier.drop_duplicates("run_id")["state"].value_counts()
+        summary = ", ".join(f"{counts[s]} {s}" for s in STATES if s in counts.index)
+        console.print(f"{runs} runs: {summary}", highlight=False)
     if data.problems:
         console.print(f"{len(data.problems)} records could not be read")
     report = Path(out).resolve() / REPORT_FILE
     if report.exists():
         console.print(f"report: {report}", soft_wrap=True, highlight=False)
+
+
+def _other_codecs(points: pd.DataFrame) -> Table:
+    """Overfitted codecs, and classical ones at their best setting for the lambda."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("codec", "on"):
+        table.add_column(name, no_wrap=True)
+    for name in ("images", "lambda", *_OF_CODECS):
+        table.add_column(name, justify="right", no_wrap=True)
+    for point in points.sort_values(["dataset", "lmbda", "rd_loss"]).to_dict("records"):
+        table.add_row(
+            *(point["label"], point["dataset"], f"{point['images']:.0f}"),
+            f"{point['lmbda']:g}",
+            "-" if pd.isna(point["kflops_per_px"]) else f"{point['kflops_per_px']:.1f}",
+            f"{point['rd_loss']:.3f}",
+            f"{point['bpp']:.3f}",
+            f"{point['psnr_db']:.2f}",
+            f"{point['encode_ms'] / 1000:,.2f}",
+        )
+    return table
 
 
 def _table(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from analysis.codec_points import classical_measures, overfitted_measures
 from analysis.gather import gather
 from analysis.report.data import ReportData
+from analysis.report.figures import frontier_figure
 from analysis.report.payload import payload
+from analysis.report.terminal import print_frontier
 from tests.unit.analysis.builder import SweepOutput, write_curve
+from tests.unit.analysis.invented import architectures
 
 LMBDAS = (0.005, 0.0125)
 
@@ -64,3 +68,20 @@ def test_a_report_has_both(sweep: SweepOutput) -> None:
     classical = [one for one in told if one["family"] == "classical"]
     assert {one["lmbda"] for one in classical} >= set(LMBDAS)
     assert not any("kflops_per_px" in one for one in classical)
+
+
+def test_a_sweep_without_models_shows_its_codecs(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    sweep.plan(architectures((20,))[:1])
+    sweep.overfitted("overfitted_300")
+    sweep.classical("jpeg")
+    gather(tmp_path)
+    print_frontier(tmp_path, Console(width=100))
+    told = capsys.readouterr().out
+    assert "overfitted 300, effort 0" in told
+    assert "JPEG" in told
+    figure = frontier_figure(ReportData.read(tmp_path))
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["overfitted 300, effort 0"]  # JPEG has no decoder cost

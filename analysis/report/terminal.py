@@ -24,7 +24,7 @@ from rdc.jobs.layout import REPORT_FILE
 _MISSING = "missing"
 # Beside the objectives; with the default ones, the table fits 80 columns.
 _TOLD = ("bpp", "psnr_db", "decode_ms")
-_OF_CODECS = ("kFLOPs", "RD loss", "bpp", "dB", "encode s")
+_OF_CODECS = ("kFLOPs\n/px", "RD\nloss", "bpp", "dB", "encode\ns")
 
 
 def print_frontier(
@@ -60,7 +60,8 @@ def print_frontier(
     elif runs:
         console.print("No run was measured yet.")
     if (data.other_codecs["family"] == OVERFITTED).any():
-        console.print(_other_codecs(data.other_codecs))
+        for name, points in data.other_codecs.groupby("dataset"):
+            console.print(_other_codecs(points, f"codecs without a model on {name}"))
     if runs:
         counts = data.frontier.drop_duplicates("run_id")["state"].value_counts()
         summary = ", ".join(f"{counts[s]} {s}" for s in STATES if s in counts.index)
@@ -72,16 +73,17 @@ def print_frontier(
         console.print(f"report: {report}", soft_wrap=True, highlight=False)
 
 
-def _other_codecs(points: pd.DataFrame) -> Table:
+def _other_codecs(points: pd.DataFrame, title: str) -> Table:
     """Overfitted codecs, and classical ones at their best setting for the lambda."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("codec", "on"):
-        table.add_column(name, no_wrap=True)
-    for name in ("images", "lambda", *_OF_CODECS):
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    table.add_column("codec", no_wrap=True)
+    for name in ("im-\nages", "lambda", *_OF_CODECS):
         table.add_column(name, justify="right", no_wrap=True)
-    for point in points.sort_values(["dataset", "lmbda", "rd_loss"]).to_dict("records"):
+    for point in points.sort_values(["lmbda", "rd_loss"]).to_dict("records"):
         table.add_row(
-            *(point["label"], point["dataset"], f"{point['images']:.0f}"),
+            *(point["label"], f"{point['images']:.0f}"),
             f"{point['lmbda']:g}",
             "-" if pd.isna(point["kflops_per_px"]) else f"{point['kflops_per_px']:.1f}",
             f"{point['rd_loss']:.3f}",

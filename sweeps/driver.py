@@ -229,7 +229,10 @@ class Driver:
         if timeout is not None:
             timeout *= 1 + len(together)
         stall = self._limits.stall_seconds if task.job.resumes else None
-        return Attempt(task.job_id, number, path, task.resources, timeout, stall)
+        beside = tuple(map(Path, together))
+        return Attempt(
+            task.job_id, number, path, task.resources, timeout, stall, beside
+        )
 
     def _ended(self, end: AttemptEnd) -> None:
         running = self.running.pop(end.attempt.job_id)
@@ -244,7 +247,8 @@ class Driver:
                 self._patiently(partial(folder.end, ended))
             if ended.step and ended.outcome != "ok":
                 folder.drop_checkpoints(task.request.checkpoint.keep)
-            self._notice(task, ended)
+            if ended.outcome == "ok" or task is running.task:  # one end, one failure
+                self._notice(task, ended)
             self._history(task).append(ended)
             if ended.outcome == "disk_full":
                 self._pause(

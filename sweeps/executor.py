@@ -65,6 +65,7 @@ class Attempt:
     Attributes:
       timeout_seconds: it is ended after so long.
       stall_seconds: it is ended after so long without progress.
+      beside: folders of the other trainings in the process, which tell of theirs.
     """
 
     job_id: str
@@ -73,6 +74,7 @@ class Attempt:
     resources: Resources
     timeout_seconds: float | None = None
     stall_seconds: float | None = None
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

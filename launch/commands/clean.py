@@ -26,7 +26,7 @@ def run_clean(call: Call[CleanConfig]) -> int:
         waste = list(waste_of(out, spec))
         _print(console, waste)
         if waste:
-            console.print("python launch/clean.py ... apply=true frees it")
+            console.print(f"the same with apply=true frees it: out={config.out}")
         return ExitCode.OK
     with Lease(out):
         waste = list(waste_of(out, spec))

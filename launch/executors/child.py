@@ -14,7 +14,7 @@ from pathlib import Path
 
 from launch.executors.cores import MachineLease
 from rdc.errors import DiskFullError, ExitCode
-from rdc.jobs.layout import LOG_FILE, PROGRESS_FILE
+from rdc.jobs.layout import CHECKPOINT_FOLDER, LOG_FILE, PROGRESS_FILE
 from rdc.system.files import storage_error
 from sweeps.executor import Attempt, AttemptEnd
 
@@ -90,7 +90,7 @@ class Child:
         self._began = self._tried = time.monotonic()
         self._kill_at: float | None = None
         # When progress was told, by the file's clock and by ours; when to look again.
-        self._told: tuple[int | None, float] | None = None
+        self._told: tuple[int, float] | None = None
         self._looks_at = 0.0
         self._timed_out = self._stalled = False
         if not self._start() and self._end is None:
@@ -155,14 +155,18 @@ class Child:
         return AttemptEnd(self.attempt, code, seconds, self._timed_out, self._stalled)
 
     def _stands_still(self) -> bool:
-        """Whether the process has told of no progress for too long."""
+        """Whether no training of the process told of progress, or saved its state, for
+        too long.
+        """
         limit, now = self.attempt.stall_seconds, time.monotonic()
         if limit is None or now < self._looks_at:
             return False
         self._looks_at = now + min(1.0, limit / 4)
-        told = None
-        with contextlib.suppress(OSError):
-            told = (self.attempt.folder / PROGRESS_FILE).stat().st_mtime_ns
+        told = 0
+        for folder in (self.attempt.folder, *self.attempt.beside):
+            for name in (PROGRESS_FILE, CHECKPOINT_FOLDER):
+                with contextlib.suppress(OSError):
+                    told = max(told, (folder / name).stat().st_mtime_ns)
         if self._told is None or told != self._told[0]:
             self._told = told, now
         return now - self._told[1] > limit

@@ -1,8 +1,8 @@
 """A worker for tests of models together: keeps the protocol, trains nothing.
 
 Run as `python models_worker.py LAB ATTEMPT_DIR`. `LAB/plan.json` maps a lambda to how
-its attempts 1, 2, ... end: `ok` or `diverged` alone, or `killed` or `oom`, which end
-the process of all. `LAB/journal.txt` has one line per process: its lambdas with the
+its attempts 1, 2, ... end: `ok` or `diverged` alone, or `killed`, `crashed` or `oom`,
+which end the process of all. `LAB/journal.txt` has one line per process: its lambdas with the
 number of their attempt, and how often the batch was divided.
 """
 
@@ -40,6 +40,8 @@ with open(lab / "journal.txt", "a") as file:
     file.write(f"{' '.join(names)} micro={first.request.accumulate}\n")
 if "killed" in ends:
     os.kill(os.getpid(), signal.SIGKILL)
+if "crashed" in ends:
+    raise RuntimeError("crashed")
 if "oom" in ends:
     ends = ["oom"] * len(ends)
 for attempt, end in zip(attempts, ends, strict=True):

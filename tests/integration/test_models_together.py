@@ -114,6 +114,12 @@ def test_models_of_a_lost_process_start_again_together(tmp_path: Path) -> None:
     ]
 
 
+def test_a_crash_of_several_models_is_one_failure(tmp_path: Path) -> None:
+    """Not three jobs that fail alike, which would stop the stage."""
+    end = run(tmp_path, tasks(3), {"0.03": ["crashed"]})
+    assert (end.exit_code, end.counts) == (ExitCode.OK, {"ok": 3})
+
+
 def test_after_an_out_of_memory_each_runs_alone(tmp_path: Path) -> None:
     end = run(tmp_path, tasks(3), {"0.01": ["oom"]})
     assert end.exit_code == ExitCode.OK

@@ -2,8 +2,8 @@
 
 Run as `python models_worker.py LAB ATTEMPT_DIR`. `LAB/plan.json` maps a lambda to how
 its attempts 1, 2, ... end: `ok` or `diverged` alone, or `killed`, `crashed` or `oom`,
-which end the process of all. `LAB/journal.txt` has one line per process: its lambdas with the
-number of their attempt, and how often the batch was divided.
+which end the process of all. `LAB/journal.txt` has one line per process: its lambdas
+with the number of their attempt, and how often the batch was divided.
 """
 
 import json

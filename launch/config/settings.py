@@ -20,7 +20,7 @@ from sweeps.executor import Resources
 from sweeps.lease import WAIT_SECONDS
 from sweeps.tasks import ImageFile, ImageSet, StageSettings
 
-_JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda"}
+_JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 
 
 @dataclass(frozen=True, kw_only=True)

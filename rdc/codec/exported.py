@@ -23,15 +23,17 @@ from rdc.codec.model_folders import (
 )
 from rdc.complexity import count
 from rdc.entropy_coders.tables import CdfTables, gaussian_tables, tables_from_pmfs
-from rdc.errors import ConfigError, StorageError
+from rdc.errors import StorageError
 from rdc.identity import NUMERICS_VERSION, content_id
 from rdc.model import CompressionModel
 from rdc.registry import parse_architecture
 from rdc.specs.base import require
+from rdc.specs.checkpoint import MODEL_DTYPES
 from rdc.specs.coding import OperatingPoint
 from rdc.specs.components import ArchitectureSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import write_bytes_atomically, write_json_atomically
+from rdc.system.host import on_the_cpu
 
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
 # Tables of the prior per operating point: the gains of a file differ from those of its
@@ -67,6 +69,7 @@ class ExportedModel:
         return self.priors[nearest]
 
 
+@on_the_cpu()
 def export(
     model: CompressionModel,
     folder: Path,
@@ -85,10 +88,11 @@ def export(
       DiskFullError: no space left. `spec.json` is written last: a folder without it
         is no model.
     """
-    if weights_dtype not in ("float32", "bfloat16"):
-        raise ConfigError(
-            "exported weights are float32 or bfloat16", repr(weights_dtype)
-        )
+    require(
+        weights_dtype in MODEL_DTYPES,
+        f"exported weights are of {' or '.join(MODEL_DTYPES)}",
+        weights_dtype,
+    )
     rates = _num_rates(model)
     require(
         len(operating_points) == rates,
@@ -96,7 +100,9 @@ def export(
         len(operating_points),
     )
     dtype = jnp.dtype(weights_dtype)
-    stored = jax.tree.map(lambda w: w.astype(dtype), nnx.state(model))
+    stored = jax.tree.map(
+        lambda w: jnp.asarray(np.asarray(w).astype(dtype)), nnx.state(model)
+    )
     model = _with_weights(model, stored)
     weights = {
         # npz has no bfloat16: its bits are kept as u16.

@@ -72,7 +72,13 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
         job = attempt.job
         provenance = {"run_id": job.job_id, "job": job.to_dict()}
         points = job.model.operating_points
-        export(outcome.model, attempt.folder / MODEL_FOLDER, provenance, points)
+        export(
+            outcome.model,
+            attempt.folder / MODEL_FOLDER,
+            provenance,
+            points,
+            attempt.request.checkpoint.model_dtype,
+        )
         result = TrainResult(
             arch_id=job.arch_id,
             data_sha256=job.model.data_sha256,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rdc.specs.base import Spec, require
 
 WINDOW_STEPS = 20  # metrics are means over so many; checkpoints lie between them
+MODEL_DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,15 @@ class CheckpointSpec(Spec):
       every_steps: also at its multiples, at any cost; None: at none.
       keep: so many of the newest stay, over all attempts.
       keep_finished: so many stay when the training is finished.
+      model_dtype: of the weights of the finished model, one of `MODEL_DTYPES`.
+        `bfloat16` halves its size and costs about 0.1 % of rate.
     """
 
     every_seconds: float | None = 60.0
     every_steps: int | None = None
     keep: int = 2
     keep_finished: int = 0
+    model_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         seconds, steps = self.every_seconds, self.every_steps
@@ -41,3 +45,5 @@ class CheckpointSpec(Spec):
         require(self.keep >= 1, "checkpoint.keep is at least 1", self.keep)
         finished = self.keep_finished
         require(finished >= 0, "checkpoint.keep_finished is not negative", finished)
+        rule = f"checkpoint.model_dtype is one of {', '.join(MODEL_DTYPES)}"
+        require(self.model_dtype in MODEL_DTYPES, rule, self.model_dtype)

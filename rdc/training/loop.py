@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -28,6 +27,7 @@ from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
+from rdc.system.host import on_the_cpu
 from rdc.system.stop_request import stop_request
 from rdc.training.checkpoints import Checkpoints, CheckpointTimer
 from rdc.training.course import Course
@@ -136,13 +136,17 @@ def train_together(
             upscaling=recipe.upscaling,
         )
 
-    if recipe.start == "principal_components":
-        crops = next(batches(START_CROPS))
-        models = [_transform_codec(training.spec, crops) for training in trainings]
-    elif spec.init_from is None:
-        models = [_random_model(training.spec) for training in trainings]
-    else:
-        models = [_initial_model(training.spec, init_from) for training in trainings]
+    with on_the_cpu():
+        if recipe.start == "principal_components":
+            crops = next(batches(START_CROPS))
+            models = [_transform_codec(training.spec, crops) for training in trainings]
+        elif spec.init_from is None:
+            models = [_random_model(training.spec) for training in trainings]
+        else:
+            models = [_initial_model(each.spec, init_from) for each in trainings]
+        fresh = [initial_state(first, recipe) for first in models]
+    # A step gives its state away, so that each has its own.
+    fresh = jax.device_put(fresh, jax.local_devices()[0], may_alias=False)
     model = models[0]
     devices = DataParallel(recipe.batch_size // accumulate)
     with ExitStack() as stack:
@@ -161,7 +165,6 @@ def train_together(
             )
             for number, training in enumerate(trainings)
         ]
-        fresh = [initial_state(first, recipe) for first in models]
         states = restore_together(members, fresh)
         _log.info("step %d of %d", members[0].resumed_from, recipe.steps)
         course = Course(
@@ -264,7 +267,7 @@ def restore_together(
     """A state per member, all of the newest step that every member can read.
 
     Args:
-      fresh: of each member, before its first step.
+      fresh: of each member, before its first step; one that is its own.
     """
     at_most = None
     while True:
@@ -275,8 +278,7 @@ def restore_together(
         readable = [checkpoint for checkpoint in found if checkpoint is not None]
         if len(readable) < len(members):
             _say_why_at_the_start(members, bool(readable))
-            # A step gives its state away, so that each needs its own.
-            return [jax.tree.map(jnp.copy, state) for state in fresh]
+            return list(fresh)
         steps = {int(state.step) for state, _ in readable}
         if len(steps) == 1:
             for member, (_, progress) in zip(members, readable, strict=True):

@@ -84,7 +84,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record, Rec
     out = tmp_path_factory.mktemp("out")
     jobs = [TrainJob(model=replace(MODEL, rates=(rate,))) for rate in (0.0125, 0.05)]
     plain = Request(images="bundled:train", checkpoint=NEVER)
-    second = begun(out, jobs[1], plain)
+    halved = replace(NEVER, model_dtype="bfloat16")
+    second = begun(out, jobs[1], replace(plain, checkpoint=halved))
     first = begun(out, jobs[0], replace(plain, together=(str(second),)))
     return first, run(first), record(second)
 
@@ -109,6 +110,13 @@ def test_trainings_share_a_process(trained: tuple, model_dir: str) -> None:
     assert codec.provenance["run_id"] == MODEL.run_id
     assert codec.provenance["job"] == TrainJob(model=MODEL).to_dict()
     assert (folder / "checkpoint" / "4").is_dir()
+
+
+def test_finished_models_have_the_weights_that_were_asked_for(trained: tuple) -> None:
+    first = trained[0]
+    (second,) = read_json(first / REQUEST_FILE)["together"]
+    for folder, dtype in ((first, "float32"), (Path(second), "bfloat16")):
+        assert read_json(folder / "model/spec.json")["weights_dtype"] == dtype
 
 
 def test_an_evaluation_has_its_codec_settings(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rdc.errors import ExitCode, UnreadableError
+from rdc.errors import ConfigError, ExitCode, UnreadableError
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.training import checkpoints, train
 from rdc.training.checkpoints import CheckpointTimer
@@ -110,6 +110,11 @@ def test_checkpoints_by_step(tmp_path: Path) -> None:
         spec = CheckpointSpec(every_seconds=None, every_steps=40, keep=keep)
         trained(folder, checkpoint=spec)
         assert saved_steps(folder) == left
+
+
+def test_the_weights_of_a_finished_model_have_a_known_type() -> None:
+    with pytest.raises(ConfigError, match="model_dtype is one of float32, bfloat16"):
+        CheckpointSpec(model_dtype="float16")
 
 
 def test_checkpoints_by_time_take_two_per_cent_of_it() -> None:

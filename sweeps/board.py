@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rdc.jobs.job import TrainJob
-from rdc.jobs.layout import RECORD_FILE, job_folder
+from rdc.jobs.layout import job_folder
+from sweeps.outputs import Outputs
 from sweeps.policy import Start
-from sweeps.state import JobFolder, set_aside
+from sweeps.state import JobFolder
 from sweeps.tasks import Task
 
 
@@ -22,8 +23,8 @@ class Board:
       status: final status by job_id, of every task or parent that has one.
     """
 
-    def __init__(self, out: Path, tasks: Iterable[Task]):
-        self.out = Path(out)
+    def __init__(self, outputs: Outputs, tasks: Iterable[Task]):
+        self.outputs, self.out = outputs, outputs.folder
         self.tasks = {task.job_id: task for task in tasks}
         self.status: dict[str, str] = {}
         self._models: dict[str, Path | None] = {}
@@ -43,7 +44,7 @@ class Board:
         """The folder of a task, or of the training that a task depends on."""
         task = self.tasks.get(job_id)
         kind = task.job.folder_name if task else TrainJob.folder_name
-        return JobFolder(job_folder(self.out, kind, job_id), job_id)
+        return JobFolder(job_folder(self.out, kind, job_id), job_id, self.outputs)
 
     def load(self, retry_failed: bool) -> None:
         """Reads all promoted records; retrains where a needed model is gone.
@@ -72,7 +73,7 @@ class Board:
     def _check_models(self) -> None:
         for parent in {task.parent for task in self.unfinished() if task.parent}:
             if self.status.get(parent) == "ok" and self.model(parent) is None:
-                set_aside(self.folder(parent).path / RECORD_FILE, "without-model")
+                self.folder(parent).set_record_aside("without-model")
                 del self.status[parent]
 
     def model(self, run_id: str) -> Path | None:

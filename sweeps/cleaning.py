@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rdc.jobs.job import JOB_KINDS
 from rdc.jobs.layout import MODEL_FOLDER
+from rdc.jobs.parcel import MANIFEST_FILE
 from rdc.specs.checkpoint import CheckpointSpec
+from rdc.system.files import read_json
+from sweeps.outputs import Outputs
 from sweeps.state import JobFolder
 
 
@@ -25,20 +27,16 @@ class Waste:
     kind: str
     bytes: int
 
-    def remove(self) -> None:
-        """Raises `OSError` where it cannot go."""
-        shutil.rmtree(self.path)
 
-
-def waste_of(out: Path, spec: CheckpointSpec) -> Iterator[Waste]:
+def waste_of(outputs: Outputs, spec: CheckpointSpec) -> Iterator[Waste]:
     """All of it, job by job.
 
     Args:
       spec: how many checkpoints stay.
     """
     for kind in JOB_KINDS.values():
-        for path in sorted((Path(out) / kind.folder_name).glob("*/*")):
-            yield from _of_job(JobFolder(path, path.name), spec)
+        for path in sorted((outputs.folder / kind.folder_name).glob("*/*")):
+            yield from _of_job(JobFolder(path, path.name, outputs), spec)
 
 
 def _of_job(folder: JobFolder, spec: CheckpointSpec) -> Iterator[Waste]:
@@ -58,5 +56,7 @@ def _of_job(folder: JobFolder, spec: CheckpointSpec) -> Iterator[Waste]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Of all files below."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Of all files below; and of a training state that lies in a store."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    stored = (read_json(path)["bytes"] for path in files if path.name == MANIFEST_FILE)
+    return sum(path.stat().st_size for path in files) + sum(stored)

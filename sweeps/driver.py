@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
@@ -9,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from rdc.errors import ConfigError, DiskFullError, ExitCode, StorageError
@@ -18,6 +18,7 @@ from sweeps.board import Board
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor
 from sweeps.lease import Lease, LeaseLostError
 from sweeps.outcome import reading
+from sweeps.outputs import Outputs
 from sweeps.policy import (
     Action,
     Ended,
@@ -28,9 +29,11 @@ from sweeps.policy import (
     next_action,
 )
 from sweeps.state import JobFolder
+from sweeps.store_lease import StoreLease
 from sweeps.tasks import Task
 
 WAIT_SECONDS = 0.2
+LOOK_SECONDS = 15.0  # between looks for progress in a store
 # Between tries to read or write where storage fails; then the sweep pauses.
 PATIENCE_SECONDS = (0.2, 1.0, 3.0, 6.0, 10.0)
 T = TypeVar("T")
@@ -78,17 +81,17 @@ class Driver:
 
     def __init__(
         self,
-        out: Path,
+        outputs: Outputs,
         tasks: Sequence[Task],
         executor: Executor,
-        lease: Lease,
+        lease: Lease | StoreLease,
         *,
         limits: Limits,
         observer: Observer,
         budget_seconds: float | None = None,
         retry_failed: bool = False,
     ):
-        self.board = Board(Path(out).absolute(), tasks)
+        self.board = Board(outputs, tasks)
         self.running: dict[str, Running] = {}
         self.started = 0
         self._executor, self._lease = executor, lease
@@ -100,6 +103,7 @@ class Driver:
         self._halted: list[str] = []
         self._stop: tuple[ExitCode, str] | None = None
         self._random = random.Random()
+        self._looks_at = 0.0  # for progress in a store
 
     def request_stop(self) -> None:
         """Ends the sweep with its state kept; safe to call from a signal handler."""
@@ -205,8 +209,7 @@ class Driver:
     def _start(self, task: Task, others: Sequence[Task], start: Start) -> None:
         """Starts a process for `task` and what shares it."""
         beside = [(other, self._begin(other, start)) for other in others]
-        folders = tuple(str(attempt.folder) for _, attempt in beside)
-        attempt = self._begin(task, start, folders)
+        attempt = self._begin(task, start, [attempt for _, attempt in beside])
         self._executor.start(attempt)
         running = Running(task, attempt, start, beside)
         self.running[task.job_id] = running
@@ -214,24 +217,35 @@ class Driver:
         self._observer.started(running)
 
     def _begin(
-        self, task: Task, start: Start, together: tuple[str, ...] = ()
+        self, task: Task, start: Start, others: Sequence[Attempt] = ()
     ) -> Attempt:
         folder = self.board.folder(task.job_id)
-        request = replace(task.request, accumulate=start.accumulate, together=together)
+        beside = tuple(other.folder for other in others)
+        request = replace(
+            task.request,
+            accumulate=start.accumulate,
+            together=tuple(map(str, beside)),
+        )
         if task.job.resumes:
             earlier = folder.resumable()
             request = replace(request, resume_from=tuple(map(str, earlier)))
         if task.parent is not None:
             model = self.board.model(task.parent)
             request = replace(request, model_dir=None if model is None else str(model))
-        number, path = self._patiently(lambda: folder.begin(task.job, request))
+        number, parcel = self._patiently(lambda: folder.begin(task.job, request))
         timeout = task.timeout_seconds
         if timeout is not None:
-            timeout *= 1 + len(together)
-        stall = self._limits.stall_seconds if task.job.resumes else None
-        beside = tuple(map(Path, together))
+            timeout *= 1 + len(others)
+        own = () if parcel is None else (parcel,)
         return Attempt(
-            task.job_id, number, path, task.resources, timeout, stall, beside
+            task.job_id,
+            number,
+            folder.workplace(number),
+            task.resources,
+            timeout_seconds=timeout,
+            stall_seconds=self._limits.stall_seconds if task.job.resumes else None,
+            beside=beside,
+            parcels=sum((other.parcels for other in others), own),
         )
 
     def _ended(self, end: AttemptEnd) -> None:
@@ -239,9 +253,13 @@ class Driver:
         self._lease.check()
         # One moment and one jitter, so that what ran together starts again together.
         now, jitter = time.monotonic(), self._random.random()
-        for task, attempt in [(running.task, running.attempt), *running.others]:
+        attempts = [(running.task, running.attempt), *running.others]
+        for place, (task, attempt) in enumerate(attempts):
             folder = self.board.folder(task.job_id)
             own_end = replace(end, attempt=attempt)
+            if running.attempt.parcels:
+                brought = end.brought[place] if end.brought else None
+                self._patiently(partial(folder.take_home, attempt.number, brought))
             ended = self._patiently(partial(reading, folder, attempt.number, own_end))
             if ended.outcome != "ok":
                 self._patiently(partial(folder.end, ended))
@@ -254,7 +272,7 @@ class Driver:
                 self._pause(
                     DiskFullError(
                         "outputs need free disk space",
-                        f"no space left at {attempt.folder}",
+                        f"{ended.error} ({attempt.folder})",
                         "free some space and run the same command again; finished "
                         "work is kept",
                     )
@@ -354,6 +372,12 @@ class Driver:
     def progress(self, running: Running) -> dict[str, Any]:
         """The last progress that a running attempt reported."""
         folder = self.board.folder(running.task.job_id)
+        if running.attempt.parcels and time.monotonic() >= self._looks_at:
+            self._looks_at = time.monotonic() + LOOK_SECONDS
+            with contextlib.suppress(StorageError):
+                for one in self.running.values():
+                    own = self.board.folder(one.task.job_id)
+                    own.take_home(one.attempt.number, None)
         return folder.progress(running.attempt.number)
 
     def _end(self) -> SweepEnd:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rdc.jobs.parcel import Parcel
 from rdc.specs.base import Spec, require
 
 _ROUNDING = 1e-6  # thirds of a GPU add up to one
@@ -66,6 +67,8 @@ class Attempt:
       timeout_seconds: it is ended after so long.
       stall_seconds: it is ended after so long without progress.
       beside: folders of the other trainings in the process, which tell of theirs.
+      parcels: what these folders begin with, in this order, where the process does not
+        see OUT and they are on its own machine; (): all are in OUT.
     """
 
     job_id: str
@@ -75,6 +78,12 @@ class Attempt:
     timeout_seconds: float | None = None
     stall_seconds: float | None = None
     beside: tuple[Path, ...] = ()
+    parcels: tuple[Parcel, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Of all trainings in the process."""
+        return (self.folder, *self.beside)
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,8 @@ class AttemptEnd:
         or its watcher.
       timed_out: it was ended because it ran for longer than `timeout_seconds`.
       stalled: it was ended because it stood still for `stall_seconds`.
+      brought: of each of its folders that is not in OUT, what came home: path there ->
+        content.
     """
 
     attempt: Attempt
@@ -93,6 +104,7 @@ class AttemptEnd:
     seconds: float
     timed_out: bool = False
     stalled: bool = False
+    brought: tuple[Mapping[str, bytes], ...] = ()
 
 
 class Executor(Protocol):

@@ -35,7 +35,7 @@ GUARD_FILE = ".driver.lock"
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 WAIT_SECONDS = 90.0  # for a heartbeat that may be a dead driver's
-_POLL_SECONDS = 1.0
+POLL_SECONDS = 1.0
 _RELEASED = 0  # the time of the heartbeat of a lease that nobody holds
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Lease:
         self._out = Path(out)
         self._path = self._out / LEASE_FILE
         self._heartbeat_seconds = heartbeat_seconds
-        self._holder = {**_this_process(), "token": uuid.uuid4().hex}
+        self._holder = this_process()
         self._closed = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -82,20 +82,13 @@ class Lease:
         give_up, seen = time.monotonic() + self._wait_seconds, None
         while (holder := self._taken()) is not None:
             life = self._path.stat().st_mtime if self._path.exists() else 0.0
-            waits = self._may_be_dead(holder) and seen in (None, life)
+            waits = not on_this_machine(holder) and seen in (None, life)
             if not waits or time.monotonic() >= give_up:
-                raise ConfigError(
-                    f"one driver at a time works on {self._out}",
-                    f"process {holder['pid']} on {holder['host']} does",
-                    "wait for it, stop it, or choose another out=DIR",
-                )
+                raise held_by(holder, self._out)
             if seen is None:
-                _log.warning(
-                    "process %s on %s held %s: waiting up to %.0f s whether it lives",
-                    *(holder["pid"], holder["host"], self._out, self._wait_seconds),
-                )
+                say_waiting(holder, self._out, self._wait_seconds)
             seen = life
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         self._thread.start()
         return self
 
@@ -114,11 +107,7 @@ class Lease:
     def check(self) -> None:
         """Raises `LeaseLostError` where OUT belongs to another driver by now."""
         if self._lost:
-            raise LeaseLostError(
-                f"this driver holds {self._out}",
-                "another driver took over",
-                "let that one finish",
-            )
+            raise lost(self._out)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -141,10 +130,6 @@ class Lease:
             self.epoch = 1 + (0 if holder is None else holder.get("epoch", 0))
             write_json_atomically(self._path, {**self._holder, "epoch": self.epoch})
         return None
-
-    def _may_be_dead(self, holder: dict[str, Any]) -> bool:
-        """Whether only its heartbeat tells: it is not on this machine."""
-        return bool(holder["machine"] != self._holder["machine"])
 
     def _beat(self) -> None:
         while not self._closed.wait(self._heartbeat_seconds):
@@ -170,9 +155,8 @@ class Lease:
     def _alive(self, holder: dict[str, Any]) -> bool:
         if self._path.stat().st_mtime == _RELEASED:
             return False
-        if holder["machine"] == self._holder["machine"]:
-            started = holder.get("started_ticks")
-            return started is not None and _start_ticks(holder["pid"]) == started
+        if on_this_machine(holder):
+            return runs_here(holder)
         probe = self._out / f".clock-{self._holder['token']}"
         probe.touch()
         age_seconds = probe.stat().st_mtime - self._path.stat().st_mtime
@@ -180,14 +164,50 @@ class Lease:
         return age_seconds < STALE_SECONDS
 
 
-def _this_process() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
+    """What the lease says of its holder."""
     return {
+        "token": uuid.uuid4().hex,
         "pid": os.getpid(),
         "started_ticks": _start_ticks(os.getpid()),
         "host": socket.gethostname(),
         "machine": _machine(),
         "taken_at": time.time(),
     }
+
+
+def on_this_machine(holder: dict[str, Any]) -> bool:
+    """Whether its process can be looked for; elsewhere only the heartbeat tells."""
+    return bool(holder["machine"] == _machine())
+
+
+def runs_here(holder: dict[str, Any]) -> bool:
+    """Whether a holder of this machine still runs."""
+    started = holder.get("started_ticks")
+    return started is not None and _start_ticks(holder["pid"]) == started
+
+
+def held_by(holder: dict[str, Any], out: object) -> ConfigError:
+    """The error of a driver that finds another at work."""
+    return ConfigError(
+        f"one driver at a time works on {out}",
+        f"process {holder['pid']} on {holder['host']} does",
+        "wait for it, stop it, or choose another out=DIR",
+    )
+
+
+def lost(out: object) -> LeaseLostError:
+    """The error of a driver whose place another one took."""
+    return LeaseLostError(
+        f"this driver holds {out}", "another driver took over", "let that one finish"
+    )
+
+
+def say_waiting(holder: dict[str, Any], out: object, seconds: float) -> None:
+    _log.warning(
+        "process %s on %s held %s: waiting up to %.0f s whether it lives",
+        *(holder["pid"], holder["host"], out, seconds),
+    )
 
 
 def _machine() -> str:

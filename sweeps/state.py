@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from rdc.jobs.layout import (
     SPEC_FILE,
     attempt_folder,
 )
+from rdc.jobs.parcel import Parcel
 from rdc.jobs.records import Record
-from rdc.system.files import read_json, storage_error, write_json_atomically
+from rdc.system.files import read_json
+from sweeps.outputs import Outputs
 from sweeps.policy import Ended
 
 END_FILE = "end.json"
@@ -33,8 +35,9 @@ END_FILE = "end.json"
 class JobFolder:
     """`OUT/<kind>/<id[:2]>/<id>/`, as `rdc.jobs.layout` describes it."""
 
-    def __init__(self, path: Path, job_id: str):
+    def __init__(self, path: Path, job_id: str, outputs: Outputs):
         self.path, self.job_id = path, job_id
+        self._outputs = outputs
 
     def attempt(self, number: int) -> Path:
         return attempt_folder(self.path, number)
@@ -47,7 +50,7 @@ class JobFolder:
         except FileNotFoundError:
             return None
         except (StorageError, ConfigError):
-            set_aside(path, "damaged")
+            self.set_record_aside("damaged")
             return None
 
     def sound_record(self) -> Record | None:
@@ -129,34 +132,39 @@ class JobFolder:
             return read_json(self.attempt(number) / PROGRESS_FILE)
         return {}
 
-    def begin(self, job: Job, request: Request) -> tuple[int, Path]:
+    def begin(self, job: Job, request: Request) -> tuple[int, Parcel | None]:
         """Makes the next attempt folder; no two drivers ever get the same one.
+
+        Returns:
+          Its number, and what its process gets where it does not see OUT.
 
         Raises:
           StorageError: the folder cannot be made or written.
         """
         number = max(self.numbers(), default=0) + 1
-        folder = self.attempt(number)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-        except OSError as error:
-            raise storage_error(error, folder) from error
-        self._write_spec(job)
-        write_json_atomically(folder / REQUEST_FILE, request.to_dict(), durable=False)
-        return number, folder
-
-    def _write_spec(self, job: Job) -> None:
-        path = self.path / SPEC_FILE
         spec = job.to_dict()
+        parcel = self._outputs.begin(self.attempt(number), spec, request)
+        path = self.path / SPEC_FILE
         with contextlib.suppress(FileNotFoundError, StorageError):
             if read_json(path) == spec:
-                return
-        write_json_atomically(path, spec, durable=False)
+                return number, parcel
+        self._outputs.write_json(path, spec, durable=False)
+        return number, parcel
+
+    def workplace(self, number: int) -> Path:
+        """Where the process of the attempt reads and writes."""
+        return self._outputs.workplace(self.attempt(number))
+
+    def take_home(self, number: int, brought: Mapping[str, bytes] | None) -> None:
+        """Takes what the process gave back; None: it is lost, and OUT tells."""
+        if brought is None:
+            self._outputs.fetch(self.attempt(number))
+        else:
+            self._outputs.keep(self.attempt(number), brought)
 
     def end(self, ended: Ended) -> None:
         """Writes how an attempt ended."""
-        write_json_atomically(self.attempt(ended.number) / END_FILE, ended.to_dict())
+        self._outputs.write_json(self.attempt(ended.number) / END_FILE, ended.to_dict())
 
     def superseded_checkpoints(self, keep: int) -> list[Path]:
         """All of all attempts but so many of the newest."""
@@ -174,7 +182,7 @@ class JobFolder:
     def drop_checkpoints(self, keep: int) -> None:
         """Removes the superseded ones."""
         for path in self.superseded_checkpoints(keep):
-            shutil.rmtree(path, ignore_errors=True)
+            self._outputs.remove(path)
 
     def promote(self, record: Record) -> None:
         """Makes `record` that of the job. Only the driver calls this.
@@ -183,7 +191,7 @@ class JobFolder:
         machine that loses power before it is on the disk wins it back from there.
         """
         path = self.path / RECORD_FILE
-        write_json_atomically(path, record.to_dict(), durable=False)
+        self._outputs.write_json(path, record.to_dict(), durable=False)
 
     def forgive(self) -> None:
         """Sets the record aside: the job has a clean history from here on, and its
@@ -191,7 +199,11 @@ class JobFolder:
         """
         path = self.path / RECORD_FILE
         last = max(self.numbers(), default=0)
-        os.replace(path, path.with_name(f"record.{last}.forgiven.json"))
+        self._outputs.rename(path, path.with_name(f"record.{last}.forgiven.json"))
+
+    def set_record_aside(self, reason: str) -> None:
+        """Renames the promoted record so that it no longer counts."""
+        self._outputs.set_aside(self.path / RECORD_FILE, reason)
 
     def _forgiven(self) -> dict[int, str]:
         """The last attempt before each forgiveness, and what was forgiven."""
@@ -202,12 +214,3 @@ class JobFolder:
                 status = Record.from_dict(read_json(path)).status
             found[int(path.name.split(".")[1])] = status
         return found
-
-
-def set_aside(path: Path, reason: str) -> Path:
-    """Renames a file so that it no longer counts but stays readable."""
-    number = 1
-    while (aside := path.with_name(f"{path.stem}.{number}.{reason}.json")).exists():
-        number += 1
-    os.replace(path, aside)
-    return aside

@@ -18,6 +18,7 @@ from rdc.jobs.job import BenchmarkJob, Request
 from rdc.jobs.records import BenchmarkResult, Record
 from rdc.registry import REGISTRY
 from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 from sweeps.state import JobFolder
 from sweeps.tasks import Task
 
@@ -46,12 +47,13 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
         timeout_seconds=None if hours is None else hours * 3600,
     )
     out = absolute(config.out)
-    folder = JobFolder(job.folder(out), job.job_id)
+    outputs = Outputs(out)
+    folder = JobFolder(job.folder(out), job.job_id, outputs)
     with Lease(out) as lease:
         if folder.record() is not None:
             folder.forgive()
         executor = LocalExecutor.on(described, settings)
-        end = execute(out, [task], executor, lease, console, limits=config.limits)
+        end = execute(outputs, [task], executor, lease, console, limits=config.limits)
     record = folder.record()
     if end.exit_code != ExitCode.OK or record is None:
         console.print(end.message, soft_wrap=True)

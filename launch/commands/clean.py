@@ -9,29 +9,28 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from launch.commands.outputs import check_sweep
+from launch.commands.outputs import check_sweep, open_outputs
 from launch.config.app import App, Call
-from launch.config.roots import CleanConfig, absolute
+from launch.config.roots import CleanConfig
 from rdc.errors import ExitCode
 from sweeps.cleaning import Waste, waste_of
-from sweeps.lease import Lease
 
 
 def run_clean(call: Call[CleanConfig]) -> int:
     """Prints what may go; with `apply`, removes it, while no driver is at work."""
     console, config = Console(), call.config
-    out, spec = absolute(config.out), config.checkpoints
-    check_sweep(out)
+    outputs, spec = open_outputs(config.out), config.checkpoints
+    check_sweep(outputs.folder)
     if not config.apply:
-        waste = list(waste_of(out, spec))
+        waste = list(waste_of(outputs, spec))
         _print(console, waste)
         if waste:
             console.print(f"the same with apply=true frees it: out={config.out}")
         return ExitCode.OK
-    with Lease(out):
-        waste = list(waste_of(out, spec))
+    with outputs.lease():
+        waste = list(waste_of(outputs, spec))
         for one in waste:
-            one.remove()
+            outputs.remove(one.path)
     _print(console, waste, "freed")
     return ExitCode.OK
 

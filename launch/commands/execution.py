@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -14,15 +13,17 @@ from launch.terminal.display import Display
 from sweeps.driver import Driver, SweepEnd
 from sweeps.executor import Executor
 from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 from sweeps.policy import Limits
+from sweeps.store_lease import StoreLease
 from sweeps.tasks import Task
 
 
 def execute(
-    out: Path,
+    outputs: Outputs,
     tasks: Sequence[Task],
     executor: Executor,
-    lease: Lease,
+    lease: Lease | StoreLease,
     console: Console,
     *,
     limits: Limits,
@@ -35,7 +36,7 @@ def execute(
     """
     with contextlib.closing(executor), Display(console) as display:
         driver = Driver(
-            out,
+            outputs,
             tasks,
             executor,
             lease,

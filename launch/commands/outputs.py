@@ -8,19 +8,41 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from launch.config.roots import absolute
 from rdc.errors import ConfigError, StorageError
 from rdc.identity import NUMERICS_VERSION
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import OUT_SCHEMA_VERSION, PLAN_FILE, SWEEP_FILE
 from rdc.system.environment import git_sha
-from rdc.system.files import read_json, write_json_atomically
+from rdc.system.files import read_json
+from rdc.system.store import Store, is_url
 from sweeps.lease import LEASE_FILE
+from sweeps.outputs import Outputs
 from sweeps.plan import Plan
 from sweeps.plan_file import read_plan
-from sweeps.state import set_aside
+from sweeps.stored_outputs import StoredOutputs
 
 _VERSIONED = ("rdc-frontier", "jax", "flax", "ray", "numpy")
 _REMEDY = "choose another out=DIR, or give the grid and options of that sweep"
+
+
+def open_outputs(out: str, scratch: str = "/") -> Outputs:
+    """OUT: a folder, or a store that was tried, with its copy up to date.
+
+    Args:
+      scratch: of the nodes, where jobs are to start.
+
+    Raises:
+      ConfigError: a scheme or store that cannot hold a sweep.
+      StorageError: it does not answer.
+    """
+    if not is_url(out):
+        return Outputs(absolute(out))
+    store = Store(out)
+    store.check()
+    outputs = StoredOutputs(store, Path(scratch))
+    outputs.refresh()
+    return outputs
 
 
 def check_out(out: Path, plan: Plan) -> None:
@@ -123,7 +145,7 @@ def read_sweep(out: Path) -> dict[str, Any] | None:
 
 
 def write_sweep(
-    out: Path,
+    outputs: Outputs,
     plan: Plan,
     config: Mapping[str, Any],
     *,
@@ -131,10 +153,10 @@ def write_sweep(
     datasets: Mapping[str, Any],
 ) -> None:
     """Writes `sweep.json`; the time of the first start stays."""
-    path = out / SWEEP_FILE
-    earlier = read_sweep(out)
+    path = outputs.folder / SWEEP_FILE
+    earlier = read_sweep(outputs.folder)
     if earlier is None and path.exists():
-        set_aside(path, "damaged")
+        outputs.set_aside(path, "damaged")
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sweep = {
         "schema_version": OUT_SCHEMA_VERSION,
@@ -149,7 +171,7 @@ def write_sweep(
         "datasets": datasets,
     }
     if earlier != sweep:
-        write_json_atomically(path, sweep)
+        outputs.write_json(path, sweep)
 
 
 def _version(package: str) -> str | None:

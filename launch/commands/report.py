@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
-from launch.commands.outputs import check_sweep
+from launch.commands.outputs import check_sweep, open_outputs
 from launch.config.app import App, Call
-from launch.config.roots import ReportConfig, SweepConfig, absolute
+from launch.config.roots import ReportConfig, SweepConfig
 from rdc.errors import ExitCode
+from rdc.jobs.layout import REPORT_FILE, TABLES_FOLDER
+from sweeps.outputs import Outputs
 
 
 def gather_and_report(
-    out: Path, console: Console, stages: Sequence[str], objectives: Sequence[str]
+    outputs: Outputs,
+    console: Console,
+    stages: Sequence[str],
+    objectives: Sequence[str],
 ) -> None:
     """Does the stages `gather` and `report`; ends with the frontier on the terminal.
 
     Args:
       objectives: of the frontier, names of `analysis.measures.MEASURES`.
     """
+    out = outputs.folder
+    outputs.refresh()
     if "gather" in stages:
         from analysis.gather import gather
 
         gather(out, objectives)
+        outputs.publish(out / TABLES_FOLDER)
     if "report" in stages:
         from analysis.report.page import write_report
         from analysis.report.terminal import print_frontier
 
         write_report(out, objectives)
+        outputs.publish((out / REPORT_FILE).parent)
         print_frontier(out, console, objectives)
+        if outputs.name != str(out):
+            console.print(f"and {outputs.name}/{REPORT_FILE}", soft_wrap=True)
 
 
 def checked_objectives(config: ReportConfig | SweepConfig) -> tuple[str, ...]:
@@ -46,10 +56,10 @@ def checked_objectives(config: ReportConfig | SweepConfig) -> tuple[str, ...]:
 
 def run_report(call: Call[ReportConfig]) -> int:
     """Rebuilds `OUT/tables` and `OUT/report`."""
-    out = absolute(call.config.out)
-    check_sweep(out)
+    outputs = open_outputs(call.config.out)
+    check_sweep(outputs.folder)
     stages = ("gather", "report")
-    gather_and_report(out, Console(), stages, checked_objectives(call.config))
+    gather_and_report(outputs, Console(), stages, checked_objectives(call.config))
     return ExitCode.OK
 
 

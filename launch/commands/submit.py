@@ -84,7 +84,7 @@ def entrypoint(call: Call[SweepConfig]) -> str:
     ]
     options += [
         "cluster.address=auto",
-        f"out={quoted(call.config.out_folder())}",
+        f"out={quoted(call.config.out_place())}",
         f"data.train={quoted(data.absolute('train'))}",
         f"data.eval={quoted(data.absolute('eval'))}",
     ]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from launch.commands.costs import cost_counter
 from launch.commands.execution import execute
-from launch.commands.outputs import check_out, write_sweep
+from launch.commands.outputs import check_out, open_outputs, write_sweep
 from launch.commands.report import checked_objectives, gather_and_report
 from launch.config.app import App, Call
 from launch.config.groups import NAMES
@@ -24,7 +24,7 @@ from rdc.errors import ConfigError, ExitCode
 from rdc.specs.base import require
 from sweeps.executor import Executor
 from sweeps.grid import Grid
-from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 from sweeps.plan import Plan, make_plan, with_costs
 from sweeps.plan_file import known_costs, read_plan, write_plan
 from sweeps.tasks import ImageFile, ImageSet, Task, TaskSettings, make_tasks
@@ -38,11 +38,16 @@ class Sweep:
     """A checked configuration and its plan; nothing has been written."""
 
     call: Call[SweepConfig]
-    out: Path
+    outputs: Outputs
     plan: Plan
     train_set: ImageSet
     eval_set: ImageSet
     eval_images: tuple[ImageFile, ...] = ()
+
+    @property
+    def out(self) -> Path:
+        """Where its files are read; of a store, the copy."""
+        return self.outputs.folder
 
     @property
     def config(self) -> SweepConfig:
@@ -80,7 +85,9 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
       RdcError: for anything that would fail later for the same reason in every job.
     """
     config = call.config
-    grid, out = config.chosen_grid(), config.out_folder()
+    grid = config.chosen_grid()
+    outputs = open_outputs(config.out_place(), config.cluster.scratch)
+    out = outputs.folder
     checked_objectives(config)
     _refuse_swept_overrides(grid, call.overrides)
     train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
@@ -105,7 +112,7 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
         "a sweep has models to train, or codecs to fit to images",
         f"grid {grid.name} without blocks, and no overfitted.codecs",
     )
-    sweep = Sweep(call, out, plan, train_set, eval_set, images)
+    sweep = Sweep(call, outputs, plan, train_set, eval_set, images)
     sweep.tasks(_UNKNOWN_HARDWARE)
     return sweep
 
@@ -132,21 +139,24 @@ def run_sweep(call: Call[SweepConfig]) -> int:
     if config.plan_only:
         tasks = sweep.tasks(_UNKNOWN_HARDWARE)
         print_plan(console, sweep.plan, tasks, config.throughput)
-        with Lease(sweep.out, wait_seconds=config.lease.wait_seconds):
-            console.print(f"plan: {write_plan(sweep.out, sweep.plan)}")
+        with sweep.outputs.lease(wait_seconds=config.lease.wait_seconds):
+            console.print(f"plan: {_write_plan(sweep)}")
         return ExitCode.OK
     code: int = ExitCode.OK
-    with Lease(sweep.out, wait_seconds=config.lease.wait_seconds) as lease:
-        write_plan(sweep.out, sweep.plan)
+    outputs = sweep.outputs
+    with outputs.lease(wait_seconds=config.lease.wait_seconds) as lease:
+        outputs.refresh()
+        _write_plan(sweep)
         executor, described = _executor(config)
         _write_sweep(sweep, described)
         tasks = sweep.tasks(described)
         if tasks:
             console.print(
-                f"{len(tasks)} jobs of {len(sweep.plan.runs)} runs in {sweep.out}"
+                f"{len(tasks)} jobs of {len(sweep.plan.runs)} runs in {outputs.name}",
+                soft_wrap=True,
             )
             end = execute(
-                sweep.out,
+                outputs,
                 tasks,
                 executor,
                 lease,
@@ -159,8 +169,14 @@ def run_sweep(call: Call[SweepConfig]) -> int:
             console.print(f"{end.message} ({end.started} jobs started)", soft_wrap=True)
         if code in (ExitCode.INTERRUPTED, ExitCode.DISK_FULL):
             return code
-        gather_and_report(sweep.out, console, config.stages, config.objectives)
+        gather_and_report(outputs, console, config.stages, config.objectives)
     return code
+
+
+def _write_plan(sweep: Sweep) -> str:
+    path = write_plan(sweep.out, sweep.plan)
+    sweep.outputs.publish(path)
+    return f"{sweep.outputs.name}/{path.name}"
 
 
 def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:
@@ -181,7 +197,7 @@ def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
         "eval": dataclasses.asdict(sweep.eval_set),
     }
     write_sweep(
-        sweep.out,
+        sweep.outputs,
         sweep.plan,
         sweep.call.values,
         hardware=described,

@@ -29,6 +29,7 @@ from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 from sweeps.plan import Plan, Run
 from sweeps.plan_file import read_plan, write_plan
 from sweeps.settings import TrainSettings
@@ -70,18 +71,19 @@ def run_train(call: Call[TrainConfig]) -> int:
         per_stage=config.hardware.stages(described),
     )
     tasks = make_tasks(dataclasses.replace(plan, runs=runs), settings)
+    outputs = Outputs(out)
     with Lease(out) as lease:
         write_plan(out, plan)
         kept = {k: v for k, v in call.values.items() if k not in REGISTRY}
         write_sweep(
-            out,
+            outputs,
             plan,
             {**kept, "stages": list(stages)},
             hardware=described,
             datasets={"train": vars(train_set), "eval": vars(eval_set)},
         )
         end = execute(
-            out,
+            outputs,
             tasks,
             LocalExecutor.on(described, child_settings),
             lease,
@@ -121,7 +123,7 @@ def models(
 
 
 def _print_result(console: Console, out: Path, run: Run, cost: Cost) -> None:
-    folder = JobFolder(run.job.folder(out), run.run_id)
+    folder = JobFolder(run.job.folder(out), run.run_id, Outputs(out))
     record = folder.record()
     if record is None:
         return

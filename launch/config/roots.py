@@ -20,6 +20,7 @@ from rdc.errors import ConfigError
 from rdc.specs.base import Spec
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.coding import CodecSettings
+from rdc.system.store import is_url
 from sweeps.grid import Grid
 from sweeps.policy import Limits
 from sweeps.tasks import Overfitting
@@ -69,9 +70,10 @@ class SweepConfig(Spec):
             raise ConfigError("a sweep has a grid", "none", "add +grid=NAME")
         return self.grid
 
-    def out_folder(self) -> Path:
-        """Absolute; by default named by the grid."""
-        return absolute(self.out or str(Path("out") / self.chosen_grid().name))
+    def out_place(self) -> str:
+        """An absolute folder or a URL; by default a folder named by the grid."""
+        out = self.out or str(Path("out") / self.chosen_grid().name)
+        return out if is_url(out) else str(absolute(out))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,5 +141,15 @@ class DataConfig(Spec):
 
 
 def absolute(folder: str) -> Path:
-    """A folder as the user wrote it; relative ones start at the present folder."""
+    """A folder as the user wrote it; relative ones start at the present folder.
+
+    Raises:
+      ConfigError: it is a URL.
+    """
+    if is_url(folder):
+        raise ConfigError(
+            "this command works in a folder",
+            folder,
+            "launch/sweep.py, report.py and clean.py take s3:// and gs://",
+        )
     return Path(folder).expanduser().absolute()

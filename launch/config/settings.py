@@ -182,6 +182,11 @@ class Cluster(Spec):
 
     address: str | None = None
     python: str = "python"
+    scratch: str = "/tmp/rdc-scratch"
+
+    def __post_init__(self) -> None:
+        absolute = Path(self.scratch).is_absolute()
+        require(absolute, "cluster.scratch is an absolute folder", self.scratch)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,14 @@ from pathlib import Path
 from launch.executors.cores import MachineLease
 from rdc.errors import DiskFullError, ExitCode
 from rdc.jobs.layout import CHECKPOINT_FOLDER, LOG_FILE, PROGRESS_FILE
+from rdc.jobs.parcel import clear, small_files
 from rdc.system.files import storage_error
+from rdc.system.guard import guarded
 from sweeps.executor import Attempt, AttemptEnd
 
-GUARD = Path(__file__).with_name("guard.py")
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = (sys.executable, "-m", "rdc.jobs.worker")
+PORTER = (sys.executable, "-m", "rdc.jobs.porter")
 TIMEOUT_GRACE_SECONDS = 10.0
 LEASE_POLL_SECONDS = 0.1
 WAITS = "waits until other jobs of this machine end or its timing is over\n"
@@ -83,7 +85,16 @@ class Child:
             **settings.variables(attempt.resources.gpus),
             **variables,
         }
-        self._command = settings.command
+        folder = str(attempt.folder)
+        self._command = (*settings.command, folder)
+        if attempt.parcels:
+            self._command = (*PORTER, folder, *settings.command)
+        try:
+            for parcel, place in zip(attempt.parcels, attempt.folders, strict=False):
+                parcel.unpack(place)
+        except OSError:
+            clear(attempt.folders)
+            raise
         self._lease = MachineLease(attempt.resources, settings.locks)
         self._process: subprocess.Popen | None = None
         self._end: AttemptEnd | None = None
@@ -107,11 +118,11 @@ class Child:
             if not self._lease.acquire():
                 return False
             cores = ",".join(map(str, self._lease.cores)) or "-"
-            guard = (sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), cores)
+            guard = guarded(cores)
             self._began = time.monotonic()
             with open(self._log_path, "ab") as log:
                 self._process = subprocess.Popen(
-                    [*guard, *self._command, str(self.attempt.folder)],
+                    [*guard, *self._command],
                     cwd=self.attempt.folder,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
@@ -152,7 +163,13 @@ class Child:
         self._signal(signal.SIGKILL)  # what the process left behind in its group
         self._lease.release()
         seconds = now - self._began
-        return AttemptEnd(self.attempt, code, seconds, self._timed_out, self._stalled)
+        brought: tuple[dict[str, bytes], ...] = ()
+        if self.attempt.parcels:
+            brought = tuple(small_files(folder) for folder in self.attempt.folders)
+            clear(self.attempt.folders)
+        return AttemptEnd(
+            self.attempt, code, seconds, self._timed_out, self._stalled, brought
+        )
 
     def _stands_still(self) -> bool:
         """Whether no training of the process told of progress, or saved its state, for
@@ -163,7 +180,7 @@ class Child:
             return False
         self._looks_at = now + min(1.0, limit / 4)
         told = 0
-        for folder in (self.attempt.folder, *self.attempt.beside):
+        for folder in self.attempt.folders:
             for name in (PROGRESS_FILE, CHECKPOINT_FOLDER):
                 with contextlib.suppress(OSError):
                     told = max(told, (folder / name).stat().st_mtime_ns)
@@ -187,6 +204,8 @@ class Child:
         if self._process is not None:
             self._process.wait()
         self._lease.release()
+        if self.attempt.parcels:
+            clear(self.attempt.folders)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

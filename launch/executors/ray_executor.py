@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import signal
 import time
+import uuid
 from functools import cached_property
 from typing import Any
 
 from launch.executors.child import Child, ChildSettings
 from launch.executors.hardware import describe_hardware
 from launch.executors.ray_session import RaySession
+from launch.executors.ray_words import Words
 from rdc.errors import ConfigError, ExitCode
 from rdc.jobs.layout import LOG_FILE
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Resources
 
-STOP_FILE = "stop.json"
+STOP_POLL_SECONDS = 0.25
 POLL_SECONDS = 0.02
 CAPACITY_SECONDS = 1.0
 
 
-def watch(attempt: Attempt, settings: ChildSettings) -> AttemptEnd:
-    """Runs one attempt inside a Ray task. `stop.json` in its folder asks it to end."""
+def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
+    """Runs one attempt inside a Ray task."""
+    words.taken(attempt)
     child = Child(attempt, settings)
-    stop, asked = attempt.folder / STOP_FILE, False
+    asked, looks_at = False, 0.0
     try:
         while (end := child.poll()) is None:
-            if not asked and stop.exists():
-                asked = True
-                child.stop(json.loads(stop.read_text())["grace_seconds"])
+            if not asked and time.monotonic() >= looks_at:
+                looks_at = time.monotonic() + STOP_POLL_SECONDS
+                if (grace_seconds := words.stop_asked()) is not None:
+                    asked = True
+                    child.stop(grace_seconds)
             time.sleep(POLL_SECONDS)
     except BaseException:  # cancelled
         child.close()
@@ -56,6 +61,7 @@ class RayExecutor:
         self._running: dict[Any, tuple[Attempt, float]] = {}
         self._capacity: tuple[float, Capacity] | None = None
         self._open: RaySession | None = None
+        self._words = Words(uuid.uuid4().hex)
 
     @property
     def _session(self) -> RaySession:
@@ -114,7 +120,8 @@ class RayExecutor:
         task = self._watch.options(
             num_cpus=self.capacity().cpus_of(resources), num_gpus=resources.gpus
         )
-        self._running[task.remote(attempt, self._settings)] = attempt, time.monotonic()
+        reference = task.remote(attempt, self._settings, self._words)
+        self._running[reference] = attempt, time.monotonic()
 
     def wait(self, seconds: float) -> list[AttemptEnd]:
         if not self._running:
@@ -137,22 +144,28 @@ class RayExecutor:
         except TaskCancelledError:
             return AttemptEnd(attempt, -signal.SIGTERM, seconds)
         except RayTaskError as error:  # a defect of this file or of the installation
-            with open(attempt.folder / LOG_FILE, "a") as log:
-                log.write(str(error))
+            text = str(error).encode()
+            if attempt.parcels:
+                brought = tuple({LOG_FILE: text} for _ in attempt.folders)
+                return AttemptEnd(attempt, ExitCode.CRASHED, seconds, brought=brought)
+            with open(attempt.folder / LOG_FILE, "ab") as log:
+                log.write(text)
             return AttemptEnd(attempt, ExitCode.CRASHED, seconds)
         except RayError:  # the worker or its node is gone
             return AttemptEnd(attempt, None, seconds)
 
     def stop(self, grace_seconds: float) -> None:
+        if not self._running:
+            return
+        self._words.ask_to_stop(grace_seconds)
         for reference, (attempt, _) in self._running.items():
-            path = attempt.folder / STOP_FILE
-            path.write_text(json.dumps({"grace_seconds": grace_seconds}))
-            if not (attempt.folder / LOG_FILE).exists():
-                # No node has taken it, and perhaps none will.
+            if not self._words.is_taken(attempt):  # and perhaps none ever will
                 self._session.ray.cancel(reference)
 
     def close(self) -> None:
         self._running.clear()
         if self._open is not None:
+            with contextlib.suppress(Exception):  # the head node may be gone
+                self._words.forget()
             self._open.close()
             self._open = None

@@ -64,11 +64,15 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 def write_json_atomically(path: Path, value: Any, durable: bool = True) -> None:
     """Writes `value` as JSON; a mapping gets a `checksum` over its other keys."""
+    write_bytes_atomically(path, json_bytes(value), durable)
+
+
+def json_bytes(value: Any) -> bytes:
+    """What `write_json_atomically` writes."""
     if isinstance(value, dict):
         body = {k: v for k, v in value.items() if k != "checksum"}
         value = {**body, "checksum": _checksum(body)}
-    text = json.dumps(value, indent=1, allow_nan=False)
-    write_bytes_atomically(path, (text + "\n").encode(), durable)
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -78,18 +82,26 @@ def read_json(path: Path) -> Any:
       FileNotFoundError: there is no such file.
       StorageError: not JSON, or a mapping whose checksum does not fit.
     """
-    data = Path(path).read_bytes()
+    return parsed_json(Path(path).read_bytes(), path)
+
+
+def parsed_json(data: bytes, name: object) -> Any:
+    """The value of what `json_bytes` made.
+
+    Raises:
+      StorageError: not JSON, or a mapping whose checksum does not fit.
+    """
     try:
         value = json.loads(data)
     except ValueError as error:
         raise StorageError(
-            f"{path} is not valid JSON", error, "set the file aside"
+            f"{name} is not valid JSON", error, "set the file aside"
         ) from error
     if isinstance(value, dict):
         stated = value.pop("checksum", None)
         if stated != _checksum(value):
             raise StorageError(
-                f"{path} fits its checksum",
+                f"{name} fits its checksum",
                 f"{stated} stated, {_checksum(value)} found",
                 "set the file aside; it was cut or edited",
             )

@@ -13,6 +13,7 @@ from rdc.system.files import write_json_atomically
 from sweeps.driver import Driver
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Resources
 from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 from sweep_lab import LIMITS, Lab, Silent
@@ -61,7 +62,12 @@ def test_driver_per_job_and_relaunch(tmp_path: Path) -> None:
         began = time.perf_counter()
         with Lease(lab.out) as lease:
             driver = Driver(
-                lab.out, tasks, executor, lease, limits=LIMITS, observer=Silent()
+                Outputs(lab.out),
+                tasks,
+                executor,
+                lease,
+                limits=LIMITS,
+                observer=Silent(),
             )
             end = driver.run()
         assert end.counts == {"ok": JOBS}

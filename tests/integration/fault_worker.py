@@ -49,8 +49,16 @@ def write_record(status: str, error: str | None = None, **result) -> None:
 def first_step() -> int:
     steps = [0]
     for folder in REQUEST["resume_from"]:
-        steps += [int(path.name) for path in (Path(folder) / "checkpoint").iterdir()]
+        states = (Path(folder) / "checkpoint").glob("*/state")
+        steps += [int(path.parent.name) for path in states]
     return max(steps)
+
+
+def save(step: int) -> None:
+    begun, whole = (ATTEMPT / "checkpoint" / f"{dot}{step}" for dot in (".", ""))
+    begun.mkdir(parents=True)
+    (begun / "state").write_text(str(step))
+    begun.rename(whole)
 
 
 def is_held(step: int) -> bool:
@@ -68,13 +76,13 @@ def train() -> None:
         while is_held(step) and not stopped:
             time.sleep(0.01)
         note(f"step {step}")
-        (ATTEMPT / f"checkpoint/{step + 1}").mkdir(parents=True)
+        save(step + 1)
         progress = {"step": step + 1, "steps": steps, "loss": 1.0, "bpp": 0.5}
         write_json_atomically(ATTEMPT / "progress.json", progress)
         if stopped:
             note("stopped")
             sys.exit(13)
-    (ATTEMPT / "model").mkdir()
+    write_json_atomically(ATTEMPT / "model/spec.json", {"steps": steps})
     write_record("ok", model_dir="model", steps=steps)
 
 
@@ -88,7 +96,7 @@ def main() -> None:
             train()
         else:
             if REQUEST["model_dir"] is not None:
-                assert Path(REQUEST["model_dir"]).is_dir()
+                assert read_json(Path(REQUEST["model_dir"]) / "spec.json")
             write_record("ok")
         note("done")
         if fault == "storage_fails":  # for a while, from before the driver sees the end
@@ -100,7 +108,7 @@ def main() -> None:
             os.kill(os.getpid(), number)
     elif fault == "stall":  # after a step, if it is the first attempt of a training
         write_json_atomically(ATTEMPT / "progress.json", {"step": 1})
-        (ATTEMPT / "checkpoint/1").mkdir(parents=True)
+        save(1)
         time.sleep(600)
     elif fault == "hang":
         time.sleep(600)

@@ -15,7 +15,7 @@ from rdc.specs.timing import BenchmarkSpec
 from sweeps.driver import Driver, SweepEnd
 from sweeps.executor import Executor, Resources
 from sweeps.grid import Grid
-from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.policy import Limits
 from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
@@ -40,10 +40,21 @@ class Silent:
 
 
 class Lab:
-    """A folder with faults, a journal and the OUT of one sweep."""
+    """A folder with faults, a journal and the OUT of one sweep.
 
-    def __init__(self, folder: Path, jobs: int = 2, steps: int = 3):
-        self.folder, self.out = folder, folder / "out"
+    Args:
+      outputs: OUT; None: a folder of the lab.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        jobs: int = 2,
+        steps: int = 3,
+        outputs: Outputs | None = None,
+    ):
+        self.outputs = outputs or Outputs(folder / "out")
+        self.folder, self.out = folder, self.outputs.folder
         self.jobs, self.steps = jobs, steps
         # Other sweeps may hold cores of this machine: these locks are the lab's own.
         self.settings = ChildSettings(
@@ -96,13 +107,21 @@ class Lab:
         )
         return make_tasks(make_plan(Grid.from_dict(grid), train, "00"), settings)
 
-    def run(self, executor: Executor, tasks: list[Task], **options) -> SweepEnd:
+    def driver(self, executor: Executor, tasks: list[Task], **options) -> Driver:
         options = {"limits": LIMITS, "observer": self.observer, **options}
-        with Lease(self.out) as lease:
+        self._executor, self._lease = executor, self.outputs.lease()
+        return Driver(self.outputs, tasks, executor, self._lease, **options)
+
+    def run_driver(self, driver: Driver) -> SweepEnd:
+        with self._lease:
             try:
-                return Driver(self.out, tasks, executor, lease, **options).run()
+                self.outputs.refresh()
+                return driver.run()
             finally:
-                executor.close()
+                self._executor.close()
+
+    def run(self, executor: Executor, tasks: list[Task], **options) -> SweepEnd:
+        return self.run_driver(self.driver(executor, tasks, **options))
 
     def journal(self, event: str = "") -> list[str]:
         path = self.folder / "journal.txt"

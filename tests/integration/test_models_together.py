@@ -19,6 +19,7 @@ from rdc.system.files import read_json
 from sweeps.driver import Driver, SweepEnd
 from sweeps.grid import Grid
 from sweeps.lease import Lease
+from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
 
@@ -54,7 +55,7 @@ def run(folder: Path, tasks: list[Task], plan: dict[str, list[str]]) -> SweepEnd
     with Lease(out) as lease:
         try:
             driver = Driver(
-                out, tasks, executor, lease, limits=LIMITS, observer=Silent()
+                Outputs(out), tasks, executor, lease, limits=LIMITS, observer=Silent()
             )
             return driver.run()
         finally:

@@ -1,5 +1,6 @@
 """The driver on storage that is full, fails for a moment, or gives damaged records."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -121,7 +122,7 @@ def test_a_record_damaged_beyond_its_attempt_is_computed_again(lab):
 def test_a_missing_model_is_trained_again_only_where_needed(lab):
     run(lab)
     for model in (lab.out / "runs").glob("*/*/attempts/1/model"):
-        model.rmdir()
+        shutil.rmtree(model)
     assert run(lab).started == 0
     end = run(lab, ("train", "evaluate"))
     assert (end.exit_code, end.started) == (ExitCode.OK, 4)

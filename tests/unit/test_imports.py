@@ -57,7 +57,9 @@ WITHOUT_JAX = (
     "rdc.identity",
     "rdc.jobs.job",
     "rdc.jobs.layout",
+    "rdc.jobs.parcel",
     "rdc.jobs.plan_row",
+    "rdc.jobs.porter",
     "rdc.jobs.records",
     "rdc.measurements.metrics",
     "rdc.measurements.rows",
@@ -68,6 +70,8 @@ WITHOUT_JAX = (
     "rdc.registry",
     "rdc.specs",
     "rdc.system.environment",
+    "rdc.system.guard",
+    "rdc.system.store",
     "rdc.system.files",
     "rdc.system.user_cache",
 )

@@ -15,6 +15,7 @@ from rdc.jobs.layout import SWEEP_FILE
 from rdc.specs.recipe import Recipe
 from rdc.system.files import read_json, write_json_atomically
 from sweeps.grid import Grid
+from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.plan_file import PLAN_FILE, write_plan
 
@@ -32,7 +33,7 @@ def plan(name: str = "one", seeds: tuple[int, ...] = (0, 1)):
 def started(out, made) -> None:
     write_plan(out, made)
     (out / "runs").mkdir()
-    write_sweep(out, made, {"stages": ["plan"]}, hardware={}, datasets={})
+    write_sweep(Outputs(out), made, {"stages": ["plan"]}, hardware={}, datasets={})
 
 
 def test_new_empty_and_own_folders_are_fine(tmp_path):
@@ -71,11 +72,11 @@ def test_folders_of_other_things_are_refused(tmp_path):
 def test_the_first_start_stays_on_record_and_damage_is_set_aside(tmp_path):
     started(tmp_path, plan())
     first = read_sweep(tmp_path)
-    write_sweep(tmp_path, plan(), {"stages": []}, hardware={}, datasets={})
+    write_sweep(Outputs(tmp_path), plan(), {"stages": []}, hardware={}, datasets={})
     assert read_sweep(tmp_path)["created_at"] == first["created_at"]
     (tmp_path / SWEEP_FILE).write_text("{")
     check_out(tmp_path, plan())
-    write_sweep(tmp_path, plan(), {"stages": []}, hardware={}, datasets={})
+    write_sweep(Outputs(tmp_path), plan(), {"stages": []}, hardware={}, datasets={})
     assert read_sweep(tmp_path)["grid"] == "one"
     assert (tmp_path / "sweep.1.damaged.json").exists()
 

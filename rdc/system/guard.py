@@ -1,8 +1,9 @@
 """Becomes another program that dies with its parent and keeps to given cores.
 
-Run as `python -I -S guard.py PARENT_PID CORES PROGRAM ARGUMENT...`; CORES is a list
-as `0,3` or `-` for all. It is a program of its own because the same steps between
-fork and exec (`preexec_fn`) are unsafe in processes with threads, as those of Ray.
+Run as `python -I -S guard.py PARENT_PID CORES PROGRAM ARGUMENT...`, which `guarded`
+begins; CORES is a list as `0,3` or `-` for all. It is a program of its own because the
+same steps between fork and exec (`preexec_fn`) are unsafe in processes with threads, as
+those of Ray.
 """
 
 import ctypes
@@ -11,6 +12,11 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+
+
+def guarded(cores: str = "-") -> tuple[str, ...]:
+    """The beginning of a command that this process starts."""
+    return (sys.executable, "-I", "-S", __file__, str(os.getpid()), cores)
 
 
 def main(parent: str, cores: str, *command: str) -> None:

@@ -1,0 +1,161 @@
+"""One driver per OUT in an object store: `sweeps.lease` with conditional writes.
+
+`driver.json` is replaced with every heartbeat, and only by who read what is replaced.
+No clock is compared: a lease is stale when it stays as it is for `STALE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from rdc.errors import StorageError
+from rdc.system.store import Store
+from sweeps.lease import (
+    HEARTBEAT_SECONDS,
+    LEASE_FILE,
+    POLL_SECONDS,
+    STALE_SECONDS,
+    WAIT_SECONDS,
+    held_by,
+    lost,
+    on_this_machine,
+    runs_here,
+    say_waiting,
+    this_process,
+)
+
+
+class StoreLease:
+    """As `sweeps.lease.Lease`, of a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        wait_seconds: float = WAIT_SECONDS,
+        stale_seconds: float = STALE_SECONDS,
+    ):
+        self.epoch = 0
+        self._store = store
+        self._heartbeat_seconds, self._wait_seconds = heartbeat_seconds, wait_seconds
+        self._stale_seconds = stale_seconds
+        self._holder = this_process()
+        self._beats = 0
+        self._generation = b""
+        self._lost = False
+        self._closed = threading.Event()
+        self._lock = threading.Lock()  # of the heartbeat and `held`
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        began = since = time.monotonic()
+        seen = None
+        while True:
+            found = self._store.read(LEASE_FILE)
+            holder = None if found is None else _parsed(found.data)
+            now = time.monotonic()
+            if found is None or holder is None or _free(holder):
+                stale = True
+            else:
+                if seen is None:
+                    say_waiting(holder, self._store.url, self._wait_seconds)
+                elif seen != found.generation:  # it beats
+                    raise held_by(holder, self._store.url)
+                if seen is None:
+                    seen, since = found.generation, now
+                stale = now - since >= self._stale_seconds
+                if on_this_machine(holder) or (
+                    not stale and now - began >= self._wait_seconds
+                ):
+                    raise held_by(holder, self._store.url)
+            if stale:
+                self.epoch = 1 + (0 if holder is None else holder.get("epoch", 0))
+                old = None if found is None else found.generation
+                if self._take(old):
+                    self._thread.start()
+                    return self
+                seen = None  # another one was faster
+            time.sleep(POLL_SECONDS)
+
+    def _take(self, old: bytes | None) -> bool:
+        data = self._data()
+        if old is None:
+            taken = self._store.create(LEASE_FILE, data)
+        else:
+            taken = self._store.replace(LEASE_FILE, data, old)
+        self._generation = taken or b""
+        return taken is not None
+
+    def _data(self, **more: Any) -> bytes:
+        self._beats += 1  # no two contents are alike, for generations may be hashes
+        values = {**self._holder, "epoch": self.epoch, "beat": self._beats, **more}
+        return json.dumps(values, indent=1).encode()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+        with contextlib.suppress(StorageError):
+            self._renew(released=True)
+
+    def check(self) -> None:
+        """Raises `LeaseLostError` where OUT belongs to another driver by now."""
+        if self._lost:
+            raise lost(self._store.url)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """OUT was ours at the beginning of this.
+
+        What is written meanwhile is conditional itself.
+
+        Raises:
+          LeaseLostError: another driver took over.
+          StoreError: the store cannot be asked.
+        """
+        with self._lock:
+            found = self._store.read(LEASE_FILE)
+            if found is None or found.generation != self._generation:
+                self._lost = True
+        self.check()
+        yield
+
+    def _renew(self, **more: Any) -> None:
+        with self._lock:
+            renewed = self._store.replace(
+                LEASE_FILE, self._data(**more), self._generation
+            )
+            self._lost = self._lost or renewed is None
+            self._generation = renewed or b""
+
+    def _beat(self) -> None:
+        while not self._closed.wait(self._heartbeat_seconds):
+            with contextlib.suppress(StorageError):
+                self._renew()
+            if self._lost:
+                return
+
+
+def _free(holder: dict[str, Any]) -> bool:
+    if holder.get("released"):
+        return True
+    return on_this_machine(holder) and not runs_here(holder)
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """None: nobody can hold what is no lease."""
+    try:
+        values = json.loads(data)
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) and "token" in values else None

@@ -1,0 +1,205 @@
+"""OUT in an object store, and the driver's copy of its small files.
+
+    the store     the truth: records, requests, logs, models, checkpoints
+    the copy      in the user's cache: the same, but for weights and training states
+    scratch       on each node: the folders of the attempts at work (`rdc.jobs.parcel`)
+
+Reading is always of the copy, so that nothing is written twice for stores: board,
+tables and report work on a folder. `refresh` asks the store what changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rdc.errors import StorageError
+from rdc.identity import content_id
+from rdc.jobs.job import Request
+from rdc.jobs.layout import (
+    CHECKPOINT_FOLDER,
+    MODEL_FOLDER,
+    RECORD_FILE,
+    REPORT_FILE,
+    REQUEST_FILE,
+    TABLES_FOLDER,
+)
+from rdc.jobs.parcel import INPUTS_FOLDER, Parcel
+from rdc.system.files import json_bytes, read_json, write_bytes_atomically
+from rdc.system.store import Store
+from rdc.system.user_cache import user_cache_folder
+from sweeps.lease import HEARTBEAT_SECONDS, LEASE_FILE, WAIT_SECONDS
+from sweeps.outputs import Outputs
+from sweeps.store_lease import StoreLease
+
+INDEX_FILE = ".index.json"
+BEGUN_FILE = "begun.json"  # whoever creates it has the attempt's number
+_LARGE = (".npz", ".tar")
+_DERIVED = (f"{TABLES_FOLDER}/", f"{Path(REPORT_FILE).parts[0]}/")
+
+
+class StoredOutputs(Outputs):
+    """OUT below a URL.
+
+    Args:
+      scratch: absolute; a folder that every node has or can make.
+    """
+
+    def __init__(self, store: Store, scratch: Path, cache: Path | None = None):
+        own = content_id("out", {"url": store.url})
+        super().__init__((cache or user_cache_folder() / "outputs") / own)
+        self.store, self.name = store, store.url
+        self._scratch = Path(scratch) / own
+        # Of every file of the copy, what the store had when it was read or written.
+        self._generations: dict[str, bytes] = self._read_index()
+
+    def lease(
+        self,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> AbstractContextManager[Any]:
+        return StoreLease(self.store, heartbeat_seconds, wait_seconds)
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def workplace(self, attempt: Path) -> Path:
+        return self._scratch / self._key(attempt)
+
+    def begin(
+        self, attempt: Path, spec: Mapping[str, Any], request: Request
+    ) -> Parcel | None:
+        mine = json_bytes({"token": uuid.uuid4().hex})
+        if self.store.create(self._key(attempt / BEGUN_FILE), mine) is None:
+            self.fetch(attempt)
+            raise StorageError(
+                "one driver at a time begins attempts",
+                f"{self.name}/{self._key(attempt)} was begun by another",
+                "run the same command again",
+            )
+        parcel = Parcel(
+            url=self.store.url,
+            key=self._key(attempt),
+            model=request.model_dir and self._key(Path(request.model_dir)),
+            checkpoints=tuple(
+                self._key(Path(path) / CHECKPOINT_FOLDER)
+                for path in request.resume_from
+            ),
+            spec=spec,
+            request=self._placed(attempt, request).to_dict(),
+        )
+        self.write_json(attempt / REQUEST_FILE, parcel.request)
+        return parcel
+
+    def _placed(self, attempt: Path, request: Request) -> Request:
+        """The request as its process reads it: all paths on its own machine."""
+        inputs = self.workplace(attempt) / INPUTS_FOLDER
+        model = request.model_dir and str(inputs / MODEL_FOLDER)
+        earlier = tuple(str(inputs / Path(path).name) for path in request.resume_from)
+        return replace(request, model_dir=model, resume_from=earlier)
+
+    def write_json(self, path: Path, value: Any, durable: bool = True) -> None:
+        data = json_bytes(value)
+        if path.name == RECORD_FILE:
+            self._write_record(self._key(path), data)
+        else:
+            self._generations[self._key(path)] = self.store.write(self._key(path), data)
+        write_bytes_atomically(path, data, durable=False)
+
+    def _write_record(self, key: str, data: bytes) -> None:
+        """Over the record that this driver knows, never over another one's."""
+        known = self._generations.get(key)
+        if known is None:
+            written = self.store.create(key, data)
+        else:
+            written = self.store.replace(key, data, known)
+        if written is None:
+            raise StorageError(
+                "records are promoted by the driver of this sweep",
+                f"{self.name}/{key} was written by another",
+                "run the same command again",
+            )
+        self._generations[key] = written
+
+    def rename(self, path: Path, target: Path) -> None:
+        data = path.read_bytes()
+        new = self.store.write(self._key(target), data)
+        self.store.delete([self._key(path)])
+        self._generations[self._key(target)] = new
+        self._generations.pop(self._key(path), None)
+        path.replace(target)
+
+    def remove(self, folder: Path) -> None:
+        prefix = f"{self._key(folder)}/"
+        keys = self.store.list(prefix)
+        # A checkpoint without its manifest is none: that goes first.
+        self.store.delete([key for key in keys if not key.endswith(_LARGE)])
+        self.store.delete([key for key in keys if key.endswith(_LARGE)])
+        for key in keys:
+            self._generations.pop(key, None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, attempt: Path, brought: Mapping[str, bytes]) -> None:
+        for name, data in brought.items():
+            write_bytes_atomically(attempt / name, data, durable=False)
+
+    def fetch(self, folder: Path) -> None:
+        self._pull(f"{self._key(folder)}/")
+
+    def refresh(self) -> None:
+        self._pull("")
+        self._write_index()
+
+    def _pull(self, prefix: str) -> None:
+        """Makes the copy what the store has below `prefix`."""
+        keys = [key for key in self.store.list(prefix) if _is_copied(key)]
+        known = {
+            key: self._generations.get(key) if (self.folder / key).exists() else None
+            for key in keys
+        }
+        for key, stored in self.store.changed(known).items():
+            write_bytes_atomically(self.folder / key, stored.data, durable=False)
+            self._generations[key] = stored.generation
+        gone = {k for k in self._generations if k.startswith(prefix)} - set(keys)
+        for key in gone:
+            (self.folder / key).unlink(missing_ok=True)
+            del self._generations[key]
+
+    def publish(self, path: Path) -> None:
+        for file in _files(path):
+            key = self._key(file)
+            self._generations[key] = self.store.write(key, file.read_bytes())
+
+    def _read_index(self) -> dict[str, bytes]:
+        try:
+            index = read_json(self.folder / INDEX_FILE)
+        except OSError:  # none, or a damaged one: everything is read anew
+            return {}
+        return {key: base64.b64decode(text) for key, text in index.items()}
+
+    def _write_index(self) -> None:
+        index = {
+            key: base64.b64encode(generation).decode()
+            for key, generation in self._generations.items()
+        }
+        text = json_bytes(index)
+        write_bytes_atomically(self.folder / INDEX_FILE, text, durable=False)
+
+
+def _is_copied(key: str) -> bool:
+    if key.startswith(".") or key == LEASE_FILE or key.startswith(_DERIVED):
+        return False
+    return not key.endswith(_LARGE)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        yield from (file for file in sorted(path.rglob("*")) if file.is_file())

@@ -1,0 +1,78 @@
+"""Real trainings over an object store: stopped on one machine, ended on another."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stores import CREDENTIALS, seaweedfs
+
+from rdc.errors import ExitCode
+from rdc.system.files import parsed_json
+from rdc.system.store import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    with seaweedfs(tmp_path_factory.mktemp("weed")) as found:
+        yield found
+
+
+def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
+    """A sweep from a machine that nobody has used; only what XLA compiled is shared."""
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    compiled = str(Path(cache) / "rdc-frontier/jax")
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "JAX_COMPILATION_CACHE_DIR": os.environ.get(
+            "JAX_COMPILATION_CACHE_DIR", compiled
+        ),
+    }
+    command = [
+        sys.executable,
+        "launch/sweep.py",
+        "+grid=rdc_smoke",
+        f"out={out}",
+        f"cluster.scratch={folder / 'scratch'}",
+        "launcher=local",
+        "hardware=cpu",
+        "codecs=[]",
+        "train.steps=60",
+        "checkpoint.every_steps=20",
+        "stages=[plan,complexity,train,evaluate,gather,report]",
+        *options,
+    ]
+    return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+
+def test_trainings_move_to_another_machine(endpoint, tmp_path, monkeypatch):
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    store = Store("s3://bucket/real/sweep")
+    first = machine(tmp_path / "first", store.url)
+    while not any(key.endswith("manifest.json") for key in store.list("runs/")):
+        assert first.poll() is None
+        time.sleep(0.2)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() == ExitCode.INTERRUPTED
+    assert machine(tmp_path / "second", store.url).wait() == ExitCode.OK
+    records = {
+        key: parsed_json(found.data, key)
+        for key in store.list("runs/")
+        if key.endswith("/record.json")
+        and key.count("/") == 3
+        and (found := store.read(key)) is not None
+    }
+    assert [record["status"] for record in records.values()] == ["ok"] * 2
+    resumed = [r["result"]["resumed_from_step"] for r in records.values()]
+    assert max(resumed) >= 20
+    assert all(r["result"]["summary"]["steps"] == 60 for r in records.values())
+    kept = store.list()
+    assert {"report/index.html", "tables/runs.parquet"} <= set(kept)
+    assert not [key for key in kept if "/checkpoint/" in key]

@@ -22,6 +22,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 # `None` are the dependencies of the codec alone, which every part has.
 EXTRAS: dict[str, set[str | None]] = {
     "rdc": {None},
+    "rdc.system.store": {None, "sweep"},
     "rdc.training": {None, "train"},
     "rdc.overfitted.kernels": {None, "overfitted"},
     "rdc.entropy_coders.tfc_coder": {None, "tfc"},

@@ -1,7 +1,6 @@
 """The driver on storage that is full, fails for a moment, or gives damaged records."""
 
 import shutil
-import shutil
 import subprocess
 import sys
 import threading

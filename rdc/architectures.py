@@ -124,10 +124,10 @@ _REFERENCES = {
 # Of the model that comes with the package: small enough to train on two CPU cores.
 _OWN = {
     "light": ArchitectureSpec(
-        transform=ConvTransform(channels=(48, 64, 96), latent_channels=128),
+        transform=ConvTransform(channels=(48, 64, 128), latent_channels=192),
         entropy_model=MeanScaleHyperprior(),
         hyper_transform=ConvHyperTransform(
-            analysis_channels=(96, 96, 96), synthesis_channels=(128, 192)
+            analysis_channels=(64, 64, 64), synthesis_channels=(96, 128)
         ),
     ),
 }

@@ -138,7 +138,7 @@ def test_reference_models_stand_beside_points_on_kodak(
     for plot in ("#plot-frontier", "#plot-quality"):
         models = page.locator(f"{plot} path.reference")
         assert models.count() == len(references.kodak())
-        assert "6,000 steps" in models.first.locator("title").text_content()
+        assert "60,000 steps" in models.first.locator("title").text_content()
     assert "reference model" in page.locator("#families").inner_text()
     page.close()
 

@@ -1,4 +1,4 @@
-"""JPEG and WebP by Pillow: dense curves, and their rate at a given PSNR."""
+"""JPEG, WebP and AVIF by Pillow: dense curves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from PIL import Image, features
 from rdc.measurements.metrics import psnr_db
 
 QUALITIES = range(1, 99, 3)
-JPEG, JPEG_444, PROGRESSIVE, PROGRESSIVE_444, WEBP = CODECS = (
+JPEG, JPEG_444, PROGRESSIVE, PROGRESSIVE_444, WEBP, AVIF = CODECS = (
     "JPEG 4:2:0",
     "JPEG 4:4:4",
     "JPEG 4:2:0, progressive",
     "JPEG 4:4:4, progressive",
     "WebP",
+    "AVIF",
 )
 _SETTINGS: Mapping[str, dict[str, Any]] = {
     JPEG: {"format": "jpeg", "optimize": True, "subsampling": "4:2:0"},
@@ -26,6 +27,7 @@ _SETTINGS: Mapping[str, dict[str, Any]] = {
     PROGRESSIVE: {"format": "jpeg", "progressive": True, "subsampling": "4:2:0"},
     PROGRESSIVE_444: {"format": "jpeg", "progressive": True, "subsampling": "4:4:4"},
     WEBP: {"format": "webp", "method": 6},
+    AVIF: {"format": "avif", "speed": 6},
 }
 
 
@@ -36,13 +38,13 @@ class Curve:
     bpp: np.ndarray
     psnr_db: np.ndarray
 
-    def bpp_at(self, psnr_db: float) -> float:
-        """Log-rate interpolated over PSNR; outside of the curve is an error."""
-        order = np.argsort(self.psnr_db)
-        quality, rate = self.psnr_db[order], np.log(self.bpp[order])
-        if not quality[0] <= psnr_db <= quality[-1]:
-            raise ValueError(f"{psnr_db:.2f} dB lies outside of {quality[[0, -1]]}")
-        return float(np.exp(np.interp(psnr_db, quality, rate)))
+    def rising(self) -> Curve:
+        """Without points that cost rate and give no PSNR."""
+        order = np.argsort(self.bpp)
+        bpp, psnr_db = self.bpp[order], self.psnr_db[order]
+        best = np.maximum.accumulate(psnr_db)
+        kept = np.concatenate([[True], psnr_db[1:] > best[:-1]])
+        return Curve(bpp[kept], psnr_db[kept])
 
 
 def curve(codec: str, x: np.ndarray) -> Curve:
@@ -55,7 +57,8 @@ def versions() -> str:
     """Of the libraries behind the curves."""
     return (
         f"Pillow {features.version('pil')}, libjpeg-turbo "
-        f"{features.version('libjpeg_turbo')}, libwebp {features.version('webp')}"
+        f"{features.version('libjpeg_turbo')}, libwebp {features.version('webp')}, "
+        f"libavif {features.version('avif')}"
     )
 
 

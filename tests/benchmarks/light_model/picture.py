@@ -8,34 +8,38 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tests.benchmarks.light_model.classical import JPEG, JPEG_444, WEBP, Curve
+from tests.benchmarks.light_model.classical import AVIF, JPEG, JPEG_444, WEBP, Curve
 
 # Okabe & Ito's colours and shapes, so that nobody needs the colours.
 STYLES = {
     JPEG: ("#E69F00", "-"),
     JPEG_444: ("#56B4E9", "--"),
     WEBP: ("#009E73", "-."),
+    AVIF: ("#CC79A7", ":"),
 }
 OURS = "#D55E00"
 
 
 def draw(
     path: Path,
-    bpp: np.ndarray,
-    psnr_db: np.ndarray,
+    ours: Curve,
     curves: Mapping[str, list[Curve]],
     differences: Mapping[str, np.ndarray],
 ) -> None:
-    """Rate and PSNR, means over images, and the difference in rate of each image."""
+    """Rate and PSNR, means over images, and the difference in rate of each image.
+
+    Args:
+      ours: means over images at each rate.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for codec, (colour, line) in STYLES.items():
         mean_bpp = np.mean([c.bpp for c in curves[codec]], axis=0)
         mean_psnr_db = np.mean([c.psnr_db for c in curves[codec]], axis=0)
         left.plot(mean_bpp, mean_psnr_db, line, color=colour, label=codec)
-    left.plot(bpp.mean(), psnr_db.mean(), "*", color=OURS, ms=14, label="rdc, light")
+    left.plot(ours.bpp, ours.psnr_db, "*-", color=OURS, ms=9, label="rdc, light")
     left.set(
-        xlim=(0, 3 * bpp.mean()),
-        ylim=(psnr_db.mean() - 6, psnr_db.mean() + 5),
+        xlim=(0, 1.15 * ours.bpp.max()),
+        ylim=(ours.psnr_db.min() - 1.5, ours.psnr_db.max() + 1.5),
         xlabel="bits per pixel",
         ylabel="PSNR in dB (RGB)",
         title="Kodak, means over 24 images",
@@ -44,7 +48,7 @@ def draw(
     left.grid(alpha=0.3)
 
     order = np.argsort(differences[JPEG])
-    for codec, marker in ((JPEG, "o"), (WEBP, "s")):
+    for codec, marker in ((JPEG, "o"), (WEBP, "s"), (AVIF, "^")):
         colour, _ = STYLES[codec]
         right.plot(differences[codec][order], marker, color=colour, label=codec)
     right.axhline(0, color="black", linewidth=0.8)
@@ -52,7 +56,7 @@ def draw(
     right.set(
         xlabel="number of the Kodak image",
         ylabel="per cent; negative: ours is smaller",
-        title="Our rate against the codec's at equal PSNR",
+        title="BD-rate of light against the codec",
     )
     right.legend()
     right.grid(alpha=0.3)

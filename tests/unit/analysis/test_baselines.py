@@ -36,7 +36,7 @@ def test_reference_models_are_those_of_the_records(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         derived, kept.drop(columns="label"), check_dtype=False, check_exact=True
     )
-    assert kept["label"].tolist()[0] == "light, 6,000 steps"
+    assert kept["label"].tolist()[0] == "light, 60,000 steps"
 
 
 def test_records_of_reference_models_are_of_the_kodak_images() -> None:

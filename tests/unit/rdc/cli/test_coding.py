@@ -16,6 +16,7 @@ from rdc.cli import main
 from rdc.codec import LearnedCodec, refinement
 from rdc.codec.container import Header, pack, unpack
 from rdc.codec.numerics import NUMERICS
+from rdc.entropy_coders import tfc_coder
 from rdc.entropy_coders.coders import CODERS
 from tests.conftest import REPOSITORY
 
@@ -124,6 +125,7 @@ def test_settings_that_cannot_work(rdc, x, tmp_path, arguments, message, capsys)
 
 def test_an_absent_coder_is_named(rdc, x, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RDC_TFC_PYTHON", str(tmp_path / "nothing"))
+    tfc_coder._worker.cache_clear()  # of other tests
     Image.fromarray(x).save(tmp_path / "a.png")
     arguments = (tmp_path / "a.png", tmp_path / "a.rdc", "--coder", "tfc")
     assert rdc("compress", *arguments) == 2
@@ -226,6 +228,7 @@ def test_streams_of_the_second_coder_are_decoded_only_when_asked_for(
 ):
     """Whoever sends a stream must not choose which program runs."""
     monkeypatch.setenv("RDC_TFC_PYTHON", str(tmp_path / "nothing"))
+    tfc_coder._worker.cache_clear()
     header, payload = unpack(stream.read_bytes())
     stream.write_bytes(pack(replace(header, coder_id=2), payload))
     assert rdc("decompress", stream, tmp_path / "a.png") == 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import job_folder
+from sweeps.executor import Resources
 from sweeps.outputs import Outputs
 from sweeps.policy import Start
 from sweeps.state import JobFolder
@@ -30,8 +31,10 @@ class Board:
         self._models: dict[str, Path | None] = {}
         self._children: dict[str, list[Task]] = defaultdict(list)
         self._ready: dict[str, Start] = {}
-        # Of the ready ones; what `take` took beside the first is dropped by `next`.
-        self._queue: list[tuple[tuple[float, float], int, str]] = []
+        # Of the ready ones, by what they want: none waits for another kind of machine.
+        # What `take` took beside the first is dropped by `next`.
+        self._queues: dict[Resources, list[tuple[tuple[float, float], int, str]]]
+        self._queues = defaultdict(list)
         self._delayed: list[tuple[float, str, Start]] = []
         self._halted: set[str] = set()
         self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
@@ -103,30 +106,36 @@ class Board:
         else:
             self._ready[task.job_id] = start
             key = (task.priority, self._order[task.job_id], task.job_id)
-            heapq.heappush(self._queue, key)
+            heapq.heappush(self._queues[task.resources], key)
 
-    def next(self, now: float) -> tuple[Task, Start] | None:
-        """The first task that may start now; it stays until `take`."""
+    def next(
+        self, now: float, has_room: Callable[[Resources], bool]
+    ) -> tuple[Task, Start] | None:
+        """The first task that may start now, where there is room; it stays until
+        `take`."""
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id, start = heapq.heappop(self._delayed)
             self.enqueue(self.tasks[job_id], replace(start, delay_seconds=0.0), now)
-        while self._queue and self._queue[0][2] not in self._ready:
-            heapq.heappop(self._queue)
-        if not self._queue:
-            return None
-        job_id = self._queue[0][2]
-        return self.tasks[job_id], self._ready[job_id]
+        for queue in self._queues.values():
+            while queue and queue[0][2] not in self._ready:
+                heapq.heappop(queue)
+        first = [queue[0] for queue in self._queues.values() if queue]
+        for _, _, job_id in sorted(first):
+            task = self.tasks[job_id]
+            if has_room(task.resources):
+                return task, self._ready[job_id]
+        return None
 
-    def take(self) -> list[Task]:
+    def take(self, task: Task) -> list[Task]:
         """Removes what `next` showed, and the tasks that start with it.
 
         These are the trainings of the same group that are ready for the same start.
         After an out-of-memory, each runs alone.
         """
-        _, _, job_id = heapq.heappop(self._queue)
-        start = self._ready.pop(job_id)
-        taken = [self.tasks[job_id]]
-        group = taken[0].together
+        heapq.heappop(self._queues[task.resources])
+        start = self._ready.pop(task.job_id)
+        taken = [task]
+        group = task.together
         if group is not None and start.accumulate == 1:
             for other in self._together[group]:
                 if self._ready.get(other) == start:

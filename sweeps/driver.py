@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from rdc.errors import ConfigError, DiskFullError, ExitCode, StorageError
 from rdc.jobs.records import Record
 from sweeps.board import Board
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor
+from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor, Resources
 from sweeps.lease import Lease, LeaseLostError
 from sweeps.outcome import reading
 from sweeps.outputs import Outputs
@@ -184,16 +184,18 @@ class Driver:
 
     def _start_all_that_fit(self) -> None:
         while self._stop is None:
-            choice = self.board.next(time.monotonic())
+            choice = self.board.next(time.monotonic(), self._has_room)
             if choice is None:
                 return
             if not self.started:
                 self._refuse_what_never_fits(self._executor.capacity())
             task, start = choice
-            if self.running and not self._executor.has_room(task.resources):
-                return
-            first, *others = self.board.take()
+            first, *others = self.board.take(task)
             self._start(first, others, start)
+
+    def _has_room(self, wanted: Resources) -> bool:
+        # Of nothing that runs, room is not asked: what is too large takes all there is.
+        return not self.running or self._executor.has_room(wanted)
 
     def _refuse_what_never_fits(self, capacity: Capacity) -> None:
         for task in self.board.unfinished():

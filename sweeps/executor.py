@@ -38,17 +38,38 @@ class Resources(Spec):
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """What an executor has now, over all machines, and on its largest machine."""
+class Machine:
+    """What one machine has."""
 
     cpus: int
-    gpus: float
-    machine_cpus: int
-    machine_gpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an executor has now."""
+
+    machines: tuple[Machine, ...]
+
+    @property
+    def cpus(self) -> int:
+        return sum(machine.cpus for machine in self.machines)
+
+    @property
+    def gpus(self) -> float:
+        return sum(machine.gpus for machine in self.machines)
+
+    @property
+    def machine_gpus(self) -> float:
+        """Of the machine that has the most."""
+        return max((machine.gpus for machine in self.machines), default=0.0)
 
     def cpus_of(self, wanted: Resources) -> int:
-        """Cores that a process takes: a whole machine at most."""
-        return min(wanted.cpus or self.machine_cpus, self.machine_cpus)
+        """Cores that a process takes: at most those of the largest machine that has its
+        GPUs, and all of that one where it wants a whole machine."""
+        fitting = [m.cpus for m in self.machines if m.gpus + _ROUNDING >= wanted.gpus]
+        most = max(fitting or [m.cpus for m in self.machines], default=1) or 1
+        return min(wanted.cpus or most, most)
 
     def has_room(self, wanted: Resources, running: Iterable[Resources]) -> bool:
         """Whether `wanted` fits beside what runs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from launch.executors.child import Child, ChildSettings
 from launch.executors.cores import usable_cores
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Resources
+from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
 
 POLL_SECONDS = 0.01
 _ROUNDING = 1e-6
@@ -25,7 +25,7 @@ class LocalExecutor:
     def __init__(self, settings: ChildSettings, gpus: int = 0):
         self._settings = settings
         cores = len(usable_cores())
-        self._capacity = Capacity(cores, gpus, cores, gpus)
+        self._capacity = Capacity((Machine(cores, gpus),))
         self._children: list[Child] = []
         self._gpus = _Gpus(gpus)
 

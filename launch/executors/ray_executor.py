@@ -15,7 +15,7 @@ from launch.executors.ray_session import RaySession
 from launch.executors.ray_words import Words
 from rdc.errors import ConfigError, ExitCode
 from rdc.jobs.layout import LOG_FILE
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Resources
+from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
 
 STOP_POLL_SECONDS = 0.25
 POLL_SECONDS = 0.02
@@ -25,7 +25,9 @@ CAPACITY_SECONDS = 1.0
 def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
     """Runs one attempt inside a Ray task."""
     words.taken(attempt)
-    child = Child(attempt, settings)
+    # Ray hides no GPU from a task that asked for none.
+    hidden = {} if attempt.resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
+    child = Child(attempt, settings, **hidden)
     asked, looks_at = False, 0.0
     try:
         while (end := child.poll()) is None:
@@ -105,10 +107,9 @@ class RayExecutor:
         now = time.monotonic()
         if self._capacity is None or now - self._capacity[0] > CAPACITY_SECONDS:
             alive = [node for node in self._session.ray.nodes() if node["Alive"]]
-            cpus = [int(node["Resources"].get("CPU", 0)) for node in alive]
-            gpus = [node["Resources"].get("GPU", 0.0) for node in alive]
-            machine = max(cpus, default=0) or 1, max(gpus, default=0.0)
-            self._capacity = now, Capacity(sum(cpus), sum(gpus), *machine)
+            found = [node["Resources"] for node in alive]
+            machines = [Machine(int(r.get("CPU", 0)), r.get("GPU", 0.0)) for r in found]
+            self._capacity = now, Capacity(tuple(machines))
         return self._capacity[1]
 
     def has_room(self, wanted: Resources) -> bool:

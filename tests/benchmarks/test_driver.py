@@ -11,7 +11,7 @@ import pytest
 from rdc.jobs.records import Record
 from rdc.system.files import write_json_atomically
 from sweeps.driver import Driver
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Resources
+from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
 from sweeps.lease import Lease
 from sweeps.outputs import Outputs
 
@@ -31,7 +31,7 @@ class NoOps:
         self._ends: list[AttemptEnd] = []
 
     def capacity(self) -> Capacity:
-        return Capacity(SLOTS, 0, SLOTS, 0)
+        return Capacity((Machine(SLOTS),))
 
     def has_room(self, wanted: Resources) -> bool:
         return len(self._ends) < SLOTS

@@ -41,7 +41,10 @@ def write_record(status: str, error: str | None = None, **result) -> None:
         "error": error,
         "exit_code": EXITS.get(error or "", 0),
         "result": result,
-        "environment": {"affinity": len(os.sched_getaffinity(0))},
+        "environment": {
+            "affinity": len(os.sched_getaffinity(0)),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        },
     }
     write_json_atomically(ATTEMPT / "record.json", record)
 

@@ -81,6 +81,7 @@ class Lab:
         weights: str = "trained",
         timeout_hours: float | None = None,
         gpus: float = 0.0,
+        cpus: int | None = 1,
     ) -> list[Task]:
         grid = {
             "name": "lab",
@@ -98,7 +99,8 @@ class Lab:
             weights=weights,
             per_stage={
                 "train": StageSettings(
-                    resources=Resources(gpus=gpus), timeout_hours=timeout_hours
+                    resources=Resources(cpus=cpus, gpus=gpus),
+                    timeout_hours=timeout_hours,
                 ),
                 "benchmark": StageSettings(
                     resources=Resources(cpus=None, exclusive=True)

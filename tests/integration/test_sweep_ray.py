@@ -170,7 +170,7 @@ def mixed_cluster():
 
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False},
+        head_node_args={"num_cpus": 4, "num_gpus": 0, "include_dashboard": False},
     )
     cluster.add_node(num_cpus=2, num_gpus=1)
     yield cluster.address
@@ -204,3 +204,43 @@ def test_a_cluster_describes_a_node_with_what_the_jobs_ask_for(
     finally:
         on_cluster.close()
     assert lab.journal() == []
+
+
+def test_a_whole_machine_is_the_one_that_has_the_gpus(lab, mixed_cluster):
+    """Not the most cores and the most GPUs anywhere, which no machine has together."""
+    tasks = lab.tasks(("train", "evaluate"), gpus=1.0, cpus=None)
+    end = lab.run(RayExecutor(lab.settings, mixed_cluster), tasks)
+    assert (end.exit_code, end.counts) == (ExitCode.OK, {"ok": 4})
+    assert {record.environment["gpus"] for record in lab.records()} == {"0"}
+    evaluated = lab.records("evaluations")
+    assert {record.environment["gpus"] for record in evaluated} == {""}, "they see none"
+
+
+def test_a_full_kind_of_machine_keeps_no_other_kind_waiting(lab, mixed_cluster):
+    """Two trainings want the one GPU; the first one's evaluation needs none."""
+    lab.hold(None)
+    tasks = lab.tasks(("train", "evaluate"), gpus=1.0)
+    held = {task.job.stage: task for task in tasks}
+    assert held["train"].priority <= held["evaluate"].priority
+    watcher = Beside()
+    end = lab.run(RayExecutor(lab.settings, mixed_cluster), tasks, observer=watcher)
+    assert end.counts == {"ok": 4}
+    assert ("evaluate", "train") in watcher.beside
+
+
+class Beside:
+    """Notes which stages were at work when a job started."""
+
+    def __init__(self) -> None:
+        self.running: list[str] = []
+        self.beside: set[tuple[str, str]] = set()
+
+    def started(self, running) -> None:
+        stage = running.task.job.stage
+        self.beside |= {(stage, other) for other in self.running}
+        self.running.append(stage)
+
+    def ended(self, task, ended, action) -> None:
+        self.running.remove(task.job.stage)
+
+    def tick(self, driver) -> None: ...

@@ -29,6 +29,8 @@ class Board:
         self.tasks = {task.job_id: task for task in tasks}
         self.status: dict[str, str] = {}
         self._models: dict[str, Path | None] = {}
+        # Of trainings, what they made; of other jobs, what they measured.
+        self._model_ids: dict[str, str | None] = {}
         self._children: dict[str, list[Task]] = defaultdict(list)
         self._ready: dict[str, Start] = {}
         # Of the ready ones, by what they want: none waits for another kind of machine.
@@ -38,8 +40,11 @@ class Board:
         self._delayed: list[tuple[float, str, Start]] = []
         self._halted: set[str] = set()
         self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
+        self._measuring: dict[str, list[Task]] = defaultdict(list)
         self._together: dict[str, list[str]] = defaultdict(list)
         for task in self.tasks.values():
+            if task.parent is not None:
+                self._measuring[task.parent].append(task)
             if task.together is not None:
                 self._together[task.together].append(task.job_id)
 
@@ -65,13 +70,32 @@ class Board:
                 folder.forgive()
                 continue
             self.status[job_id] = record.status
+            self._model_ids[job_id] = record.result.get("model_id")
             if job_id in parents and record.status == "ok":
                 model = record.result.get("model_dir")
                 self._models[job_id] = model and folder.attempt(record.attempt) / model
+        for parent in parents:
+            self._forget_outdated(parent)
         self._check_models()
         for task in self.unfinished():
             if task.parent is not None:
                 self._children[task.parent].append(task)
+
+    def _forget_outdated(self, parent: str) -> list[Task]:
+        """Finished jobs that measured another model than the training has now: they
+        are to run again, and their records stay aside.
+        """
+        made = self._model_ids.get(parent)
+        outdated = []
+        for task in self._measuring[parent]:
+            measured = self._model_ids.get(task.job_id)
+            if self.status.get(task.job_id) != "ok" or None in (made, measured):
+                continue
+            if made != measured:
+                self.folder(task.job_id).forgive()
+                del self.status[task.job_id]
+                outdated.append(task)
+        return outdated
 
     def _check_models(self) -> None:
         for parent in {task.parent for task in self.unfinished() if task.parent}:
@@ -162,11 +186,21 @@ class Board:
         """Nothing can start, now or later, without an attempt ending first."""
         return not self._ready and not self._delayed
 
-    def finish(self, job_id: str, status: str, model: Path | None = None) -> list[Task]:
-        """Notes the final status; returns the tasks that waited for this one."""
+    def finish(
+        self,
+        job_id: str,
+        status: str,
+        model: Path | None = None,
+        model_id: str | None = None,
+    ) -> list[Task]:
+        """Notes the final status; returns the tasks that can start because of it:
+        those that waited for this one, and those that measured an earlier model.
+        """
         self.status[job_id] = status
-        self._models[job_id] = model
-        return self._children.pop(job_id, []) if status == "ok" else []
+        self._models[job_id], self._model_ids[job_id] = model, model_id
+        if status != "ok":
+            return []
+        return self._children.pop(job_id, []) + self._forget_outdated(job_id)
 
     def counts(self) -> Counter[str]:
         """Tasks by final status; `pending` has none, `blocked` never will."""

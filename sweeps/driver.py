@@ -334,7 +334,9 @@ class Driver:
                 folder.drop_checkpoints(task.request.checkpoint.keep_finished)
             model = last.result.get("model_dir")
             path = model and folder.attempt(last.attempt) / model
-            for child in self.board.finish(task.job_id, "ok", path):
+            model_id = last.result.get("model_id")
+            for child in self.board.finish(task.job_id, "ok", path, model_id):
+                self._histories.pop(child.job_id, None)  # it may begin anew
                 self._consider(child)
         else:
             self._promote(folder, self._failure(task, action, history, last))

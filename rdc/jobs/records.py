@@ -58,6 +58,7 @@ class TrainResult(Spec):
 
     Attributes:
       model_dir: of the exported model, within the attempt's folder.
+      model_id: its identity (`rdc.codec.exported`); None: of an earlier version.
       restarted_because: why it began at its first step although there were checkpoints.
     """
 
@@ -67,11 +68,17 @@ class TrainResult(Spec):
     resumed_from_step: int
     model_dir: str
     restarted_because: str | None = None
+    model_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateResult(Spec):
-    """Of the stage `evaluate`: a model on a set of images, at all of its rates."""
+    """Of the stage `evaluate`: a model on a set of images, at all of its rates.
+
+    Attributes:
+      model_id: of the model that was measured. Where the run has another one by now,
+        the measurement is outdated and made again.
+    """
 
     run_id: str
     dataset: str
@@ -80,6 +87,7 @@ class EvaluateResult(Spec):
     effort: int
     images: tuple[ImageMeasurement, ...]
     skipped_images: tuple[str, ...]
+    model_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +119,7 @@ class BenchmarkResult(Spec):
     Attributes:
       run_id: None for random weights.
       rate: of the stream that was decoded.
+      model_id: as of an evaluation; None for random weights.
     """
 
     arch_id: str
@@ -119,6 +128,7 @@ class BenchmarkResult(Spec):
     numerics: str
     rate: float
     times: tuple[DecodeTime, ...]
+    model_id: str | None = None
 
 
 RESULTS: dict[str, type[Spec]] = {

@@ -72,7 +72,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
         job = attempt.job
         provenance = {"run_id": job.job_id, "job": job.to_dict()}
         points = job.model.operating_points
-        export(
+        exported = export(
             outcome.model,
             attempt.folder / MODEL_FOLDER,
             provenance,
@@ -86,6 +86,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
             resumed_from_step=outcome.resumed_from_step,
             model_dir=MODEL_FOLDER,
             restarted_because=outcome.restarted_because,
+            model_id=exported.identity,
         )
         results.append(result)
     return results
@@ -101,6 +102,7 @@ def _evaluate(job: EvaluateJob, request: Request) -> EvaluateResult:
         coder=job.codec.coder,
         numerics=job.codec.numerics,
         effort=job.codec.effort,
+        model_id=codec.codec_id,
         **_measurements(codec, request, job.codec.effort),
     )
 
@@ -208,6 +210,7 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
         numerics=job.codec.numerics,
         rate=rate,
         times=tuple(times),
+        model_id=None if request.model_dir is None else codec.codec_id,
     )
 
 

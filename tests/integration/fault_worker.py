@@ -85,8 +85,10 @@ def train() -> None:
         if stopped:
             note("stopped")
             sys.exit(13)
-    write_json_atomically(ATTEMPT / "model/spec.json", {"steps": steps})
-    write_record("ok", model_dir="model", steps=steps)
+    weights = LAB / "weights"
+    made = weights.read_text() if weights.exists() else "weights"
+    write_json_atomically(ATTEMPT / "model/spec.json", {"identity": made})
+    write_record("ok", model_dir="model", model_id=made, steps=steps)
 
 
 def main() -> None:
@@ -98,9 +100,11 @@ def main() -> None:
         if STAGE == "train":
             train()
         else:
+            measured = None
             if REQUEST["model_dir"] is not None:
-                assert read_json(Path(REQUEST["model_dir"]) / "spec.json")
-            write_record("ok")
+                spec = read_json(Path(REQUEST["model_dir"]) / "spec.json")
+                measured = spec["identity"]
+            write_record("ok", model_id=measured)
         note("done")
         if fault == "storage_fails":  # for a while, from before the driver sees the end
             runs = ATTEMPT.parents[3]

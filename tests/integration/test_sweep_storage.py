@@ -126,3 +126,25 @@ def test_a_missing_model_is_trained_again_only_where_needed(lab):
     assert run(lab).started == 0
     end = run(lab, ("train", "evaluate"))
     assert (end.exit_code, end.started) == (ExitCode.OK, 4)
+
+
+def test_measurements_of_another_model_than_the_run_has_now_are_outdated(lab):
+    stages = ("train", "evaluate")
+    assert run(lab, stages).started == 4
+    shutil.rmtree(lab.out / "runs")
+    assert run(lab, stages).started == 2, "equal weights: their measurements stay"
+    (lab.folder / "weights").write_text("others")
+    shutil.rmtree(lab.out / "runs")
+    assert run(lab, stages).started == 4
+    measured = {record.result["model_id"] for record in lab.records("evaluations")}
+    assert measured == {"others"}
+
+
+def test_what_was_outdated_while_no_driver_looked_is_found(lab):
+    assert run(lab, ("train", "evaluate")).started == 4
+    (lab.folder / "weights").write_text("others")
+    shutil.rmtree(lab.out / "runs")
+    assert run(lab, ("train",)).started == 2
+    end = run(lab, ("train", "evaluate"))
+    assert (end.exit_code, end.started) == (ExitCode.OK, 2)
+    assert run(lab, ("train", "evaluate")).started == 0

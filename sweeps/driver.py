@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from rdc.errors import ConfigError, DiskFullError, ExitCode, StorageError
+from rdc.errors import DiskFullError, ExitCode, StorageError
 from rdc.jobs.records import Record
 from sweeps.board import Board
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Executor, Resources
+from sweeps.executor import Attempt, AttemptEnd, Executor, Resources
 from sweeps.lease import Lease, LeaseLostError
 from sweeps.outcome import reading
 from sweeps.outputs import Outputs
@@ -188,7 +188,11 @@ class Driver:
             if choice is None:
                 return
             if not self.started:
-                self._refuse_what_never_fits(self._executor.capacity())
+                capacity = self._executor.capacity()
+                for waiting in self.board.unfinished():
+                    capacity.refuse_what_never_fits(
+                        waiting.resources, waiting.job.stage
+                    )
             task, start = choice
             first, *others = self.board.take(task)
             self._start(first, others, start)
@@ -196,17 +200,6 @@ class Driver:
     def _has_room(self, wanted: Resources) -> bool:
         # Of nothing that runs, room is not asked: what is too large takes all there is.
         return not self.running or self._executor.has_room(wanted)
-
-    def _refuse_what_never_fits(self, capacity: Capacity) -> None:
-        for task in self.board.unfinished():
-            wanted, stage = task.resources.gpus, task.job.stage
-            if wanted > capacity.machine_gpus:
-                raise ConfigError(
-                    f"a {stage} job finds its GPUs on one machine: "
-                    f"hardware.{stage}.gpus is at most {capacity.machine_gpus:g} here",
-                    f"{wanted:g}",
-                    "lower it, choose hardware=cpu, or add such a machine",
-                )
 
     def _start(self, task: Task, others: Sequence[Task], start: Start) -> None:
         """Starts a process for `task` and what shares it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rdc.errors import ConfigError
 from rdc.jobs.parcel import Parcel
 from rdc.specs.base import Spec, require
 
@@ -70,6 +71,16 @@ class Capacity:
         fitting = [m.cpus for m in self.machines if m.gpus + _ROUNDING >= wanted.gpus]
         most = max(fitting or [m.cpus for m in self.machines], default=1) or 1
         return min(wanted.cpus or most, most)
+
+    def refuse_what_never_fits(self, wanted: Resources, stage: str) -> None:
+        """Raises `ConfigError` where no machine holds a process of a stage."""
+        if wanted.gpus > self.machine_gpus:
+            raise ConfigError(
+                f"a {stage} job finds its GPUs on one machine: "
+                f"hardware.{stage}.gpus is at most {self.machine_gpus:g} here",
+                f"{wanted.gpus:g}",
+                "lower it, choose hardware=cpu, or add such a machine",
+            )
 
     def has_room(self, wanted: Resources, running: Iterable[Resources]) -> bool:
         """Whether `wanted` fits beside what runs."""

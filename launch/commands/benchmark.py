@@ -13,6 +13,7 @@ from launch.config.app import App, Call
 from launch.config.roots import BenchmarkConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
+from launch.staging import staged_code
 from rdc.errors import ExitCode
 from rdc.jobs.job import BenchmarkJob, Request
 from rdc.jobs.records import BenchmarkResult, Record
@@ -27,7 +28,7 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
     """Times the decoder with random weights; measures anew at every call."""
     console, config = Console(), call.config
     architecture, name = config.chosen()
-    settings = config.hardware.child_settings()
+    settings = config.hardware.child_settings(staged_code())
     described = describe_hardware(settings)
     stage = config.hardware.stages(described)["benchmark"]
     job = BenchmarkJob(

@@ -13,7 +13,7 @@ from rdc.errors import ConfigError, StorageError
 from rdc.identity import NUMERICS_VERSION
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import OUT_SCHEMA_VERSION, PLAN_FILE, SWEEP_FILE
-from rdc.system.environment import git_sha
+from rdc.system.code import code_sha256, git_sha
 from rdc.system.files import read_json
 from rdc.system.store import Store, is_url
 from sweeps.lease import LEASE_FILE
@@ -165,6 +165,7 @@ def write_sweep(
         "config": config,
         "versions": {name: _version(name) for name in _VERSIONED},
         "git_sha": git_sha(),
+        "code_sha256": code_sha256(),
         "hardware": dict(hardware),
         "created_at": earlier["created_at"] if earlier else now,
         "stages": list(config["stages"]),

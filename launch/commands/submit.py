@@ -9,24 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-import launch
 from launch.config.app import App, Call
-from launch.config.composing import CONFIG_DIR, quoted
+from launch.config.composing import quoted
 from launch.config.roots import SweepConfig
 from launch.executors.ray_session import check_address, no_answer
+from launch.staging import stage_code
 from rdc.errors import ConfigError
-from rdc.specs.base import require
 
-ROOT = Path(launch.__file__).resolve().parents[1]
-STAGED = ("analysis", "launch", "rdc", "sweeps")
-MAX_STAGED_BYTES = 50 * 2**20  # Ray refuses uploads over 100 MiB
 _EXIT_CODE_MARK = "sweep-exit-code:"
 _OWN_KEYS = (
     "cluster",
@@ -90,27 +85,6 @@ def entrypoint(call: Call[SweepConfig]) -> str:
     ]
     command = shlex.join([call.config.cluster.python, "launch/sweep.py", *options])
     return f"{command}; code=$?; echo {_EXIT_CODE_MARK} $code; exit $code"
-
-
-def stage_code(folder: Path) -> Path:
-    """Copies the code that a job needs, without repository, outputs or data.
-
-    Raises:
-      ConfigError: it is larger than a job may bring along.
-    """
-    folder.mkdir(parents=True)
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "out", "conf")
-    for name in STAGED:
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    shutil.copytree(CONFIG_DIR, folder / "conf", ignore=ignore)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    require(
-        size <= MAX_STAGED_BYTES,
-        f"the code of a job has at most {MAX_STAGED_BYTES >> 20} MiB",
-        f"{size >> 20} MiB",
-        f"move large files out of {', '.join(STAGED)} and conf",
-    )
-    return folder
 
 
 def _client(address: str) -> Any:

@@ -18,6 +18,7 @@ from launch.config.groups import NAMES
 from launch.config.roots import SweepConfig
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
+from launch.staging import staged_code
 from launch.terminal.plan_table import print_plan
 from rdc.data.image_sets import list_images, usable_images
 from rdc.errors import ConfigError, ExitCode
@@ -181,7 +182,7 @@ def _write_plan(sweep: Sweep) -> str:
 
 def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:
     """The executor, which starts nothing yet, and the hardware of its jobs."""
-    settings = config.hardware.child_settings()
+    settings = config.hardware.child_settings(staged_code())
     if config.launcher == "local":
         described = describe_hardware(settings)
         return LocalExecutor.on(described, settings), described

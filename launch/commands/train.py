@@ -20,6 +20,7 @@ from launch.config.app import App, Call
 from launch.config.roots import TrainConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
+from launch.staging import staged_code
 from rdc.errors import ExitCode
 from rdc.jobs.job import TrainJob
 from rdc.jobs.plan_row import Cost
@@ -56,7 +57,7 @@ def run_train(call: Call[TrainConfig]) -> int:
     earlier = [Run.of_row(row) for row in read_plan(out) if row.run_id not in asked]
     plan = Plan(PLAN_NAME, (*earlier, *runs))
     check_out(out, plan)
-    child_settings = config.hardware.child_settings()
+    child_settings = config.hardware.child_settings(staged_code())
     described = describe_hardware(child_settings)
     stages = ("train", "evaluate") if config.evaluate else ("train",)
     settings = TaskSettings(

@@ -62,13 +62,17 @@ class HardwareSettings(Spec):
             "benchmark": self.benchmark.settings(gpus, exclusive=True),
         }
 
-    def child_settings(self) -> ChildSettings:
-        """Environment of every process: platform and shared compilation cache."""
+    def child_settings(self, code: Path | None = None) -> ChildSettings:
+        """Environment of every process: platform and shared compilation cache.
+
+        Args:
+          code: a copy that they run from.
+        """
         environment = compilation_cache()
         platforms = _JAX_PLATFORMS[self.platform]
         if platforms is not None:
             environment["JAX_PLATFORMS"] = platforms
-        return ChildSettings(environment=environment)
+        return ChildSettings(environment=environment, code=code)
 
 
 @dataclass(frozen=True, kw_only=True)

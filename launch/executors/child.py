@@ -41,11 +41,13 @@ class ChildSettings:
       environment: variables over those of this process; set before the start because
         JAX and XLA read them on import.
       locks: folder of `MachineLease`; None: that of this user on this machine.
+      code: what processes import from; None: where this module is, on whatever node.
     """
 
     command: Sequence[str] = WORKER
     environment: Mapping[str, str] = field(default_factory=dict)
     locks: Path | None = None
+    code: Path | None = None
 
     def variables(self, gpus: float = 0.0) -> dict[str, str]:
         """The child's whole environment.
@@ -53,7 +55,8 @@ class ChildSettings:
         Args:
           gpus: a share of one GPU comes with as much of its memory.
         """
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        code = str(self.code or ROOT)
+        path = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
         variables = {
             **os.environ,
             "PYTHONPATH": path.rstrip(os.pathsep),

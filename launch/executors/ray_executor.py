@@ -6,6 +6,7 @@ import contextlib
 import signal
 import time
 import uuid
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -59,7 +60,9 @@ class RayExecutor:
         address: str | None = None,
         num_cpus: int | None = None,
     ):
-        self._settings, self._address, self._num_cpus = settings, address, num_cpus
+        # Nodes of a cluster have the code of their own: a copy here is not there.
+        own = settings if address is None else replace(settings, code=None)
+        self._settings, self._address, self._num_cpus = own, address, num_cpus
         self._running: dict[Any, tuple[Attempt, float]] = {}
         self._capacity: tuple[float, Capacity] | None = None
         self._open: RaySession | None = None

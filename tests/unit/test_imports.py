@@ -69,6 +69,7 @@ WITHOUT_JAX = (
     "rdc.overfitted.spec",
     "rdc.registry",
     "rdc.specs",
+    "rdc.system.code",
     "rdc.system.environment",
     "rdc.system.guard",
     "rdc.system.store",

@@ -13,11 +13,12 @@ from launch.commands.benchmark import BENCHMARK_APP
 from launch.commands.clean import CLEAN_APP
 from launch.commands.data import DATA_APP
 from launch.commands.report import REPORT_APP
-from launch.commands.submit import SUBMIT_APP, entrypoint, stage_code
+from launch.commands.submit import SUBMIT_APP, entrypoint
 from launch.commands.sweep import SWEEP_APP, Sweep, prepare
 from launch.commands.train import TRAIN_APP, models
 from launch.config.app import App, Call, run_app
 from launch.config.composing import CONFIG_DIR, Composer
+from launch.staging import stage_code
 from rdc.architectures import NAMED
 from rdc.errors import ConfigError, ExitCode
 from rdc.specs.recipe import Recipe
@@ -298,6 +299,6 @@ def test_a_submitted_job_gets_the_same_options_with_absolute_paths(
 def test_the_code_of_a_job_is_small_and_whole(tmp_path):
     folder = stage_code(tmp_path / "code")
     names = {path.name for path in folder.iterdir()}
-    assert names == {"analysis", "conf", "launch", "rdc", "sweeps"}
+    assert names == {"COMMIT", "analysis", "conf", "launch", "rdc", "sweeps"}
     assert not list(folder.rglob("__pycache__"))
     assert Path(folder / "launch" / "sweep.py").exists()

@@ -36,6 +36,7 @@ from rdc.specs.coding import CodecSettings
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
+from rdc.system.code import code_sha256
 from rdc.system.files import read_json, write_json_atomically
 from rdc.system.hardware import describe
 from tests.architectures import ALL
@@ -105,6 +106,7 @@ def test_trainings_share_a_process(trained: tuple, model_dir: str) -> None:
         assert outcome.data_sha256 == MODEL.data_sha256
         assert (outcome.summary.steps, outcome.summary.models_together) == (4, 2)
         assert "planned_hardware_id" not in found.environment
+        assert found.environment["code_sha256"] == code_sha256()
     codec = LearnedCodec.load(model_dir)
     assert codec.operating_points == MODEL.operating_points
     assert codec.provenance["run_id"] == MODEL.run_id

@@ -44,7 +44,58 @@ class LeaseLostError(StorageError):
     """Another driver took over, after this one was silent for too long."""
 
 
-class Lease:
+class HeldByOne:
+    """What leases on a disk and in a store have in common: a heartbeat, and a loss.
+
+    Args:
+      name: of OUT, for people.
+    """
+
+    def __init__(self, name: object, heartbeat_seconds: float):
+        self.epoch = 0
+        self._name, self._heartbeat_seconds = name, heartbeat_seconds
+        self._holder = this_process()
+        self._lost = False
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+        with contextlib.suppress(OSError):
+            self._release()
+
+    def check(self) -> None:
+        """Raises `LeaseLostError` where OUT belongs to another driver by now."""
+        if self._lost:
+            raise LeaseLostError(
+                f"this driver holds {self._name}",
+                "another driver took over",
+                "let that one finish",
+            )
+
+    def _beat(self) -> None:
+        while not self._closed.wait(self._heartbeat_seconds):
+            with contextlib.suppress(OSError):
+                self._renew()
+            if self._lost:
+                return
+
+    def _renew(self) -> None:
+        """Shows that its holder lives; notes where it is another's."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Lets the next driver in at once."""
+        raise NotImplementedError
+
+
+class Lease(HeldByOne):
     """Holds OUT for this process while the context is open.
 
     Args:
@@ -64,15 +115,10 @@ class Lease:
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
     ):
-        self.epoch = 0
+        super().__init__(out, heartbeat_seconds)
         self._wait_seconds = wait_seconds
         self._out = Path(out)
         self._path = self._out / LEASE_FILE
-        self._heartbeat_seconds = heartbeat_seconds
-        self._holder = this_process()
-        self._closed = threading.Event()
-        self._lost = False
-        self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -92,22 +138,10 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._closed.set()
-        self._thread.join()
-        with contextlib.suppress(OSError), _guard(self._out):
+    def _release(self) -> None:
+        with _guard(self._out):
             if self._is_ours():
                 os.utime(self._path, (_RELEASED, _RELEASED))  # needs no free space
-
-    def check(self) -> None:
-        """Raises `LeaseLostError` where OUT belongs to another driver by now."""
-        if self._lost:
-            raise lost(self._out)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -131,14 +165,11 @@ class Lease:
             write_json_atomically(self._path, {**self._holder, "epoch": self.epoch})
         return None
 
-    def _beat(self) -> None:
-        while not self._closed.wait(self._heartbeat_seconds):
-            with contextlib.suppress(OSError):
-                if self._is_ours():
-                    os.utime(self._path)
-                else:
-                    self._lost = True
-                    return
+    def _renew(self) -> None:
+        if self._is_ours():
+            os.utime(self._path)
+        else:
+            self._lost = True
 
     def _is_ours(self) -> bool:
         holder = self._read()
@@ -193,13 +224,6 @@ def held_by(holder: dict[str, Any], out: object) -> ConfigError:
         f"one driver at a time works on {out}",
         f"process {holder['pid']} on {holder['host']} does",
         "wait for it, stop it, or choose another out=DIR",
-    )
-
-
-def lost(out: object) -> LeaseLostError:
-    """The error of a driver whose place another one took."""
-    return LeaseLostError(
-        f"this driver holds {out}", "another driver took over", "let that one finish"
     )
 
 

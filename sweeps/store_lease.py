@@ -11,10 +11,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self
 
-from rdc.errors import StorageError
 from rdc.system.store import Store
 from sweeps.lease import (
     HEARTBEAT_SECONDS,
@@ -22,16 +20,15 @@ from sweeps.lease import (
     POLL_SECONDS,
     STALE_SECONDS,
     WAIT_SECONDS,
+    HeldByOne,
     held_by,
-    lost,
     on_this_machine,
     runs_here,
     say_waiting,
-    this_process,
 )
 
 
-class StoreLease:
+class StoreLease(HeldByOne):
     """As `sweeps.lease.Lease`, of a store."""
 
     def __init__(
@@ -41,17 +38,12 @@ class StoreLease:
         wait_seconds: float = WAIT_SECONDS,
         stale_seconds: float = STALE_SECONDS,
     ):
-        self.epoch = 0
+        super().__init__(store.url, heartbeat_seconds)
         self._store = store
-        self._heartbeat_seconds, self._wait_seconds = heartbeat_seconds, wait_seconds
-        self._stale_seconds = stale_seconds
-        self._holder = this_process()
+        self._wait_seconds, self._stale_seconds = wait_seconds, stale_seconds
         self._beats = 0
         self._generation = b""
-        self._lost = False
-        self._closed = threading.Event()
         self._lock = threading.Lock()  # of the heartbeat and `held`
-        self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
         began = since = time.monotonic()
@@ -97,21 +89,8 @@ class StoreLease:
         values = {**self._holder, "epoch": self.epoch, "beat": self._beats, **more}
         return json.dumps(values, indent=1).encode()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._closed.set()
-        self._thread.join()
-        with contextlib.suppress(StorageError):
-            self._renew(released=True)
-
-    def check(self) -> None:
-        """Raises `LeaseLostError` where OUT belongs to another driver by now."""
-        if self._lost:
-            raise lost(self._store.url)
+    def _release(self) -> None:
+        self._renew(released=True)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -137,13 +116,6 @@ class StoreLease:
             )
             self._lost = self._lost or renewed is None
             self._generation = renewed or b""
-
-    def _beat(self) -> None:
-        while not self._closed.wait(self._heartbeat_seconds):
-            with contextlib.suppress(StorageError):
-                self._renew()
-            if self._lost:
-                return
 
 
 def _free(holder: dict[str, Any]) -> bool:

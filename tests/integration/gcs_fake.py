@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from stores import Server
 
 PAGE = 100
 
 
-class GcsFake:
+class GcsFake(Server):
     """A server of one bucket.
 
     Attributes:
@@ -27,13 +29,7 @@ class GcsFake:
         self.objects: dict[str, tuple[int, bytes]] = {}
         self._count = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def _write(self, name: str, expected: str | None, data: bytes | None) -> int | None:
         """The new generation; None where another one was expected."""

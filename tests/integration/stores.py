@@ -84,14 +84,30 @@ def _makes_a_bucket(endpoint: str) -> bool:
         return False
 
 
-class Proxy:
+class Server:
+    """A server of this process, on a port of its own.
+
+    Attributes:
+      endpoint: its URL.
+    """
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]):
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Proxy(Server):
     """Stands before a store.
 
     Args:
       endpoint: of the store.
 
     Attributes:
-      endpoint: of this proxy.
       drops: headers that do not reach the store.
       before, after: called with a request's number, method and path before it is
         handed on, and before its answer is; an HTTP status takes the answer's place.
@@ -105,13 +121,7 @@ class Proxy:
         self.after: Callable[[int, str, str], int | None] = lambda *_: None
         self.requests = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):

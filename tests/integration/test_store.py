@@ -2,27 +2,9 @@
 
 import pytest
 from gcs_fake import GcsFake
-from stores import CREDENTIALS, Proxy, seaweedfs
 
 from rdc.errors import ConfigError
 from rdc.system.store import Store, StoreError
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory):
-    with seaweedfs(tmp_path_factory.mktemp("weed")) as found:
-        yield found
-
-
-@pytest.fixture
-def s3(endpoint, monkeypatch):
-    """A proxy before a store that does all it should."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    proxy = Proxy(endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-from stores import CREDENTIALS, Proxy, seaweedfs
 from sweep_lab import Lab, Silent, run
 
 from launch.executors.local import LocalExecutor
@@ -28,22 +27,6 @@ from sweeps.store_lease import StoreLease
 from sweeps.stored_outputs import StoredOutputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory):
-    with seaweedfs(tmp_path_factory.mktemp("weed")) as found:
-        yield found
-
-
-@pytest.fixture
-def s3(endpoint, monkeypatch):
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    proxy = Proxy(endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

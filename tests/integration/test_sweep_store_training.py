@@ -7,20 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-from stores import CREDENTIALS, seaweedfs
-
 from rdc.errors import ExitCode
 from rdc.system.files import parsed_json
 from rdc.system.store import Store
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory):
-    with seaweedfs(tmp_path_factory.mktemp("weed")) as found:
-        yield found
 
 
 def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
@@ -51,9 +42,7 @@ def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 
-def test_trainings_move_to_another_machine(endpoint, tmp_path, monkeypatch):
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
+def test_trainings_move_to_another_machine(s3, tmp_path):
     store = Store("s3://bucket/real/sweep")
     first = machine(tmp_path / "first", store.url)
     while not any(key.endswith("manifest.json") for key in store.list("runs/")):

@@ -53,15 +53,20 @@ def first_step() -> int:
     steps = [0]
     for folder in REQUEST["resume_from"]:
         states = (Path(folder) / "checkpoint").glob("*/state")
-        steps += [int(path.parent.name) for path in states]
+        names = [path.parent.name for path in states]
+        steps += [int(name) for name in names if name.isdigit()]
     return max(steps)
 
 
 def save(step: int) -> None:
     begun, whole = (ATTEMPT / "checkpoint" / f"{dot}{step}" for dot in (".", ""))
-    begun.mkdir(parents=True)
-    (begun / "state").write_text(str(step))
-    begun.rename(whole)
+    try:
+        begun.mkdir(parents=True)
+        (begun / "state").write_text(str(step))
+        begun.rename(whole)
+    except OSError as error:
+        print(storage_error(error, whole))
+        sys.exit(12)
 
 
 def is_held(step: int) -> bool:

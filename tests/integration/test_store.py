@@ -61,15 +61,16 @@ def test_only_what_changed_is_read(any_store):
 
 def test_keys_are_listed_below_their_prefix(any_store):
     store = any_store
-    many = [f"runs/{i:04d}/record.json" for i in range(1100)]  # more than a page of S3
+    count = 1100 if store.url.startswith("s3:") else 250  # more than a page of each
+    many = [f"runs/{i:04d}/record.json" for i in range(count)]
     for key in (*many, "runs2/x", "run"):
         store.write(key, b"")
     assert store.list("runs/") == many
-    assert len(store.list()) == 1102
+    assert len(store.list()) == count + 2
     beside = Store(f"{store.url}2")
     beside.write("a", b"")
     assert beside.list() == ["a"]
-    assert len(store.list()) == 1102
+    assert len(store.list()) == count + 2
 
 
 def test_a_store_that_keeps_conditions_is_taken_and_left_clean(any_store):

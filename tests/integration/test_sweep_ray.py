@@ -11,6 +11,7 @@ import psutil
 import pytest
 from sweep_lab import Lab
 
+from launch.executors.child import ChildSettings
 from launch.executors.ray_executor import RayExecutor
 from rdc.errors import ConfigError, ExitCode
 
@@ -160,7 +161,7 @@ def test_nothing_outlives_a_killed_driver(lab):
 
 def test_a_cluster_that_does_not_answer_is_named():
     with pytest.raises(ConfigError, match=r"cluster answers; got 127.0.0.1:1"):
-        RayExecutor(Lab.__new__(Lab), "127.0.0.1:1").capacity()
+        RayExecutor(ChildSettings(), "127.0.0.1:1").capacity()
 
 
 @pytest.fixture

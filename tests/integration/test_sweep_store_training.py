@@ -12,6 +12,7 @@ from rdc.system.files import parsed_json
 from rdc.system.store import Store
 
 ROOT = Path(__file__).parents[2]
+STEPS = 600  # more than are done while a signal is on its way
 
 
 def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
@@ -34,7 +35,7 @@ def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
         "launcher=local",
         "hardware=cpu",
         "codecs=[]",
-        "train.steps=60",
+        f"train.steps={STEPS}",
         "checkpoint.every_steps=20",
         "stages=[plan,complexity,train,evaluate,gather,report]",
         *options,
@@ -60,8 +61,8 @@ def test_trainings_move_to_another_machine(s3, tmp_path):
     }
     assert [record["status"] for record in records.values()] == ["ok"] * 2
     resumed = [r["result"]["resumed_from_step"] for r in records.values()]
-    assert max(resumed) >= 20
-    assert all(r["result"]["summary"]["steps"] == 60 for r in records.values())
+    assert max(resumed) >= 1
+    assert all(r["result"]["summary"]["steps"] == STEPS for r in records.values())
     kept = store.list()
     assert {"report/index.html", "tables/runs.parquet"} <= set(kept)
     assert not [key for key in kept if "/checkpoint/" in key]

@@ -12,7 +12,7 @@ from rdc.system.files import parsed_json
 from rdc.system.store import Store
 
 ROOT = Path(__file__).parents[2]
-STEPS = 600  # more than are done while a signal is on its way
+STEPS = 240  # more than are done while a signal is on its way
 
 
 def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:

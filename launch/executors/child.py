@@ -149,6 +149,8 @@ class Child:
             if self._end is None and now - self._tried >= LEASE_POLL_SECONDS:
                 self._tried = now
                 self._start()
+            if self._end is not None and self.attempt.parcels:
+                clear(self.attempt.folders)
             return self._end
         code = self._process.poll()
         if code is None:

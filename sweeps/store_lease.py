@@ -90,7 +90,8 @@ class StoreLease(HeldByOne):
         return json.dumps(values, indent=1).encode()
 
     def _release(self) -> None:
-        self._renew(released=True)
+        if not self._lost:
+            self._renew(released=True)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -115,7 +116,7 @@ class StoreLease(HeldByOne):
                 LEASE_FILE, self._data(**more), self._generation
             )
             self._lost = self._lost or renewed is None
-            self._generation = renewed or b""
+            self._generation = renewed or self._generation
 
 
 def _free(holder: dict[str, Any]) -> bool:

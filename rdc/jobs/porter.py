@@ -101,9 +101,8 @@ class Load:
                     tar.extractall(folder, filter="data")
                 return True
         _log.warning("checkpoint %s is not what its manifest says", manifest)
-        folder.mkdir(
-            parents=True, exist_ok=True
-        )  # the training says that it is damaged
+        # Empty, so that the training finds it damaged and says so in its record.
+        folder.mkdir(parents=True, exist_ok=True)
         return False
 
     def ship_checkpoints(self) -> None:
@@ -178,11 +177,11 @@ def carry(folder: Path, command: Sequence[str]) -> int:
                     load.ship(PROGRESS_FILE)
         except StoreError as error:
             _log.warning("the store fails, trying again: %s", error)
-    signal.signal(signal.SIGTERM, asked)
     for load in loads:
         _patiently(load.ship_checkpoints)
         for name in (PROGRESS_FILE, METRICS_FILE, LOG_FILE, MODEL_FOLDER, RECORD_FILE):
             _patiently(partial(load.ship, name))
+    signal.signal(signal.SIGTERM, asked)
     return program.returncode
 
 

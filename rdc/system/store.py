@@ -138,6 +138,7 @@ class Store:
 
     def replace(self, key: str, data: bytes, generation: bytes) -> bytes | None:
         """Writes an object that still has a generation; its new one, or None."""
+        assert generation, "the library takes none for any"
         return self._write_if(key, data, generation)
 
     def _write_if(self, key: str, data: bytes, generation: bytes) -> bytes | None:

@@ -187,6 +187,15 @@ def test_the_lease_of_a_dead_driver_elsewhere_is_waited_for(store, monkeypatch):
     assert read_lease(store)["epoch"] == 2, "who lost it does not change it"
 
 
+def test_who_learns_of_its_loss_by_a_heartbeat_leaves_the_lease_alone(store):
+    first = StoreLease(store, heartbeat_seconds=0.05)
+    with first:
+        store.write("driver.json", json.dumps({"token": "another's"}).encode())
+        while not first._lost:
+            time.sleep(0.01)
+    assert read_lease(store) == {"token": "another's"}
+
+
 def test_a_live_driver_elsewhere_is_not_taken_from(store, monkeypatch):
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("sweeps.lease._machine", lambda: "another machine")

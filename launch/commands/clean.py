@@ -12,7 +12,7 @@ from rich.table import Table
 from launch.commands.outputs import check_sweep, open_outputs
 from launch.config.app import App, Call
 from launch.config.roots import CleanConfig
-from rdc.errors import ExitCode
+from rdc.errors import ExitCode, StorageError
 from sweeps.cleaning import Waste, waste_of
 
 
@@ -31,6 +31,8 @@ def run_clean(call: Call[CleanConfig]) -> int:
         waste = list(waste_of(outputs, spec))
         for one in waste:
             outputs.remove(one.path)
+            if one.path.exists():
+                raise StorageError("what may go can be removed", one.path)
     _print(console, waste, "freed")
     return ExitCode.OK
 

@@ -56,14 +56,13 @@ def _training(provenance: dict[str, Any]) -> dict[str, Any] | None:
     if "record" not in provenance:
         return None
     job, record = provenance["job"], provenance["record"]
-    # The model of the first release noted its recipe under "train".
-    model = job.get("model") or {**job, "recipe": job["train"]}
+    model = job["model"]
     environment = record["environment"]
     return {
         "run_id": provenance.get("run_id"),
         "recipe": model["recipe"],
         "data_sha256": model["data_sha256"],
-        "seconds": record["seconds"],
+        "seconds": record["result"]["summary"]["train_seconds"],  # of all attempts
         "host_cpu": environment["hardware"]["host_cpu"],
         "device_kind": environment["hardware"]["device_kind"],
         "git_sha": environment["git_sha"],

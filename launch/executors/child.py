@@ -26,10 +26,12 @@ PORTER = (sys.executable, "-m", "rdc.jobs.porter")
 TIMEOUT_GRACE_SECONDS = 10.0
 LEASE_POLL_SECONDS = 0.1
 WAITS = "waits until other jobs of this machine end or its timing is over\n"
-# Of a GPU's memory, what processes that share it divide: contexts and libraries need
-# the rest.
+# Of a GPU's memory, what processes that share it may take. Each also has a context and
+# libraries, 0.6 GB of an H100's: 16 that took their shares at once left none for them,
+# so that they take what they need, when they need it (docs/results/gpu.md).
 _SHARED_MEMORY = 0.9
 _MEMORY_VARIABLES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+_TAKE_AT_ONCE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class ChildSettings:
         }
         if 0 < gpus < 1 and not any(name in variables for name in _MEMORY_VARIABLES):
             variables[_MEMORY_VARIABLES[0]] = f"{_SHARED_MEMORY * gpus:.3f}"
+            variables.setdefault(_TAKE_AT_ONCE, "false")
         return variables
 
 

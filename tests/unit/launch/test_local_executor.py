@@ -16,7 +16,9 @@ HANG_SECONDS = 120
 CODE = """
 import json, os, sys, time
 from pathlib import Path
-names = ("CUDA_VISIBLE_DEVICES", "XLA_CLIENT_MEM_FRACTION")
+names = (
+    "CUDA_VISIBLE_DEVICES", "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"
+)
 folder = Path(sys.argv[1])
 (folder / "given.tmp").write_text(json.dumps({n: os.environ.get(n) for n in names}))
 (folder / "given.tmp").rename(folder / "given.json")
@@ -29,9 +31,13 @@ while not (folder.parent / "end").exists():
 def executor(tmp_path, monkeypatch):
     # Cores for all: these tests are about GPUs, which are names alone here.
     monkeypatch.setattr("launch.executors.local.usable_cores", lambda: list(range(8)))
-    for name in ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
+    for name in (
+        "CUDA_VISIBLE_DEVICES",
+        "XLA_CLIENT_MEM_FRACTION",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION",
+        "XLA_PYTHON_CLIENT_PREALLOCATE",
+    ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     made = []
 
     def make(gpus: int) -> LocalExecutor:
@@ -66,9 +72,12 @@ def test_two_halves_share_one_gpu_and_its_memory(executor, tmp_path):
     assert first == second
     assert first["CUDA_VISIBLE_DEVICES"] == "0"
     assert first["XLA_CLIENT_MEM_FRACTION"] == "0.450"
+    assert first["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert local.has_room(Resources(gpus=1.0))
     whole = start(local, tmp_path, 1.0)
-    assert whole == {"CUDA_VISIBLE_DEVICES": "1", "XLA_CLIENT_MEM_FRACTION": None}
+    assert whole["CUDA_VISIBLE_DEVICES"] == "1"
+    assert whole["XLA_CLIENT_MEM_FRACTION"] is None
+    assert whole["XLA_PYTHON_CLIENT_PREALLOCATE"] is None
     assert not local.has_room(Resources(gpus=0.5))
     assert local.has_room(Resources())
 

@@ -63,11 +63,13 @@ test-environments: install
 frontier: install ## Train, code, time and plot the small grid (ARGS="key=value ...")
 	$(BIN)/python launch/sweep.py +grid=rdc_mini $(ARGS)
 
-# One training per core, each on one core of its own, behind everything else.
+# On a GPU: docs/results/gpu.md. On CPUs one training per core, behind everything else.
 REFERENCE = nice -n 15 $(BIN)/python launch/sweep.py +grid=rdc_small out=out/reference \
-  launcher=local hardware=cpu train=$(RECIPE) data.train=$(TRAIN)
+  launcher=local hardware=$(HARDWARE) train=$(RECIPE) data.train=$(TRAIN) \
+  checkpoint.model_dtype=bfloat16
+HARDWARE ?= cpu
 RECIPE ?= reference
-TRAIN ?= ../shared/data/train
+TRAIN ?= ../shared/data/train_small.txt
 # Folders named `kodak` and `clic`: reports and pages know Kodak by its images.
 EVAL ?= ../shared/data/kodak ../shared/data/clic
 

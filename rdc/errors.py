@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     OUT_OF_MEMORY = 11
     DISK_FULL = 12  # of a sweep, too; its state is kept
     PREEMPTED = 13  # SIGTERM: a checkpoint was written
+    NODE_FAULT = 14  # of the machine, not of the job
     INTERRUPTED = 130
 
 
@@ -69,6 +70,12 @@ class UnreadableError(StorageError):
     """Something that is there and cannot be read now; later it may be."""
 
     exit_code = ExitCode.PREEMPTED  # nothing is lost: another attempt tries again
+
+
+class NodeError(RdcError):
+    """A machine that cannot work as planned; another one may."""
+
+    exit_code = ExitCode.NODE_FAULT
 
 
 class DivergedError(RdcError, ArithmeticError):

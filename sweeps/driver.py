@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import random
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from rdc.errors import DiskFullError, ExitCode, StorageError
 from rdc.jobs.records import Record
@@ -19,6 +18,7 @@ from sweeps.executor import Attempt, AttemptEnd, Executor, Resources
 from sweeps.lease import Lease, LeaseLostError
 from sweeps.outcome import reading
 from sweeps.outputs import Outputs
+from sweeps.patience import patiently
 from sweeps.policy import (
     Action,
     Ended,
@@ -31,13 +31,10 @@ from sweeps.policy import (
 from sweeps.state import JobFolder
 from sweeps.store_lease import StoreLease
 from sweeps.tasks import Task
+from sweeps.verdicts import Verdict, Verdicts
 
 WAIT_SECONDS = 0.2
 LOOK_SECONDS = 15.0  # between looks for progress in a store
-# Between tries to read or write where storage fails; then the sweep pauses.
-PATIENCE_SECONDS = (0.2, 1.0, 3.0, 6.0, 10.0)
-T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -61,6 +58,9 @@ class Observer(Protocol):
     def started(self, running: Running) -> None: ...
 
     def ended(self, task: Task, ended: Ended, action: Action) -> None: ...
+
+    def refused(self, node: str, reason: str) -> None:
+        """A machine gets no more jobs."""
 
     def tick(self, driver: Driver) -> None:
         """Called several times a second."""
@@ -98,8 +98,7 @@ class Driver:
         self._limits, self._observer = limits, observer
         self._budget_seconds, self._retry_failed = budget_seconds, retry_failed
         self._histories: dict[str, list[Ended]] = {}
-        # Of each stage since its last success: jobs by the fingerprint of a failure.
-        self._alike: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        self._verdicts = Verdicts(limits.alike)
         self._halted: list[str] = []
         self._stop: tuple[ExitCode, str] | None = None
         self._random = random.Random()
@@ -160,28 +159,6 @@ class Driver:
             raise error
         self._stop = ExitCode.DISK_FULL, f"paused: {error}"
 
-    def _patiently(self, action: Callable[[], T]) -> T:
-        """Does what storage must do; again and again where it fails for a moment.
-
-        Raises:
-          StorageError: it does not come back, or it is full.
-        """
-        for pause in (*PATIENCE_SECONDS, None):
-            try:
-                return action()
-            except (DiskFullError, LeaseLostError):
-                raise
-            except OSError as error:
-                if pause is None:
-                    raise StorageError(
-                        "storage reads and writes",
-                        error.strerror or error,
-                        "mend it and run the same command again; finished work is kept",
-                    ) from error
-                _log.warning("storage fails, trying again: %s", error)
-                time.sleep(pause)
-        raise AssertionError("unreachable")
-
     def _start_all_that_fit(self) -> None:
         while self._stop is None:
             choice = self.board.next(time.monotonic(), self._has_room)
@@ -227,7 +204,7 @@ class Driver:
         if task.parent is not None:
             model = self.board.model(task.parent)
             request = replace(request, model_dir=None if model is None else str(model))
-        number, parcel = self._patiently(lambda: folder.begin(task.job, request))
+        number, parcel = patiently(lambda: folder.begin(task.job, request))
         timeout = task.timeout_seconds
         if timeout is not None:
             timeout *= 1 + len(others)
@@ -240,6 +217,7 @@ class Driver:
             timeout_seconds=timeout,
             stall_seconds=self._limits.stall_seconds if task.job.resumes else None,
             beside=beside,
+            elsewhere=start.elsewhere,
             parcels=sum((other.parcels for other in others), own),
         )
 
@@ -254,10 +232,10 @@ class Driver:
             own_end = replace(end, attempt=attempt)
             if running.attempt.parcels:
                 brought = end.brought[place] if end.brought else None
-                self._patiently(partial(folder.take_home, attempt.number, brought))
-            ended = self._patiently(partial(reading, folder, attempt.number, own_end))
+                patiently(partial(folder.take_home, attempt.number, brought))
+            ended = patiently(partial(reading, folder, attempt.number, own_end))
             if ended.outcome != "ok":
-                self._patiently(partial(folder.end, ended))
+                patiently(partial(folder.end, ended))
             if ended.step and ended.outcome != "ok":
                 folder.drop_checkpoints(task.request.checkpoint.keep)
             if ended.outcome == "ok" or task is running.task:  # one end, one failure
@@ -278,20 +256,30 @@ class Driver:
             self._observer.ended(task, ended, action)
 
     def _notice(self, task: Task, ended: Ended) -> None:
-        """Stops the stage where its jobs fail alike and none succeeds between."""
-        stage = task.job.stage
+        """Judges stage and machine, where several jobs fail there."""
+        stage, job_id, judge = task.job.stage, task.job_id, self._verdicts
         if ended.outcome == "ok":
-            self._alike.pop(stage, None)
-        if not ended.fingerprint:
+            verdicts = judge.succeeded(stage, job_id, ended.node, self._history(task))
+        elif ended.outcome == "node_fault":
+            verdicts = judge.faulty(ended.node, ended.error or "")
+        else:
+            places = self._executor.places(task.resources)
+            verdicts = judge.failed(stage, job_id, ended, places)
+        for verdict in verdicts:
+            self._obey(verdict)
+
+    def _obey(self, verdict: Verdict) -> None:
+        if verdict.stage:
+            if not self.board.is_halted(verdict.stage):
+                self.board.halt(verdict.stage)
+                self._halted.append(verdict.reason)
             return
-        jobs = self._alike[stage].setdefault(ended.fingerprint, set())
-        jobs.add(task.job_id)
-        if len(jobs) >= self._limits.alike and not self.board.is_halted(stage):
-            self.board.halt(stage)
-            self._halted.append(
-                f"stage {stage} stopped: {len(jobs)} jobs failed alike and none "
-                f"succeeded since, so it is the code or the set-up: {ended.error}"
-            )
+        name = self._executor.avoid(verdict.node)
+        self._observer.refused(name, verdict.reason)
+        wanted = {task.resources for task in self.board.unfinished()}
+        if not all(map(self._executor.places, wanted)) and self._stop is None:
+            message = f"no machine is left for these jobs; of {name}: {verdict.reason}"
+            self._stop = ExitCode.BAD_INPUT, message
 
     def _consider(
         self, task: Task, *, now: float = 0.0, jitter: float | None = None
@@ -303,7 +291,8 @@ class Driver:
           jitter: of the delay; None: it starts at once.
         """
         history = self._history(task)
-        action = next_action(history, self._limits, jitter or 0.0)
+        places = self._executor.places(task.resources) if history else 1
+        action = next_action(history, self._limits, jitter or 0.0, places)
         folder = self.board.folder(task.job_id)
         if isinstance(action, Start):
             if jitter is None:
@@ -311,7 +300,7 @@ class Driver:
             self.board.enqueue(task, action, now)
             return action
         number = history[-1].number
-        last = self._patiently(lambda: folder.attempt_record(number))
+        last = patiently(lambda: folder.attempt_record(number))
         if isinstance(action, Promote):
             if last is None:
                 raise StorageError(
@@ -343,7 +332,7 @@ class Driver:
             with self._lease.held():
                 folder.promote(replace(record, epoch=self._lease.epoch))
 
-        self._patiently(promote)
+        patiently(promote)
 
     def _failure(
         self, task: Task, action: GiveUp, history: list[Ended], last: Record | None

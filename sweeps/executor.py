@@ -72,6 +72,13 @@ class Capacity:
         most = max(fitting or [m.cpus for m in self.machines], default=1) or 1
         return min(wanted.cpus or most, most)
 
+    def places(self, wanted: Resources) -> int:
+        """Machines that can hold such a process, busy or not."""
+        cpus = self.cpus_of(wanted)
+        return sum(
+            m.cpus >= cpus and m.gpus + _ROUNDING >= wanted.gpus for m in self.machines
+        )
+
     def refuse_what_never_fits(self, wanted: Resources, stage: str) -> None:
         """Raises `ConfigError` where no machine holds a process of a stage."""
         if wanted.gpus > self.machine_gpus:
@@ -99,6 +106,7 @@ class Attempt:
       timeout_seconds: it is ended after so long.
       stall_seconds: it is ended after so long without progress.
       beside: folders of the other trainings in the process, which tell of theirs.
+      elsewhere: it starts on another node than this, where one can hold it.
       parcels: what these folders begin with, in this order, where the process does not
         see OUT and they are on its own machine; (): all are in OUT.
     """
@@ -110,6 +118,7 @@ class Attempt:
     timeout_seconds: float | None = None
     stall_seconds: float | None = None
     beside: tuple[Path, ...] = ()
+    elsewhere: str = ""
     parcels: tuple[Parcel, ...] = ()
 
     @property
@@ -127,6 +136,8 @@ class AttemptEnd:
         or its watcher.
       timed_out: it was ended because it ran for longer than `timeout_seconds`.
       stalled: it was ended because it stood still for `stall_seconds`.
+      node: where it ran; empty where there is one machine, or nobody knows.
+      fault: why that machine could not even start it.
       brought: of each of its folders that is not in OUT, what came home: path there ->
         content.
     """
@@ -136,6 +147,8 @@ class AttemptEnd:
     seconds: float
     timed_out: bool = False
     stalled: bool = False
+    node: str = ""
+    fault: str = ""
     brought: tuple[Mapping[str, bytes], ...] = ()
 
 
@@ -146,6 +159,12 @@ class Executor(Protocol):
 
     def has_room(self, wanted: Resources) -> bool:
         """Whether such a process can start beside those that run."""
+
+    def places(self, wanted: Resources) -> int:
+        """Machines that can hold such a process, busy or not."""
+
+    def avoid(self, node: str) -> str:
+        """Starts nothing more on a node; returns its name for people."""
 
     def start(self, attempt: Attempt) -> None:
         """Starts a process; its standard output and error go to `folder/log.txt`.

@@ -19,6 +19,7 @@ _OUTCOMES: dict[int, Outcome] = {
     ExitCode.OUT_OF_MEMORY: "oom",
     ExitCode.DISK_FULL: "disk_full",
     ExitCode.PREEMPTED: "preempted",
+    ExitCode.NODE_FAULT: "node_fault",
     ExitCode.INTERRUPTED: "preempted",
     -signal.SIGINT: "preempted",
     -signal.SIGTERM: "preempted",
@@ -59,6 +60,8 @@ def reading(folder: JobFolder, number: int, end: AttemptEnd | None = None) -> En
     if end is not None and end.timed_out:
         limit = end.attempt.timeout_seconds
         outcome, error = "timeout", f"ran for more than {limit:g} s"
+    elif end is not None and end.fault:
+        outcome, error = "node_fault", end.fault
     elif end is not None and end.stalled:
         limit = end.attempt.stall_seconds
         outcome, error = "stalled", f"told of no progress for {limit:g} s"
@@ -95,6 +98,7 @@ def _ended(
         fingerprint=fingerprint(error, log, code) if alike else "",
         accumulate=folder.accumulate(number),
         step=folder.saved_step(number),
+        node="" if end is None else end.node,
         exit_code=code,
         seconds=None if end is None else round(end.seconds, 3),
     )

@@ -10,16 +10,17 @@ job has any.
 | device out of memory | once more in twice the micro-batches; then `oom` |
 | NaN, divergence | once from the last good checkpoint; then `diverged` |
 | timeout | once more; then `timeout` |
-| same traceback twice | `failed` |
-| bad input | `failed` at once: another attempt would read the same input |
+| same traceback twice | `failed`; of several machines, on two of them |
+| bad input | `failed` at once: another attempt would read the same input; of |
+| | several machines, after another one said so, too |
 | disk full | pauses the sweep; counts for nothing |
-| several jobs alike, none of the stage succeeding in between | stops the stage |
+| the machine cannot work | counts for nothing; `sweeps.verdicts` |
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rdc.specs.base import Spec, require
@@ -35,6 +36,7 @@ Outcome = Literal[
     "crashed",
     "bad_input",
     "disk_full",
+    "node_fault",
 ]
 
 
@@ -46,6 +48,7 @@ class Ended(Spec):
       fingerprint: equal for failures of one cause; empty where there is none.
       accumulate: `Request.accumulate` of the attempt.
       step: of its newest checkpoint; 0: none.
+      node: where it ran; empty where there is one machine, or nobody knows.
     """
 
     number: int
@@ -54,6 +57,7 @@ class Ended(Spec):
     fingerprint: str = ""
     accumulate: int = 1
     step: int = 0
+    node: str = ""
     exit_code: int | None = None
     seconds: float | None = None
 
@@ -101,10 +105,17 @@ class Limits(Spec):
 
 @dataclass(frozen=True)
 class Start:
-    """Start an attempt, after a delay, in so many micro-batches."""
+    """Start an attempt.
+
+    Attributes:
+      delay_seconds: before it.
+      accumulate: in so many micro-batches.
+      elsewhere: than on this node, where another one can hold it.
+    """
 
     delay_seconds: float = 0.0
     accumulate: int = 1
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,14 +135,18 @@ Action = Start | Promote | GiveUp
 
 
 def next_action(
-    history: Sequence[Ended], limits: Limits, jitter: float = 0.5
+    history: Sequence[Ended],
+    limits: Limits,
+    jitter: float = 0.5,
+    places: int = 1,
 ) -> Action:
     """What follows from all attempts of one job so far.
 
     Args:
       jitter: random number in [0, 1) that spreads the backoff by +-50 %.
+      places: machines that can hold the job.
     """
-    counted = [ended for ended in history if ended.outcome != "disk_full"]
+    counted = [ended for ended in history if ended.outcome not in _NOT_THE_JOBS]
     if not counted:
         return Start()
     last = counted[-1]
@@ -151,13 +166,26 @@ def next_action(
         case "timeout":
             return once_more if len(again) == 1 else _given_up("timeout", last)
         case "bad_input":
+            if _only_there(again, places) and len(again) < 2:
+                return replace(once_more, elsewhere=last.node)
             return _given_up("failed", last)
         case "crashed":
             same = [e for e in again if e.fingerprint == last.fingerprint]
-            if len(same) >= 2 or len(again) >= limits.crashed:
+            settled = len(same) >= 2 and not _only_there(same, places)
+            if settled or len(again) >= limits.crashed:
                 return _given_up("failed", last)
-            return once_more
+            return replace(once_more, elsewhere=last.node)
     raise ValueError(f"unknown outcome {last.outcome}")
+
+
+# Ends that say nothing of the job.
+_NOT_THE_JOBS = ("disk_full", "node_fault")
+
+
+def _only_there(alike: list[Ended], places: int) -> bool:
+    """Whether another machine might do what one did not."""
+    (first, *others) = {ended.node for ended in alike}
+    return bool(first) and not others and places > 1
 
 
 _LOSSES = ("lost", "preempted", "stalled")

@@ -86,6 +86,7 @@ class StoredOutputs(Outputs):
         parcel = Parcel(
             url=self.store.url,
             key=self._key(attempt),
+            manifest=request.manifest and self._key(Path(request.manifest)),
             model=request.model_dir and self._key(Path(request.model_dir)),
             checkpoints=tuple(
                 self._key(Path(path) / CHECKPOINT_FOLDER)
@@ -102,7 +103,8 @@ class StoredOutputs(Outputs):
         inputs = self.workplace(attempt) / INPUTS_FOLDER
         model = request.model_dir and str(inputs / MODEL_FOLDER)
         earlier = tuple(str(inputs / Path(path).name) for path in request.resume_from)
-        return replace(request, model_dir=model, resume_from=earlier)
+        manifest = request.manifest and str(self.workplace(Path(request.manifest)))
+        return replace(request, manifest=manifest, model_dir=model, resume_from=earlier)
 
     def write_json(self, path: Path, value: Any, durable: bool = True) -> None:
         data = json_bytes(value)

@@ -30,11 +30,16 @@ from sweeps.plan import Plan, Run
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A folder or list of images, by its content."""
+    """A folder or list of images, by its content.
+
+    Attributes:
+      manifest: file that tells of each image; None: they count as they are.
+    """
 
     source: str
     name: str
     data_sha256: str
+    manifest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class TaskSettings(Spec):
     Attributes:
       codecs: classical codecs that the stage evaluate measures beside the models.
       overfitted: and those that are fitted to each of its images, `eval_images`.
+      versions: of code and packages that every process must have.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -107,6 +113,7 @@ class TaskSettings(Spec):
     eval_images: tuple[ImageFile, ...] = ()
     weights: Literal["trained", "random"] = "trained"
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
+    versions: Mapping[str, str] = field(default_factory=dict)
     models_together: int = 1
     per_stage: Mapping[str, StageSettings] = field(default_factory=dict)
 
@@ -147,7 +154,7 @@ class _Work:
     job: Job
     job_id: str
     label: str
-    images: str | None = None
+    images: ImageSet | None = None
     parent: str | None = None
     together: str | None = None
 
@@ -177,9 +184,12 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                     work.job_id, (float(order.index(work.job.stage)), 0.0)
                 ),
                 request=Request(
-                    images=work.images,
+                    images=None if work.images is None else work.images.source,
+                    manifest=None if work.images is None else work.images.manifest,
                     checkpoint=settings.checkpoint,
                     cpu_threads=stage.resources.cpus,
+                    gpus=stage.resources.gpus,
+                    versions=settings.versions,
                 ),
                 resources=stage.resources,
                 timeout_seconds=None if hours is None else hours * 3600,
@@ -236,8 +246,8 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
         label = f"{run.title} {run.run_id[:8]}"
         if "train" in settings.stages:
             group = groups.get(run.run_id)
-            source = settings.train_set.source
-            yield _Work(run.job, run.run_id, label, source, together=group)
+            images = settings.train_set
+            yield _Work(run.job, run.run_id, label, images, together=group)
         if "evaluate" in settings.stages:
             evaluate = EvaluateJob(
                 run_id=run.run_id,
@@ -245,8 +255,8 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
                 data_sha256=settings.eval_set.data_sha256,
                 codec=settings.codec,
             )
-            source = settings.eval_set.source
-            yield _Work(evaluate, evaluate.job_id, label, source, run.run_id)
+            images = settings.eval_set
+            yield _Work(evaluate, evaluate.job_id, label, images, run.run_id)
         if "benchmark" in settings.stages:
             benchmark = BenchmarkJob(
                 architecture=run.model.architecture,
@@ -255,7 +265,7 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
                 run_id=run.run_id if trained else None,
                 codec=settings.codec if trained else _of_network(settings.codec),
             )
-            needs = (settings.eval_set.source, run.run_id) if trained else ()
+            needs = (settings.eval_set, run.run_id) if trained else ()
             yield _Work(benchmark, benchmark.job_id, label, *needs)
     if "evaluate" in settings.stages:
         images = settings.eval_set
@@ -266,7 +276,7 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
                 data_sha256=images.data_sha256,
             )
             label = f"{name} on {images.name}"
-            yield _Work(codec, codec.job_id, label, images.source)
+            yield _Work(codec, codec.job_id, label, images)
         yield from _overfitted(settings)
 
 
@@ -284,7 +294,8 @@ def _overfitted(settings: TaskSettings) -> Iterator[_Work]:
                 image_sha256=file.sha256,
             )
             label = f"{name} on {job.image}, lambda {lmbda:g}"
-            yield _Work(job, job.job_id, label, file.path)
+            images = ImageSet(file.path, job.image, file.sha256)
+            yield _Work(job, job.job_id, label, images)
 
 
 def _of_network(codec: CodecSettings) -> CodecSettings:

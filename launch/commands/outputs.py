@@ -12,7 +12,12 @@ from launch.config.roots import absolute
 from rdc.errors import ConfigError, StorageError
 from rdc.identity import NUMERICS_VERSION
 from rdc.jobs.job import TrainJob
-from rdc.jobs.layout import OUT_SCHEMA_VERSION, PLAN_FILE, SWEEP_FILE
+from rdc.jobs.layout import (
+    IMAGE_SETS_FOLDER,
+    OUT_SCHEMA_VERSION,
+    PLAN_FILE,
+    SWEEP_FILE,
+)
 from rdc.system.code import code_sha256, git_sha
 from rdc.system.files import read_json
 from rdc.system.store import Store, is_url
@@ -58,7 +63,7 @@ def check_out(out: Path, plan: Plan) -> None:
     sweep = read_sweep(out)
     if sweep is None and not (out / TrainJob.folder_name).exists():
         # At most planned so far.
-        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE}
+        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, IMAGE_SETS_FOLDER}
         foreign = {p.name for p in out.iterdir() if not p.name.startswith(".")} - own
         if foreign:
             raise ConfigError(

@@ -20,8 +20,12 @@ from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
 from launch.terminal.plan_table import print_plan
-from rdc.data.image_sets import list_images, usable_images
+from rdc.data.image_facts import KnownImages
+from rdc.data.image_sets import usable_images
+from rdc.data.manifest import manifest_of
 from rdc.errors import ConfigError, ExitCode
+from rdc.jobs.layout import manifest_file
+from rdc.jobs.node_check import versions
 from rdc.specs.base import require
 from sweeps.executor import Executor
 from sweeps.grid import Grid
@@ -43,6 +47,8 @@ class Sweep:
     plan: Plan
     train_set: ImageSet
     eval_set: ImageSet
+    # Their files, in this order.
+    images: tuple[KnownImages, KnownImages]
     eval_images: tuple[ImageFile, ...] = ()
 
     @property
@@ -72,6 +78,7 @@ class Sweep:
             codecs=config.codecs,
             overfitted=config.overfitted,
             eval_images=self.eval_images,
+            versions=versions(),
             models_together=config.models_together,
             checkpoint=config.checkpoint,
             per_stage=config.hardware.stages(described),
@@ -91,7 +98,9 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     out = outputs.folder
     checked_objectives(config)
     _refuse_swept_overrides(grid, call.overrides)
-    train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
+    known = config.data.known("train"), config.data.known("eval")
+    train_set = _with_manifest(config.data.image_set("train", known[0]), out)
+    eval_set = _with_manifest(config.data.image_set("eval", known[1]), out)
     with cost_counter() as count:
         plan = make_plan(
             grid,
@@ -104,18 +113,26 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     check_out(out, plan)
     if "train" in config.stages:
         for crop_px in sorted({run.model.recipe.crop_px for run in plan.runs}):
-            usable_images(list_images(train_set.source), crop_px)
+            usable_images(known[0], crop_px)
     if "complexity" not in config.stages:
         plan = with_costs(plan, known_costs(read_plan(out)))
-    images = config.data.images("eval") if config.overfitted.codecs else ()
+    alone: tuple[ImageFile, ...] = ()
+    if config.overfitted.codecs:
+        found = zip(known[1], known[1].facts, strict=True)
+        alone = tuple(ImageFile(str(path), facts.sha256) for path, facts in found)
     require(
-        bool(plan.runs or images),
+        bool(plan.runs or alone),
         "a sweep has models to train, or codecs to fit to images",
         f"grid {grid.name} without blocks, and no overfitted.codecs",
     )
-    sweep = Sweep(call, outputs, plan, train_set, eval_set, images)
+    sweep = Sweep(call, outputs, plan, train_set, eval_set, known, alone)
     sweep.tasks(_UNKNOWN_HARDWARE)
     return sweep
+
+
+def _with_manifest(images: ImageSet, out: Path) -> ImageSet:
+    path = manifest_file(out, images.data_sha256)
+    return dataclasses.replace(images, manifest=str(path))
 
 
 def _refuse_swept_overrides(grid: Grid, overrides: Sequence[str]) -> None:
@@ -148,6 +165,7 @@ def run_sweep(call: Call[SweepConfig]) -> int:
     with outputs.lease(wait_seconds=config.lease.wait_seconds) as lease:
         outputs.refresh()
         _write_plan(sweep)
+        _write_manifests(sweep)
         executor, described = _executor(config)
         _write_sweep(sweep, described)
         tasks = sweep.tasks(described)
@@ -180,6 +198,17 @@ def _write_plan(sweep: Sweep) -> str:
     return f"{sweep.outputs.name}/{path.name}"
 
 
+def _write_manifests(sweep: Sweep) -> None:
+    """What each set was; a file is named by its content."""
+    for images, known in zip(
+        (sweep.train_set, sweep.eval_set), sweep.images, strict=True
+    ):
+        path = manifest_file(sweep.out, images.data_sha256)
+        if not path.exists():
+            manifest = manifest_of(images.source, known)
+            sweep.outputs.write_json(path, manifest.to_dict())
+
+
 def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:
     """The executor, which starts nothing yet, and the hardware of its jobs."""
     settings = config.hardware.child_settings(staged_code())
@@ -194,8 +223,8 @@ def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:
 
 def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
     datasets = {
-        "train": dataclasses.asdict(sweep.train_set),
-        "eval": dataclasses.asdict(sweep.eval_set),
+        role: {"source": s.source, "name": s.name, "data_sha256": s.data_sha256}
+        for role, s in (("train", sweep.train_set), ("eval", sweep.eval_set))
     }
     write_sweep(
         sweep.outputs,

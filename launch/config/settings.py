@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from launch.executors.child import ChildSettings
 from rdc.architectures import NAMED
-from rdc.data.image_sets import data_sha256, dataset_name, file_sha256, list_images
+from rdc.data.image_facts import KnownImages
+from rdc.data.image_sets import dataset_name
+from rdc.data.manifest import known_images
 from rdc.errors import ConfigError
 from rdc.registry import REGISTRY, parse_architecture
 from rdc.specs.base import Spec, require
@@ -18,7 +20,7 @@ from rdc.specs.timing import BenchmarkSpec
 from rdc.system.user_cache import compilation_cache
 from sweeps.executor import Resources
 from sweeps.lease import WAIT_SECONDS
-from sweeps.tasks import ImageFile, ImageSet, StageSettings
+from sweeps.tasks import ImageSet, StageSettings
 
 _JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 
@@ -89,19 +91,24 @@ class DataSettings(Spec):
             return source
         return str(Path(source).expanduser().absolute())
 
-    def image_set(self, role: Literal["train", "eval"]) -> ImageSet:
-        """One set by content.
+    def known(self, role: Literal["train", "eval"]) -> KnownImages:
+        """The files of one set.
 
         Raises:
           DataError: there are no such images.
         """
-        source = self.absolute(role)
-        return ImageSet(source, dataset_name(source), data_sha256(source))
+        return known_images(self.absolute(role))
 
-    def images(self, role: Literal["train", "eval"]) -> tuple[ImageFile, ...]:
-        """The files of one set, by content; raises as `image_set`."""
-        paths = list_images(self.absolute(role))
-        return tuple(ImageFile(str(p), file_sha256(p).hex()) for p in paths)
+    def image_set(
+        self, role: Literal["train", "eval"], images: KnownImages | None = None
+    ) -> ImageSet:
+        """One set by content; raises as `known`.
+
+        Args:
+          images: its files, where they are known.
+        """
+        source, images = self.absolute(role), images or self.known(role)
+        return ImageSet(source, dataset_name(source), images.data_sha256)
 
 
 @dataclass(frozen=True, kw_only=True)

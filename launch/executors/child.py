@@ -176,7 +176,12 @@ class Child:
             brought = tuple(small_files(folder) for folder in self.attempt.folders)
             clear(self.attempt.folders)
         return AttemptEnd(
-            self.attempt, code, seconds, self._timed_out, self._stalled, brought
+            self.attempt,
+            code,
+            seconds,
+            timed_out=self._timed_out,
+            stalled=self._stalled,
+            brought=brought,
         )
 
     def _stands_still(self) -> bool:

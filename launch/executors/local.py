@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -41,6 +42,13 @@ class LocalExecutor:
     def has_room(self, wanted: Resources) -> bool:
         running = (child.attempt.resources for child in self._children)
         return self._capacity.has_room(wanted, running) and self._gpus.have(wanted.gpus)
+
+    def places(self, wanted: Resources) -> int:
+        return len(self._capacity.machines)
+
+    def avoid(self, node: str) -> str:
+        self._capacity = Capacity(())
+        return socket.gethostname()
 
     def start(self, attempt: Attempt) -> None:
         variables = {}

@@ -25,10 +25,17 @@ CAPACITY_SECONDS = 1.0
 
 def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
     """Runs one attempt inside a Ray task."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
     words.taken(attempt)
     # Ray hides no GPU from a task that asked for none.
     hidden = {} if attempt.resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
-    child = Child(attempt, settings, **hidden)
+    try:
+        child = Child(attempt, settings, **hidden)
+    except OSError as error:  # it does not see OUT, or its scratch is full
+        fault = f"it cannot write {attempt.folder}: {error}"
+        return AttemptEnd(attempt, ExitCode.NODE_FAULT, 0.0, node=node, fault=fault)
     asked, looks_at = False, 0.0
     try:
         while (end := child.poll()) is None:
@@ -41,7 +48,7 @@ def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd
     except BaseException:  # cancelled
         child.close()
         raise
-    return end
+    return replace(end, node=node)
 
 
 class RayExecutor:
@@ -64,6 +71,7 @@ class RayExecutor:
         own = settings if address is None else replace(settings, code=None)
         self._settings, self._address, self._num_cpus = own, address, num_cpus
         self._running: dict[Any, tuple[Attempt, float]] = {}
+        self._avoided: list[str] = []
         self._capacity: tuple[float, Capacity] | None = None
         self._open: RaySession | None = None
         self._words = Words(uuid.uuid4().hex)
@@ -109,11 +117,33 @@ class RayExecutor:
     def capacity(self) -> Capacity:
         now = time.monotonic()
         if self._capacity is None or now - self._capacity[0] > CAPACITY_SECONDS:
-            alive = [node for node in self._session.ray.nodes() if node["Alive"]]
-            found = [node["Resources"] for node in alive]
+            found = [node["Resources"] for node in self._nodes()]
             machines = [Machine(int(r.get("CPU", 0)), r.get("GPU", 0.0)) for r in found]
             self._capacity = now, Capacity(tuple(machines))
         return self._capacity[1]
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """Those that live and may be given work."""
+        nodes = self._session.ray.nodes()
+        return [n for n in nodes if n["Alive"] and n["NodeID"] not in self._avoided]
+
+    def places(self, wanted: Resources) -> int:
+        return self.capacity().places(wanted)
+
+    def avoid(self, node: str) -> str:
+        self._avoided.append(node)
+        self._capacity = None
+        for found in self._session.ray.nodes():
+            if found["NodeID"] == node:
+                return f"{found['NodeManagerHostname']} (node {node[:8]})"
+        return f"node {node[:8]}"
+
+    def _placement(self, attempt: Attempt) -> dict[str, str]:
+        """Labels of the nodes that may have it."""
+        but = list(self._avoided)
+        if attempt.elsewhere and self.places(attempt.resources) > 1:
+            but.append(attempt.elsewhere)
+        return {"ray.io/node-id": f"!in({','.join(but)})"} if but else {}
 
     def has_room(self, wanted: Resources) -> bool:
         running = (attempt.resources for attempt, _ in self._running.values())
@@ -122,7 +152,9 @@ class RayExecutor:
     def start(self, attempt: Attempt) -> None:
         resources = attempt.resources
         task = self._watch.options(
-            num_cpus=self.capacity().cpus_of(resources), num_gpus=resources.gpus
+            num_cpus=self.capacity().cpus_of(resources),
+            num_gpus=resources.gpus,
+            label_selector=self._placement(attempt),
         )
         reference = task.remote(attempt, self._settings, self._words)
         self._running[reference] = attempt, time.monotonic()

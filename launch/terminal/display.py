@@ -74,6 +74,9 @@ class Display:
         elif isinstance(action, GiveUp):
             self._print(f"[red]{action.status}[/] {name}{error}")
 
+    def refused(self, node: str, reason: str) -> None:
+        self._print(f"[red]no more jobs[/] for {escape(f'{node}: {reason}')}")
+
     def tick(self, driver: Driver) -> None:
         now = time.monotonic()
         if now - self._refreshed >= REFRESH_SECONDS:

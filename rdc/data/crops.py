@@ -26,7 +26,7 @@ class ImageSource:
     """
 
     def __init__(self, paths: Sequence[Path], cached: CachedImages | None = None):
-        self._paths, self.cached = list(paths), cached
+        self._paths, self.cached = paths, cached
         self.damaged: dict[Path, str] = {}
         if cached is not None:
             missing = [i for i in range(len(self)) if cached[i] is None]

@@ -25,6 +25,7 @@ import PIL
 from rich.console import Console
 from rich.progress import track
 
+from rdc.data.image_facts import KnownImages
 from rdc.data.image_sets import file_sha256
 from rdc.data.images import decoded_bytes, read_image
 from rdc.errors import DataError, DiskFullError, StorageError
@@ -84,8 +85,7 @@ def cached_images(
             return None
         if size == 0:
             return None
-        with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(file_sha256, paths))
+        digests = _digests(paths)
         identity = [_LAYOUT.encode(), *sorted(set(digests))]
         key = hashlib.sha256(b"".join(identity)).hexdigest()[:32]
         path = folder / f"{key}.pixels"
@@ -105,8 +105,17 @@ def cached_images(
         return None
 
 
+def _digests(paths: Sequence[Path]) -> list[bytes]:
+    if isinstance(paths, KnownImages):
+        return [bytes.fromhex(facts.sha256) for facts in paths.facts]
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(file_sha256, paths))
+
+
 def _decoded_bytes(paths: Sequence[Path], enough: int) -> int:
     """Size of the decoded images, or something over `enough`."""
+    if isinstance(paths, KnownImages):
+        return sum(facts.decoded_bytes for facts in paths.facts)
     compressed = sum(path.stat().st_size for path in paths)
     if compressed > enough:
         return compressed

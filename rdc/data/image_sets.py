@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from rdc.data.bundled import SPLITS, bundled_images
-from rdc.data.images import checked_side_px, read_image
+from rdc.data.image_facts import KnownImages
+from rdc.data.images import checked_size_px, read_image
 from rdc.errors import DataError
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -67,6 +68,8 @@ def data_sha256(source: Images) -> str:
     Only the bytes of the files count: neither their names nor their folders nor
     their order, so a moved or renamed copy is the same data.
     """
+    if isinstance(source, KnownImages):
+        return source.data_sha256
     digests = sorted(file_sha256(path) for path in list_images(source))
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
@@ -77,10 +80,17 @@ def file_sha256(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def image_files(images: Images) -> Sequence[Path]:
+    """As `list_images`; of files with their facts, these."""
+    return images if isinstance(images, KnownImages) else list_images(images)
+
+
 def usable_images(
     paths: Sequence[Path], min_side_px: int
-) -> tuple[list[Path], list[Path]]:
+) -> tuple[Sequence[Path], list[Path]]:
     """Splits `paths` into (usable, skipped) for training on crops.
+
+    No file is opened of which the facts are known, and those that stay are known, too.
 
     Skipped are images that are unreadable, cut off, or smaller than `min_side_px`;
     one warning names them.
@@ -88,18 +98,14 @@ def usable_images(
     Raises:
       DataError: over 5 % of the images (and more than one) are skipped, or all.
     """
-    usable: list[Path] = []
+    usable: list[int] = []
     problems: dict[Path, str] = {}
-    for path in paths:
-        try:
-            side_px = checked_side_px(path)
-        except DataError as error:
-            problems[path] = str(error)
-            continue
-        if side_px < min_side_px:
-            problems[path] = f"{path} has a side of {side_px} pixels"
+    for index, (side_px, problem) in enumerate(_sides(paths)):
+        if side_px >= min_side_px and not problem:
+            usable.append(index)
         else:
-            usable.append(path)
+            path = paths[index]
+            problems[path] = problem or f"{path} has a side of {side_px} pixels"
     if problems:
         listing = first_few(problems.values())
         if not usable or too_many_skipped(len(problems), len(paths)):
@@ -112,7 +118,21 @@ def usable_images(
         _log.warning(
             "skipped %d of %d training images: %s", len(problems), len(paths), listing
         )
-    return usable, list(problems)
+    if isinstance(paths, KnownImages):
+        return paths.only(usable), list(problems)
+    return [paths[index] for index in usable], list(problems)
+
+
+def _sides(paths: Sequence[Path]) -> Iterator[tuple[int, str]]:
+    """Of each file the shorter side in pixels, or why it has none."""
+    if isinstance(paths, KnownImages):
+        yield from ((facts.side_px, facts.problem) for facts in paths.facts)
+        return
+    for path in paths:
+        try:
+            yield min(checked_size_px(path)), ""
+        except DataError as error:
+            yield 0, str(error)
 
 
 def too_many_skipped(skipped: int, images: int) -> bool:
@@ -129,7 +149,7 @@ def readable_images(source: Images) -> Iterator[tuple[Path, np.ndarray]]:
       DataError: the set is empty, or at its end none could be read.
     """
     found = False
-    for path in list_images(source):
+    for path in image_files(source):
         try:
             image = read_image(path)
         except DataError as error:
@@ -138,7 +158,8 @@ def readable_images(source: Images) -> Iterator[tuple[Path, np.ndarray]]:
         found = True
         yield path, image
     if not found:
-        raise DataError("an image set holds readable images", f"none in {source}")
+        where = source if isinstance(source, str | Path) else "the list"
+        raise DataError("an image set holds readable images", f"none in {where}")
 
 
 def first_few(items: Iterable[str], count: int = 5) -> str:

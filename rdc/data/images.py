@@ -68,8 +68,8 @@ def decoded_bytes(path: Path) -> int:
         return image.width * image.height * 3
 
 
-def checked_side_px(path: Path) -> int:
-    """The shorter side, in pixels, of a file that is complete, at the least cost.
+def checked_size_px(path: Path) -> tuple[int, int]:
+    """Height and width, in pixels, of a file that is complete, at the least cost.
 
     Reads the header and the end of the file, and decodes it only where these cannot
     tell whether it was cut. Damage amid a file shows in `read_image` alone.
@@ -81,7 +81,7 @@ def checked_side_px(path: Path) -> int:
         marker = _END_MARKERS.get(image.format or "")
         if marker is None or marker not in _tail(path):
             image.load()
-        return min(image.size)
+        return image.height, image.width
 
 
 @contextmanager

@@ -301,6 +301,8 @@ class Request(Spec):
     Attributes:
       images: training or evaluation images: a folder, a `.txt` list of files, or
         `bundled:train` / `bundled:eval`. To overfit: one file.
+      manifest: file that tells what these images were when they were planned
+        (`rdc.data.manifest`); None: they count as they are.
       model_dir: exported model to evaluate or to time.
       init_from: exported model that the model to train starts from.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
@@ -308,9 +310,12 @@ class Request(Spec):
         result is the same up to rounding. Recorded.
       together: attempt folders of the other models that the same process trains.
       cpu_threads: CPU cores that this process may use (None: all).
+      gpus: what it was given of GPUs.
+      versions: of code and packages that it must have (`rdc.jobs.node_check`).
     """
 
     images: str | None = None
+    manifest: str | None = None
     model_dir: str | None = None
     init_from: str | None = None
     resume_from: tuple[str, ...] = ()
@@ -318,6 +323,8 @@ class Request(Spec):
     accumulate: int = 1
     together: tuple[str, ...] = ()
     cpu_threads: int | None = None
+    gpus: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 J = TypeVar("J", bound=Job)

@@ -11,6 +11,7 @@ OUT/benchmarks/<id[:2]>/<id>/           decode times on one hardware
   record.json                           the promoted result; only the driver writes
   attempts/<n>/request.json             where and how: paths, threads (no identity)
   attempts/<n>/{log.txt,record.json,progress.json,checkpoint/,model/,...}
+OUT/image_sets/<data_sha256>.json       what a set was when it was planned
 OUT/tables/*.parquet                    derived
 OUT/report/index.html                   derived
 """
@@ -25,6 +26,7 @@ from rdc.training.summary import PROGRESS_FILE as PROGRESS_FILE
 
 SWEEP_FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
+IMAGE_SETS_FOLDER = "image_sets"
 TABLES_FOLDER = "tables"
 REPORT_FILE = "report/index.html"
 
@@ -43,6 +45,11 @@ OUT_SCHEMA_VERSION = 2
 def job_folder(out: Path, kind_folder: str, job_id: str) -> Path:
     """The folder of one job."""
     return Path(out) / kind_folder / job_id[:2] / job_id
+
+
+def manifest_file(out: Path, data_sha256: str) -> Path:
+    """The file that tells of one image set (`rdc.data.manifest`)."""
+    return Path(out) / IMAGE_SETS_FOLDER / f"{data_sha256}.json"
 
 
 def attempt_folder(job: Path, number: int) -> Path:

@@ -44,6 +44,7 @@ class Parcel(Spec):
     Attributes:
       url: of OUT, a store.
       key: of the attempt's folder there.
+      manifest: key of what tells of its images; None: nothing does.
       model: key of the folder of the model that it reads; None: none.
       checkpoints: keys of folders with checkpoints that it may go on from.
       spec, request: what `spec.json` and `request.json` hold.
@@ -51,6 +52,7 @@ class Parcel(Spec):
 
     url: str
     key: str
+    manifest: str | None = None
     model: str | None = None
     checkpoints: tuple[str, ...] = ()
     spec: Mapping[str, Any]

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from rdc.errors import ExitCode, RdcError, StorageError
+from rdc.errors import DiskFullError, ExitCode, RdcError, StorageError
 from rdc.jobs.job import Request
 from rdc.jobs.layout import (
     CHECKPOINT_FOLDER,
@@ -65,8 +65,12 @@ class Load:
         self._shipped: set[str] = set()
 
     def bring(self) -> None:
-        """Fetches the model and the newest checkpoints that the attempt reads."""
+        """Fetches the manifest, model and newest checkpoints that the attempt reads."""
         inputs = self.folder / INPUTS_FOLDER
+        if self.parcel.manifest is not None:
+            path = Path(self.parcel.request["manifest"])
+            if not path.exists():  # named by its content
+                self._save(self.parcel.manifest, path)
         if self.parcel.model is not None:
             for key in self._store.list(f"{self.parcel.model}/"):
                 name = key.removeprefix(f"{self.parcel.model}/")
@@ -177,11 +181,15 @@ def carry(folder: Path, command: Sequence[str]) -> int:
                     load.ship(PROGRESS_FILE)
         except StoreError as error:
             _log.warning("the store fails, trying again: %s", error)
+    if program.returncode in (ExitCode.DISK_FULL, ExitCode.NODE_FAULT):
+        _forget(folder)  # of scratch, which is this machine's: nothing of the job
     for load in loads:
         _patiently(load.ship_checkpoints)
         for name in (PROGRESS_FILE, METRICS_FILE, LOG_FILE, MODEL_FOLDER, RECORD_FILE):
             _patiently(partial(load.ship, name))
     signal.signal(signal.SIGTERM, asked)
+    if program.returncode == ExitCode.DISK_FULL:
+        return ExitCode.NODE_FAULT
     return program.returncode
 
 
@@ -215,6 +223,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         code = carry(Path(folder), command)
+    except DiskFullError as error:  # of scratch
+        _forget(Path(folder))
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.NODE_FAULT
     except StorageError as error:  # the sweep pauses, as where a disk is full
         _forget(Path(folder))
         print(f"error: {error}", file=sys.stderr)

@@ -15,14 +15,16 @@ import numpy as np
 
 from rdc.codec.base import Codec
 from rdc.data.image_sets import (
+    Images,
     dataset_name,
     file_sha256,
-    list_images,
+    image_files,
     readable_images,
 )
 from rdc.data.images import MAX_PIXELS, read_image
+from rdc.data.manifest import Manifest, planned_images
 from rdc.data.photograph import photograph
-from rdc.errors import RdcError
+from rdc.errors import NodeError, RdcError
 from rdc.jobs.job import (
     Assignment,
     BenchmarkJob,
@@ -40,9 +42,9 @@ from rdc.jobs.records import (
     EvaluateResult,
     TrainResult,
 )
-from rdc.specs.base import Spec, require
+from rdc.specs.base import Spec
 from rdc.specs.coding import CodecSettings
-from rdc.system.files import write_json_atomically
+from rdc.system.files import read_json, write_json_atomically
 
 _log = logging.getLogger(__name__)
 Result = Spec | RdcError  # of a type in `rdc.jobs.records.RESULTS`
@@ -59,7 +61,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
             Training(a.job.model, a.folder, tuple(map(Path, a.request.resume_from)))
             for a in attempts
         ],
-        _given(request.images),
+        _images(request),
         checkpoint=request.checkpoint,
         accumulate=request.accumulate,
         init_from=request.init_from,
@@ -130,12 +132,12 @@ def _overfit(attempt: Assignment[OverfitJob]) -> CodecResult:
 
     job, request = attempt.job, attempt.request
     path = Path(_given(request.images))
-    require(
-        file_sha256(path).hex() == job.image_sha256,
-        f"{job.image} is the image that was planned",
-        f"other bytes in {path}",
-        "plan the sweep again",
-    )
+    if file_sha256(path).hex() != job.image_sha256:
+        raise NodeError(
+            f"a machine that works has {job.image} as it was planned",
+            f"other bytes in {path}",
+            "copy it there; or plan again, where it was changed on purpose",
+        )
     steps = schedule_of(job.effort).steps
 
     def progress(step: int, loss: float) -> None:
@@ -171,7 +173,7 @@ def _measurements(codec: Codec, request: Request, effort: int = 0) -> dict[str, 
     """`images` and `skipped_images` of a result."""
     from rdc.measurements import evaluate
 
-    source = _given(request.images)
+    source = _images(request)
     read = set()
 
     def images() -> Iterator[tuple[str, np.ndarray]]:
@@ -180,7 +182,7 @@ def _measurements(codec: Codec, request: Request, effort: int = 0) -> dict[str, 
             yield path.name, x
 
     rows = evaluate(codec, images(), effort=effort)
-    skipped = (path.name for path in list_images(source) if path not in read)
+    skipped = (path.name for path in image_files(source) if path not in read)
     return {"images": tuple(rows), "skipped_images": tuple(skipped)}
 
 
@@ -195,12 +197,12 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
         rate, times = 0.0, time_decoder(codec, spec, stages=("network",))
     else:
         codec = LearnedCodec.load(request.model_dir, **options)
-        source, rate = _given(request.images), codec.rate_of(None)
+        rate = codec.rate_of(None)
         times = time_decoder(
             codec,
             spec,
-            photograph(source, spec.height_px, spec.width_px),
-            dataset=dataset_name(source),
+            photograph(_images(request), spec.height_px, spec.width_px),
+            dataset=dataset_name(_given(request.images)),
             rate=rate,
         )
     return BenchmarkResult(
@@ -221,6 +223,18 @@ def _options(settings: CodecSettings) -> dict[str, Any]:
         "numerics": settings.numerics,
         "max_pixels": MAX_PIXELS,
     }
+
+
+def _images(request: Request) -> Images:
+    """The images of the request, as they were planned.
+
+    Raises:
+      NodeError: this machine does not have them.
+    """
+    source = _given(request.images)
+    if request.manifest is None:
+        return source
+    return planned_images(Manifest.from_dict(read_json(Path(request.manifest))), source)
 
 
 def _given(value: str | None) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from rdc.errors import DiskFullError, ExitCode, RdcError
 from rdc.jobs.job import Assignment, Job, Request, parse_job
 from rdc.jobs.layout import RECORD_FILE, REQUEST_FILE, SPEC_FILE
+from rdc.jobs.node_check import check_node
 from rdc.jobs.records import Record
 from rdc.jobs.stages import STAGES
 from rdc.system.environment import environment
@@ -62,13 +63,16 @@ def read_attempt(folder: Path) -> Assignment:
 
 
 def run_attempts(attempts: Sequence[Assignment]) -> ExitCode:
-    """Runs one attempt, or trainings together, and writes `record.json` of each.
+    """Runs one attempt, or trainings together, and writes `record.json` of each; none
+    where the machine cannot work, which says nothing of the job.
 
     Returns:
       The code that all share; where they differ, `OK`, and the records tell.
     """
     started = time.monotonic()
     ends = _ends(attempts)
+    if ends[0][0] == ExitCode.NODE_FAULT:
+        return ExitCode.NODE_FAULT
     seconds = time.monotonic() - started
     for attempt, (code, error, result) in zip(attempts, ends, strict=True):
         record = Record(
@@ -112,6 +116,7 @@ End = tuple[ExitCode, str | None, dict[str, Any]]
 def _ends(attempts: Sequence[Assignment]) -> list[End]:
     """How each attempt ended; what ends the process ends all of them."""
     try:
+        check_node(attempts[0].request)
         results = STAGES[type(attempts[0].job)](attempts)
     except RdcError as expected:
         results = [expected] * len(attempts)

@@ -19,7 +19,7 @@ from flax import nnx
 
 from rdc.architectures import build, resolve
 from rdc.codec.exported import ExportedModel, load_exported
-from rdc.data.image_sets import Images, data_sha256, list_images, usable_images
+from rdc.data.image_sets import Images, data_sha256, image_files, usable_images
 from rdc.errors import ConfigError, DivergedError
 from rdc.model import CompressionModel
 from rdc.specs.base import require
@@ -122,7 +122,7 @@ def train_together(
     checkpoint = checkpoint or CheckpointSpec()
     recipe = spec.recipe
     accumulate = micro_batches(recipe, accumulate)
-    paths, skipped = usable_images(list_images(images), recipe.crop_px)
+    paths, skipped = usable_images(image_files(images), recipe.crop_px)
     source = training_images(paths)
 
     def batches(batch_size: int = recipe.batch_size) -> Any:

@@ -2,7 +2,8 @@
 
 Run as `python fault_worker.py LAB ATTEMPT_DIR`. `LAB/faults.json` maps "stage:key" to
 what attempts 1, 2, ... do; the key is the seed of a training, or the first digits of
-the id of another job. `LAB/journal.txt` tells what really ran.
+the id of another job. "stage@node" is what all of them do on a node whose environment
+has LAB_NODE=node. `LAB/journal.txt` tells what really ran.
 
 Nothing depends on how fast the machine is: while `LAB/hold` is there, no training goes
 beyond the step that it names.
@@ -25,6 +26,7 @@ JOB_ID = ATTEMPT.parents[1].name
 RECIPE = SPEC["model"]["recipe"] if STAGE == "train" else {}
 KEY = str(RECIPE["seed"]) if RECIPE else JOB_ID[:6]
 EXITS = {"diverged": 10, "oom": 11, "disk_full": 12, "preempted": 13, "bad_input": 2}
+NODE = os.environ.get("LAB_NODE", "")
 
 
 def note(event: str) -> None:
@@ -100,7 +102,8 @@ def main() -> None:
     faults = json.loads((LAB / "faults.json").read_text())
     planned = faults.get(f"{STAGE}:{KEY}", faults.get(STAGE, []))
     fault = planned[NUMBER - 1] if len(planned) >= NUMBER else "ok"
-    note(f"begin {fault} micro={REQUEST['accumulate']}")
+    fault = faults.get(f"{STAGE}@{NODE}", fault)
+    note(f"begin {fault} micro={REQUEST['accumulate']}" + f" on {NODE}" * bool(NODE))
     if fault in ("ok", "segfault_at_exit", "killed_at_exit", "storage_fails"):
         if STAGE == "train":
             train()
@@ -130,6 +133,9 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
     elif fault == "no_record":
         pass
+    elif fault == "node_fault":
+        print("error: a machine that works has a disk.")
+        sys.exit(14)
     elif fault == "truncated":
         write_record("ok", model_dir="model")
         path = ATTEMPT / "record.json"

@@ -30,11 +30,15 @@ class Silent:
 
     def __init__(self) -> None:
         self.actions: list = []
+        self.refused_nodes: list[tuple[str, str]] = []
 
     def started(self, running) -> None: ...
 
     def ended(self, task, ended, action) -> None:
         self.actions.append((task.job.stage, ended.outcome, action))
+
+    def refused(self, node: str, reason: str) -> None:
+        self.refused_nodes.append((node, reason))
 
     def tick(self, driver) -> None: ...
 

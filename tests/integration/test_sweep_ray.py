@@ -63,6 +63,8 @@ class Killer:
 
     def ended(self, task, ended, action) -> None: ...
 
+    def refused(self, node, reason) -> None: ...
+
     def tick(self, driver) -> None:
         if self.killed or not self.lab.journal("step 4"):
             return
@@ -243,5 +245,7 @@ class Beside:
 
     def ended(self, task, ended, action) -> None:
         self.running.remove(task.job.stage)
+
+    def refused(self, node, reason) -> None: ...
 
     def tick(self, driver) -> None: ...

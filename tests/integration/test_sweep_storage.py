@@ -14,7 +14,7 @@ from sweep_lab import Lab, run
 from rdc.errors import ExitCode
 from rdc.jobs.records import Record
 from rdc.system.files import read_json
-from sweeps import driver
+from sweeps import patience
 
 HANG_SECONDS = 300  # far beyond what any machine needs
 
@@ -57,7 +57,7 @@ def test_storage_that_fails_for_a_moment_costs_nothing(tmp_path):
 
 
 def test_storage_that_stays_away_pauses_the_sweep(tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "PATIENCE_SECONDS", (0.1,))
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", (0.1,))
     lab = Lab(tmp_path / "lab", jobs=1)
     lab.faults({"train:0": ["storage_fails"]})
     end = run(lab)

@@ -59,7 +59,8 @@ def test_a_sweep_with_failures_of_every_kind(lab, store, tmp_path):
         {"train:0": ["crash_a", "killed", "oom"], "train:1": ["preempted", "full"]}
     )
     end = run(lab, ("train", "evaluate", "benchmark"))
-    assert end.exit_code == ExitCode.DISK_FULL  # of a node: the sweep pauses
+    assert end.exit_code == ExitCode.BAD_INPUT  # of scratch, on the only machine
+    assert "Free some space" in end.message
     end = run(lab, ("train", "evaluate", "benchmark"))
     assert (end.exit_code, end.counts) == (ExitCode.OK, {"ok": 6})
     assert len(lab.journal("done")) == 6

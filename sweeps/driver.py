@@ -292,7 +292,8 @@ class Driver:
         """
         history = self._history(task)
         places = self._executor.places(task.resources) if history else 1
-        action = next_action(history, self._limits, jitter or 0.0, places)
+        counted = self._verdicts.counted(history)
+        action = next_action(counted, self._limits, jitter or 0.0, places)
         folder = self.board.folder(task.job_id)
         if isinstance(action, Start):
             if jitter is None:

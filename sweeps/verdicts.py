@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sweeps.policy import Ended
@@ -89,6 +89,10 @@ class Verdicts:
             f"succeeded since, so it is the code or the set-up: {ended.error}"
         )
         return [Verdict(reason, stage=stage)]
+
+    def counted(self, history: Sequence[Ended]) -> list[Ended]:
+        """Without what failed on machines that were judged since."""
+        return [e for e in history if e.outcome == "ok" or e.node not in self._judged]
 
     def faulty(self, node: str, reason: str) -> list[Verdict]:
         """A machine said itself that it cannot work."""

@@ -23,6 +23,9 @@ def test_jobs_that_fail_alike_on_one_of_several_machines_are_its_fault():
     assert (verdict.node, verdict.stage) == ("n1", "")
     assert "3 jobs failed alike there" in verdict.reason
     assert verdicts.failed("train", "4", failed(1, "n1"), places=1) == [], "judged"
+    there, good = failed(1, "n1"), Ended(number=3, outcome="ok", node="n1")
+    elsewhere = failed(2, "n2")
+    assert verdicts.counted([there, elsewhere, good]) == [elsewhere, good]
 
 
 def test_on_two_machines_or_the_only_one_it_is_the_stage():

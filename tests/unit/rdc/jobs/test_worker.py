@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from rdc.codec import LearnedCodec
 from rdc.data.image_sets import list_images
+from rdc.data.manifest import known_images, manifest_of
 from rdc.errors import ExitCode
 from rdc.jobs import worker
 from rdc.jobs.job import (
@@ -22,6 +24,7 @@ from rdc.jobs.job import (
     TrainJob,
 )
 from rdc.jobs.layout import RECORD_FILE, REQUEST_FILE, SPEC_FILE, attempt_folder
+from rdc.jobs.node_check import versions
 from rdc.jobs.records import (
     RESULTS,
     BenchmarkResult,
@@ -237,3 +240,36 @@ def test_a_broken_attempt_is_refused_in_words(
         "One of train, evaluate, codec, overfit, benchmark" in capsys.readouterr().err
     )
     assert worker.main([]) == ExitCode.BAD_INPUT
+
+
+OTHER_MACHINES = {
+    "other code": (
+        {"versions": {**versions(), "code": "0123456789abcdef"}},
+        r"code [0-9a-f]{16} in place of 0123456789abcdef",
+    ),
+    "other packages": ({"versions": {"jax": "0.0.1"}}, r"jax \S+ in place of 0\.0\.1"),
+    "no GPU": ({"gpus": 0.5}, r"given work for a GPU can use it; got its CPU alone"),
+    "other images": ({"images": "copy"}, r"planned images of .*000\.png is missing"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), OTHER_MACHINES.values(), ids=OTHER_MACHINES)
+def test_a_machine_that_is_not_as_planned_says_nothing_of_the_job(
+    tmp_path: Path, capfd: pytest.CaptureFixture, given: dict, said: str
+) -> None:
+    images, copy = tmp_path / "images", tmp_path / "copy"
+    copy.mkdir()
+    write_images(images, 2)
+    path = tmp_path / "manifest.json"
+    manifest = manifest_of(str(images), known_images(str(images)))
+    write_json_atomically(path, manifest.to_dict())
+    sound = Request(images=str(images), manifest=str(path), versions=versions())
+    if "images" in given:
+        given = {"images": str(copy)}
+    job = CodecJob(codec=ClassicalSpec(name="jpeg"), dataset="a", data_sha256="b")
+    folder = begun(tmp_path / "out", job, replace(sound, **given))
+    assert worker.run_attempts([worker.read_attempt(folder)]) == ExitCode.NODE_FAULT
+    assert re.search(said, capfd.readouterr().err)
+    assert not (folder / RECORD_FILE).exists()
+    as_planned = begun(tmp_path / "again", job, sound)
+    assert len(result(run(as_planned)).images) > 0

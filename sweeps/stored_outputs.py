@@ -19,8 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rdc.data.image_sets import dataset_name
 from rdc.errors import StorageError
 from rdc.identity import content_id
+from rdc.jobs.carried_images import MANIFEST_NAME, carried_folder
 from rdc.jobs.job import Request
 from rdc.jobs.layout import (
     CHECKPOINT_FOLDER,
@@ -41,7 +43,8 @@ from sweeps.store_lease import StoreLease
 INDEX_FILE = ".index.json"
 BEGUN_FILE = "begun.json"  # whoever creates it has the attempt's number
 _LARGE = (".npz", ".tar")
-_DERIVED = (f"{TABLES_FOLDER}/", f"{Path(REPORT_FILE).parts[0]}/")
+# What no copy holds: made again at will, or in the machine's own files.
+_NOT_COPIED = (f"{TABLES_FOLDER}/", f"{Path(REPORT_FILE).parts[0]}/", "images/")
 
 
 class StoredOutputs(Outputs):
@@ -103,8 +106,20 @@ class StoredOutputs(Outputs):
         inputs = self.workplace(attempt) / INPUTS_FOLDER
         model = request.model_dir and str(inputs / MODEL_FOLDER)
         earlier = tuple(str(inputs / Path(path).name) for path in request.resume_from)
-        manifest = request.manifest and str(self.workplace(Path(request.manifest)))
-        return replace(request, manifest=manifest, model_dir=model, resume_from=earlier)
+        images, manifest = request.images, request.manifest
+        if manifest is not None:
+            manifest = str(self.workplace(Path(manifest)))
+            if request.carried and images is not None:
+                sha256, name = Path(manifest).stem, dataset_name(images)
+                folder = carried_folder(self._scratch, sha256, name)
+                images, manifest = str(folder), str(folder.parent / MANIFEST_NAME)
+        return replace(
+            request,
+            images=images,
+            manifest=manifest,
+            model_dir=model,
+            resume_from=earlier,
+        )
 
     def write_json(self, path: Path, value: Any, durable: bool = True) -> None:
         data = json_bytes(value)
@@ -195,7 +210,7 @@ class StoredOutputs(Outputs):
 
 
 def _is_copied(key: str) -> bool:
-    if key.startswith(".") or key == LEASE_FILE or key.startswith(_DERIVED):
+    if key.startswith(".") or key == LEASE_FILE or key.startswith(_NOT_COPIED):
         return False
     return not key.endswith(_LARGE)
 

@@ -34,12 +34,14 @@ class ImageSet:
 
     Attributes:
       manifest: file that tells of each image; None: they count as they are.
+      carried: they are in OUT, a store, for machines without them.
     """
 
     source: str
     name: str
     data_sha256: str
     manifest: str | None = None
+    carried: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                 request=Request(
                     images=None if work.images is None else work.images.source,
                     manifest=None if work.images is None else work.images.manifest,
+                    carried=work.images is not None and work.images.carried,
                     checkpoint=settings.checkpoint,
                     cpu_threads=stage.resources.cpus,
                     gpus=stage.resources.gpus,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 
 from launch.commands.costs import cost_counter
 from launch.commands.execution import execute
@@ -24,6 +25,7 @@ from rdc.data.image_facts import KnownImages
 from rdc.data.image_sets import usable_images
 from rdc.data.manifest import manifest_of
 from rdc.errors import ConfigError, ExitCode
+from rdc.jobs.carried_images import upload
 from rdc.jobs.layout import manifest_file
 from rdc.jobs.node_check import versions
 from rdc.specs.base import require
@@ -32,6 +34,7 @@ from sweeps.grid import Grid
 from sweeps.outputs import Outputs
 from sweeps.plan import Plan, make_plan, with_costs
 from sweeps.plan_file import known_costs, read_plan, write_plan
+from sweeps.stored_outputs import StoredOutputs
 from sweeps.tasks import ImageFile, ImageSet, Task, TaskSettings, make_tasks
 
 # Planning checks and shows jobs before any hardware is looked at.
@@ -99,8 +102,9 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     checked_objectives(config)
     _refuse_swept_overrides(grid, call.overrides)
     known = config.data.known("train"), config.data.known("eval")
-    train_set = _with_manifest(config.data.image_set("train", known[0]), out)
-    eval_set = _with_manifest(config.data.image_set("eval", known[1]), out)
+    train_set = _planned(config.data.image_set("train", known[0]), out, config)
+    eval_set = _planned(config.data.image_set("eval", known[1]), out, config)
+    _check_carrying(config, outputs)
     with cost_counter() as count:
         plan = make_plan(
             grid,
@@ -130,9 +134,27 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     return sweep
 
 
-def _with_manifest(images: ImageSet, out: Path) -> ImageSet:
-    path = manifest_file(out, images.data_sha256)
-    return dataclasses.replace(images, manifest=str(path))
+def _planned(images: ImageSet, out: Path, config: SweepConfig) -> ImageSet:
+    manifest = str(manifest_file(out, images.data_sha256))
+    carried = config.data.carry
+    return dataclasses.replace(images, manifest=manifest, carried=carried)
+
+
+def _check_carrying(config: SweepConfig, outputs: Outputs) -> None:
+    if not config.data.carry:
+        return
+    require(
+        isinstance(outputs, StoredOutputs),
+        "data.carry=true takes images to an OUT in a store",
+        outputs.name,
+        "give out=s3://... or gs://..., or put the images on a disk that all see",
+    )
+    require(
+        not config.overfitted.codecs,
+        "data.carry=true carries the images of models, not of overfitted codecs",
+        ", ".join(config.overfitted.codecs),
+        "put these images under one path on every machine",
+    )
 
 
 def _refuse_swept_overrides(grid: Grid, overrides: Sequence[str]) -> None:
@@ -166,6 +188,7 @@ def run_sweep(call: Call[SweepConfig]) -> int:
         outputs.refresh()
         _write_plan(sweep)
         _write_manifests(sweep)
+        _carry(sweep, console)
         executor, described = _executor(config)
         _write_sweep(sweep, described)
         tasks = sweep.tasks(described)
@@ -207,6 +230,19 @@ def _write_manifests(sweep: Sweep) -> None:
         if not path.exists():
             manifest = manifest_of(images.source, known)
             sweep.outputs.write_json(path, manifest.to_dict())
+
+
+def _carry(sweep: Sweep, console: Console) -> None:
+    """Takes the images to OUT, where that is asked for."""
+    if not sweep.config.data.carry or not isinstance(sweep.outputs, StoredOutputs):
+        return
+    for known in sweep.images:
+        with console.status("") as status:
+
+            def told(done: int, of: int, status: Status = status) -> None:
+                status.update(f"taking images to {sweep.outputs.name}: {done} of {of}")
+
+            upload(sweep.outputs.store, known, told)
 
 
 def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:

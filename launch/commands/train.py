@@ -26,6 +26,7 @@ from rdc.jobs.job import TrainJob
 from rdc.jobs.plan_row import Cost
 from rdc.jobs.records import TrainResult
 from rdc.registry import REGISTRY
+from rdc.specs.base import require
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.timing import BenchmarkSpec
@@ -44,6 +45,11 @@ def run_train(call: Call[TrainConfig]) -> int:
     """Trains one architecture; returns the exit code of the contract."""
     console, config = Console(), call.config
     architecture, name = config.chosen()
+    require(
+        not config.data.carry,
+        "data.carry=true is for sweeps whose OUT is in a store",
+        "launch/train.py, whose OUT is a folder",
+    )
     train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
     wanted = models(
         architecture, config.train, train_set.data_sha256, config.one_model_per_rate

@@ -79,10 +79,15 @@ class HardwareSettings(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings(Spec):
-    """The group `data`."""
+    """The group `data`.
+
+    Attributes:
+      carry: images go to OUT, a store, once, and to each machine from there.
+    """
 
     train: str
     eval: str
+    carry: bool = False
 
     def absolute(self, role: Literal["train", "eval"]) -> str:
         """A source; relative paths start at the present folder."""

@@ -303,6 +303,7 @@ class Request(Spec):
         `bundled:train` / `bundled:eval`. To overfit: one file.
       manifest: file that tells what these images were when they were planned
         (`rdc.data.manifest`); None: they count as they are.
+      carried: these images are in OUT, a store, and come from there.
       model_dir: exported model to evaluate or to time.
       init_from: exported model that the model to train starts from.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
@@ -316,6 +317,7 @@ class Request(Spec):
 
     images: str | None = None
     manifest: str | None = None
+    carried: bool = False
     model_dir: str | None = None
     init_from: str | None = None
     resume_from: tuple[str, ...] = ()

@@ -23,7 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from rdc.data.manifest import Manifest
 from rdc.errors import DiskFullError, ExitCode, RdcError, StorageError
+from rdc.jobs.carried_images import bring
 from rdc.jobs.job import Request
 from rdc.jobs.layout import (
     CHECKPOINT_FOLDER,
@@ -68,9 +70,7 @@ class Load:
         """Fetches the manifest, model and newest checkpoints that the attempt reads."""
         inputs = self.folder / INPUTS_FOLDER
         if self.parcel.manifest is not None:
-            path = Path(self.parcel.request["manifest"])
-            if not path.exists():  # named by its content
-                self._save(self.parcel.manifest, path)
+            self._bring_images(self.parcel.manifest)
         if self.parcel.model is not None:
             for key in self._store.list(f"{self.parcel.model}/"):
                 name = key.removeprefix(f"{self.parcel.model}/")
@@ -88,6 +88,20 @@ class Load:
             brought += self._unpack(manifest, folder)
             if brought == CHECKPOINTS_BROUGHT:
                 return
+
+    def _bring_images(self, key: str) -> None:
+        """The manifest of the images; where they are carried, these, too."""
+        request = Request.from_dict(dict(self.parcel.request), "request")
+        assert request.images is not None
+        assert request.manifest is not None
+        if request.carried:
+            stored = self._store.read(key)
+            if stored is None:
+                raise StoreError("manifests stay in OUT", f"no {key}")
+            manifest = Manifest.from_dict(parsed_json(stored.data, key))
+            bring(self._store, manifest, Path(request.images))
+        elif not Path(request.manifest).exists():  # named by its content
+            self._save(key, Path(request.manifest))
 
     def _save(self, key: str, path: Path) -> None:
         stored = self._store.read(key)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from rdc.data.image_sets import list_images
 from rdc.errors import ExitCode
 from rdc.system.files import parsed_json
 from rdc.system.store import Store
@@ -37,6 +38,7 @@ def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
         "codecs=[]",
         f"train.steps={STEPS}",
         "checkpoint.every_steps=20",
+        "data.carry=true",
         "stages=[plan,complexity,train,evaluate,gather,report]",
         *options,
     ]
@@ -66,3 +68,12 @@ def test_trainings_move_to_another_machine(s3, tmp_path):
     kept = store.list()
     assert {"report/index.html", "tables/runs.parquet"} <= set(kept)
     assert not [key for key in kept if "/checkpoint/" in key]
+    # Each of the seven images is in the store once, and the second machine worked with
+    # copies of its own, named as they were.
+    images = [key for key in kept if key.startswith("images/")]
+    planned = [*list_images("bundled:train"), *list_images("bundled:eval")]
+    assert len(images) == len(planned)
+    carried = tmp_path / "second/scratch"
+    assert {path.name for path in carried.rglob("carried/*/bundled/**/*.*")} == {
+        path.name for path in planned
+    }

@@ -55,6 +55,7 @@ WITHOUT_JAX = (
     "rdc.data",
     "rdc.errors",
     "rdc.identity",
+    "rdc.jobs.carried_images",
     "rdc.jobs.job",
     "rdc.jobs.layout",
     "rdc.jobs.parcel",

@@ -12,6 +12,7 @@ from typing import Any
 
 from launch.executors.child import Child, ChildSettings
 from launch.executors.hardware import describe_hardware
+from launch.executors.ray_drain import OwnNode, draining_nodes
 from launch.executors.ray_session import RaySession
 from launch.executors.ray_words import Words
 from rdc.errors import ConfigError, ExitCode
@@ -25,9 +26,7 @@ CAPACITY_SECONDS = 1.0
 
 def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
     """Runs one attempt inside a Ray task."""
-    import ray
-
-    node = ray.get_runtime_context().get_node_id()
+    node = OwnNode()
     words.taken(attempt)
     # Ray hides no GPU from a task that asked for none.
     hidden = {} if attempt.resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
@@ -35,20 +34,23 @@ def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd
         child = Child(attempt, settings, **hidden)
     except OSError as error:  # it does not see OUT, or its scratch is full
         fault = f"it cannot write {attempt.folder}: {error}"
-        return AttemptEnd(attempt, ExitCode.NODE_FAULT, 0.0, node=node, fault=fault)
+        return AttemptEnd(attempt, ExitCode.NODE_FAULT, 0.0, node=node.id, fault=fault)
     asked, looks_at = False, 0.0
     try:
         while (end := child.poll()) is None:
             if not asked and time.monotonic() >= looks_at:
                 looks_at = time.monotonic() + STOP_POLL_SECONDS
-                if (grace_seconds := words.stop_asked()) is not None:
+                grace_seconds = words.stop_asked()
+                if grace_seconds is None:
+                    grace_seconds = node.seconds_left()
+                if grace_seconds is not None:
                     asked = True
                     child.stop(grace_seconds)
             time.sleep(POLL_SECONDS)
     except BaseException:  # cancelled
         child.close()
         raise
-    return replace(end, node=node)
+    return replace(end, node=node.id)
 
 
 class RayExecutor:
@@ -124,8 +126,10 @@ class RayExecutor:
 
     def _nodes(self) -> list[dict[str, Any]]:
         """Those that live and may be given work."""
-        nodes = self._session.ray.nodes()
-        return [n for n in nodes if n["Alive"] and n["NodeID"] not in self._avoided]
+        nodes, going = self._session.ray.nodes(), draining_nodes()
+        found = [n for n in nodes if n["Alive"] and n["NodeID"] not in self._avoided]
+        # Where all go, others take their place: jobs wait for those.
+        return [n for n in found if n["NodeID"] not in going] or found
 
     def places(self, wanted: Resources) -> int:
         return self.capacity().places(wanted)

@@ -46,6 +46,7 @@ def write_record(status: str, error: str | None = None, **result) -> None:
         "environment": {
             "affinity": len(os.sched_getaffinity(0)),
             "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "raylet": os.environ.get("RAY_RAYLET_PID"),
         },
     }
     write_json_atomically(ATTEMPT / "record.json", record)

@@ -24,7 +24,7 @@ from rdc.jobs.layout import (
     attempt_folder,
 )
 from rdc.jobs.parcel import Parcel
-from rdc.jobs.records import Record
+from rdc.jobs.records import RECORD_SCHEMA_VERSION, Record
 from rdc.system.files import read_json
 from sweeps.outputs import Outputs
 from sweeps.policy import Ended
@@ -43,15 +43,27 @@ class JobFolder:
         return attempt_folder(self.path, number)
 
     def record(self) -> Record | None:
-        """The promoted record; one that is damaged is set aside."""
+        """The promoted record; one that is damaged is set aside.
+
+        Raises:
+          ConfigError: a newer version of this program wrote it.
+        """
         path = self.path / RECORD_FILE
         try:
-            return self._parse(read_json(path))
+            values = read_json(path)
+            if not _is_newer(values):
+                return self._parse(values)
         except FileNotFoundError:
             return None
         except (StorageError, ConfigError):
             self.set_record_aside("damaged")
             return None
+        raise ConfigError(
+            f"records are of version {RECORD_SCHEMA_VERSION} or an earlier one",
+            f"version {values['schema_version']} in {path}",
+            "work there with the newer program that wrote it, or choose another "
+            "out=DIR",
+        )
 
     def sound_record(self) -> Record | None:
         """The promoted record, where it is sound. Changes nothing."""
@@ -214,3 +226,8 @@ class JobFolder:
                 status = Record.from_dict(read_json(path)).status
             found[int(path.name.split(".")[1])] = status
         return found
+
+
+def _is_newer(values: Any) -> bool:
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    return isinstance(version, int) and version > RECORD_SCHEMA_VERSION

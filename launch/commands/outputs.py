@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.config.roots import absolute
-from rdc.errors import ConfigError, StorageError
+from rdc.errors import ConfigError
 from rdc.identity import NUMERICS_VERSION
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import (
@@ -19,9 +19,9 @@ from rdc.jobs.layout import (
     SWEEP_FILE,
 )
 from rdc.system.code import code_sha256, git_sha
-from rdc.system.files import read_json
 from rdc.system.store import Store, is_url
 from sweeps.lease import LEASE_FILE
+from sweeps.migration import VERSION_1_FOLDER, read_sweep
 from sweeps.outputs import Outputs
 from sweeps.plan import Plan
 from sweeps.plan_file import read_plan
@@ -50,8 +50,11 @@ def open_outputs(out: str, scratch: str = "/") -> Outputs:
     return outputs
 
 
-def check_out(out: Path, plan: Plan) -> None:
+def check_out(out: Path, plan: Plan, migrates: bool = False) -> None:
     """Makes sure that OUT is new or belongs to this sweep. Changes nothing.
+
+    Args:
+      migrates: it is of an earlier version, and will be made one of this.
 
     Raises:
       ConfigError: OUT holds something else, or results of another version.
@@ -63,7 +66,7 @@ def check_out(out: Path, plan: Plan) -> None:
     sweep = read_sweep(out)
     if sweep is None and not (out / TrainJob.folder_name).exists():
         # At most planned so far.
-        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, IMAGE_SETS_FOLDER}
+        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, IMAGE_SETS_FOLDER, VERSION_1_FOLDER}
         foreign = {p.name for p in out.iterdir() if not p.name.startswith(".")} - own
         if foreign:
             raise ConfigError(
@@ -72,11 +75,14 @@ def check_out(out: Path, plan: Plan) -> None:
                 "choose another out=DIR",
             )
         return
-    check_numerics(out)
+    if not migrates:
+        check_numerics(out)
     if sweep is not None and sweep.get("grid") != plan.grid:
         raise ConfigError(
             f"{out} belongs to grid {plan.grid}", f"grid {sweep.get('grid')}", _REMEDY
         )
+    if migrates:
+        return
     runs = {run.run_id for run in plan.runs}
     others = [row for row in read_plan(out) if row.run_id not in runs]
     if others:
@@ -114,6 +120,13 @@ def check_version(out: Path) -> None:
         read_plan(out)  # says so where its columns are others
         return
     version = sweep.get("schema_version")
+    if isinstance(version, int) and version > OUT_SCHEMA_VERSION:
+        raise ConfigError(
+            f"results are of version {OUT_SCHEMA_VERSION} of this program's layout",
+            f"version {version} in {out}",
+            "work there with the newer program that wrote them, or choose another "
+            "out=DIR",
+        )
     if version != OUT_SCHEMA_VERSION:
         raise ConfigError(
             f"results are of version {OUT_SCHEMA_VERSION} of this program's layout",
@@ -139,14 +152,6 @@ def check_numerics(out: Path) -> None:
             "choose another out=DIR, and train there; launch/report.py still shows "
             "these results",
         )
-
-
-def read_sweep(out: Path) -> dict[str, Any] | None:
-    """`sweep.json`; None where it is missing or damaged."""
-    try:
-        return read_json(out / SWEEP_FILE)
-    except (FileNotFoundError, StorageError):
-        return None
 
 
 def write_sweep(

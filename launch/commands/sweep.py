@@ -31,6 +31,7 @@ from rdc.jobs.node_check import versions
 from rdc.specs.base import require
 from sweeps.executor import Executor
 from sweeps.grid import Grid
+from sweeps.migration import is_due, migrate
 from sweeps.outputs import Outputs
 from sweeps.plan import Plan, make_plan, with_costs
 from sweeps.plan_file import known_costs, read_plan, write_plan
@@ -114,11 +115,12 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
             names=NAMES,
             count_cost=count if "complexity" in config.stages else None,
         )
-    check_out(out, plan)
+    migrates = is_due(outputs)
+    check_out(out, plan, migrates)
     if "train" in config.stages:
         for crop_px in sorted({run.model.recipe.crop_px for run in plan.runs}):
             usable_images(known[0], crop_px)
-    if "complexity" not in config.stages:
+    if "complexity" not in config.stages and not migrates:
         plan = with_costs(plan, known_costs(read_plan(out)))
     alone: tuple[ImageFile, ...] = ()
     if config.overfitted.codecs:
@@ -180,12 +182,14 @@ def run_sweep(call: Call[SweepConfig]) -> int:
         tasks = sweep.tasks(_UNKNOWN_HARDWARE)
         print_plan(console, sweep.plan, tasks, config.throughput)
         with sweep.outputs.lease(wait_seconds=config.lease.wait_seconds):
+            _migrate(sweep, console)
             console.print(f"plan: {_write_plan(sweep)}")
         return ExitCode.OK
     code: int = ExitCode.OK
     outputs = sweep.outputs
     with outputs.lease(wait_seconds=config.lease.wait_seconds) as lease:
         outputs.refresh()
+        _migrate(sweep, console)
         _write_plan(sweep)
         _write_manifests(sweep)
         _carry(sweep, console)
@@ -213,6 +217,11 @@ def run_sweep(call: Call[SweepConfig]) -> int:
             return code
         gather_and_report(outputs, console, config.stages, config.objectives)
     return code
+
+
+def _migrate(sweep: Sweep, console: Console) -> None:
+    for done in migrate(sweep.outputs):
+        console.print(done, soft_wrap=True)
 
 
 def _write_plan(sweep: Sweep) -> str:

@@ -37,8 +37,9 @@ LOG_FILE = "log.txt"
 ATTEMPTS_FOLDER = "attempts"
 MODEL_FOLDER = "model"
 
-# Of everything under OUT. 1: a training was one lambda. An OUT of another version is
-# refused in words, never read.
+# Of everything under OUT: whoever changes the version of records or of the plan changes
+# this one, too. 1: a training was one lambda. An OUT of a newer version is refused in
+# words, never read; an earlier one migrates when a sweep starts (`sweeps.migration`).
 OUT_SCHEMA_VERSION = 2
 
 

@@ -90,33 +90,74 @@ def version_1(out) -> None:
     (out / "runs/00" / ("0" * 16)).mkdir(parents=True)
 
 
-@pytest.mark.parametrize("with_sweep_file", [True, False])
+APPS = [
+    (SWEEP_APP, ["+grid=rdc_smoke"]),
+    (SWEEP_APP, ["+grid=rdc_smoke", "plan_only=true", "stages=[train]"]),
+    (TRAIN_APP, ["architecture=rdc_g", "train=smoke"]),
+    (REPORT_APP, []),
+    (CLEAN_APP, []),
+    (CLEAN_APP, ["apply=true"]),
+]
+
+
+def refused_untouched(app, arguments, out, capsys) -> str:
+    """The one line of its refusal."""
+    before = {p: p.stat().st_mtime_ns for p in [out, *out.rglob("*")]}
+    assert run_app(app, [*arguments, f"out={out}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert {p: p.stat().st_mtime_ns for p in [out, *out.rglob("*")]} == before
+    return error
+
+
+@pytest.mark.parametrize(("app", "arguments"), APPS)
+def test_an_out_of_a_newer_version_is_refused_before_anything_is_written(
+    app, arguments, tmp_path, capsys
+):
+    started(tmp_path, plan("rdc_smoke"))
+    sweep = read_json(tmp_path / SWEEP_FILE)
+    write_json_atomically(tmp_path / SWEEP_FILE, sweep | {"schema_version": 3})
+    error = refused_untouched(app, arguments, tmp_path, capsys)
+    assert "of version 2 of" in error
+    assert "got version 3 in" in error
+    assert "newer program" in error
+
+
+def test_a_sweep_starts_anew_where_version_1_was_and_says_so(tmp_path, capsys):
+    version_1(tmp_path)
+    command = ["+grid=rdc_smoke", "plan_only=true", f"out={tmp_path}"]
+    assert run_app(SWEEP_APP, command) == 0
+    assert "was of version 1" in capsys.readouterr().out
+    assert read_json(tmp_path / "version_1" / SWEEP_FILE)["schema_version"] == 1
+    assert (tmp_path / "version_1/runs/00" / ("0" * 16)).is_dir()
+    assert run_app(SWEEP_APP, command) == 0  # its own folder by now
+    assert "version 1" not in capsys.readouterr().out
+
+
+def test_a_sweep_of_version_1_is_not_set_aside_for_another_grid(tmp_path, capsys):
+    version_1(tmp_path)
+    error = refused_untouched(SWEEP_APP, ["+grid=rdc_mini"], tmp_path, capsys)
+    assert "belongs to grid rdc_mini; got grid rdc_smoke" in error
+
+
 @pytest.mark.parametrize(
-    ("app", "arguments"),
+    ("app", "arguments", "with_sweep_file"),
     [
-        (SWEEP_APP, ["+grid=rdc_smoke"]),
-        (SWEEP_APP, ["+grid=rdc_smoke", "plan_only=true", "stages=[train]"]),
-        (TRAIN_APP, ["architecture=rdc_g", "train=smoke"]),
-        (REPORT_APP, []),
-        (CLEAN_APP, []),
-        (CLEAN_APP, ["apply=true"]),
+        *((*app, False) for app in APPS),  # its plan tells as well
+        *((*app, True) for app in APPS if app[0] is not SWEEP_APP),
     ],
 )
 def test_an_out_of_version_1_is_refused_before_anything_is_written(
     app, arguments, with_sweep_file, tmp_path, capsys
 ):
     version_1(tmp_path)
-    if not with_sweep_file:  # its plan tells as well
+    if not with_sweep_file:
         (tmp_path / SWEEP_FILE).unlink()
-    before = {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.rglob("*")]}
-    assert run_app(app, [*arguments, f"out={tmp_path}"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
+    error = refused_untouched(app, arguments, tmp_path, capsys)
     assert "version" in error
     assert "hoose another out=DIR" in error
     if with_sweep_file:
         assert "version 1 in" in error
-    assert {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.rglob("*")]} == before
 
 
 def test_models_of_other_numerics_are_not_taken_for_other_options(tmp_path):

@@ -27,7 +27,7 @@ CAPACITY_SECONDS = 1.0
 def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
     """Runs one attempt inside a Ray task."""
     node = OwnNode()
-    words.taken(attempt)
+    words.taken(attempt, node.id)
     # Ray hides no GPU from a task that asked for none.
     hidden = {} if attempt.resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
     try:
@@ -75,6 +75,8 @@ class RayExecutor:
         self._running: dict[Any, tuple[Attempt, float]] = {}
         self._avoided: list[str] = []
         self._capacity: tuple[float, Capacity] | None = None
+        self._dead: set[str] = set()  # nodes
+        self._looked = 0.0  # for those
         self._open: RaySession | None = None
         self._words = Words(uuid.uuid4().hex)
 
@@ -172,7 +174,27 @@ class RayExecutor:
         if ready:  # and whatever else is ready by now
             references = list(self._running)
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-        return [self._end(reference) for reference in ready]
+        return [self._end(reference) for reference in ready] + self._lost_with_nodes()
+
+    def _lost_with_nodes(self) -> list[AttemptEnd]:
+        """Ends of attempts on nodes that Ray holds for dead.
+
+        Ray tells of them, too, but only when the connection breaks: after minutes
+        where a node is without power or cut off.
+        """
+        now = time.monotonic()
+        if now - self._looked < CAPACITY_SECONDS:
+            return []
+        self._looked = now
+        nodes = self._session.ray.nodes()
+        dead = {node["NodeID"] for node in nodes if not node["Alive"]}
+        if dead == self._dead:
+            return []
+        self._dead = dead
+        running = list(self._running.items())
+        lost = [ref for ref, (own, _) in running if self._words.node_of(own) in dead]
+        found = [self._running.pop(reference) for reference in lost]
+        return [AttemptEnd(attempt, None, now - began) for attempt, began in found]
 
     def _end(self, reference: Any) -> AttemptEnd:
         from ray.exceptions import RayError, RayTaskError, TaskCancelledError
@@ -199,7 +221,7 @@ class RayExecutor:
             return
         self._words.ask_to_stop(grace_seconds)
         for reference, (attempt, _) in self._running.items():
-            if not self._words.is_taken(attempt):  # and perhaps none ever will
+            if self._words.node_of(attempt) is None:  # and perhaps none ever will
                 self._session.ray.cancel(reference)
 
     def close(self) -> None:

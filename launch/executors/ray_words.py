@@ -28,13 +28,16 @@ class Words:
     def _key(self, *parts: object) -> bytes:
         return "/".join(["rdc", self.sweep, *map(str, parts)]).encode()
 
-    def taken(self, attempt: Attempt) -> None:
+    def taken(self, attempt: Attempt, node: str) -> None:
         """A node has it."""
-        _kv()._internal_kv_put(self._key("taken", attempt.job_id, attempt.number), b"1")
-
-    def is_taken(self, attempt: Attempt) -> bool:
         key = self._key("taken", attempt.job_id, attempt.number)
-        return bool(_kv()._internal_kv_exists(key))
+        _kv()._internal_kv_put(key, node.encode())
+
+    def node_of(self, attempt: Attempt) -> str | None:
+        """The node that has it; None: none yet."""
+        key = self._key("taken", attempt.job_id, attempt.number)
+        value = _kv()._internal_kv_get(key)
+        return None if value is None else value.decode()
 
     def ask_to_stop(self, grace_seconds: float) -> None:
         """All tasks end their processes, with time to save their state."""

@@ -15,7 +15,7 @@ CONSTRAINTS = constraints-$(MINOR).txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install tfc browser test-environments frontier reference reference-page \
+.PHONY: help install tfc browser ip test-environments frontier reference reference-page \
   reference-overfitted reference-times test test-alone lint format bench goldens clean
 
 help: ## List these commands
@@ -55,10 +55,15 @@ tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entro
 browser: install ## A browser for the tests of the report: by apt-get as root, or Playwright's
 	@$(BIN)/python -m tests.browser
 
+ip: ## The program of that name, which tests of clusters need: by apt-get as root
+	@command -v ip >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2; } >/dev/null
+
 # What cannot be had stops no test run: its last line names it.
 test-environments: install
 	@$(MAKE) --no-print-directory tfc || echo "going on without the coder tfc" >&2
 	@$(MAKE) --no-print-directory browser || echo "going on without a browser" >&2
+	@$(MAKE) --no-print-directory ip || echo "going on without ip: tests will fail" >&2
 
 frontier: install ## Train, code, time and plot the small grid (ARGS="key=value ...")
 	$(BIN)/python launch/sweep.py +grid=rdc_mini $(ARGS)
@@ -116,7 +121,7 @@ format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 
 bench: install ## The long measurements
-	$(BIN)/python -m pytest -m benchmark tests/benchmarks -s
+	$(BIN)/python -m pytest -m benchmark tests/benchmarks tests/integration -s
 
 goldens: install ## Write the golden files again (look at the difference)
 	$(BIN)/python -m tests.golden.write

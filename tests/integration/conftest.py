@@ -1,11 +1,18 @@
-"""Stores for tests of sweeps."""
+"""Stores and clusters for tests of sweeps."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from cluster_hosts import RayCluster, network
+from cluster_sweeps import ClusterSweep, small_images
 from stores import CREDENTIALS, Proxy, seaweedfs
+
+from rdc.system.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +31,63 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
     yield proxy
     proxy.close()
+
+
+@dataclass(frozen=True)
+class ClusterLab:
+    """Three Ray nodes and a store between which nothing else is shared.
+
+    Attributes:
+      proxy: through which all hosts reach the store; the tests go past it.
+    """
+
+    cluster: RayCluster
+    proxy: Proxy
+    images: Path
+
+    def sweep(self, name: str) -> ClusterSweep:
+        return ClusterSweep(self.cluster, Store(f"s3://bucket/{name}"), self.images)
+
+    def mend(self) -> None:
+        """Two workers and a store that works."""
+        self.proxy.before = self.proxy.after = lambda *_: None
+        missing = [n for n in ("one", "two") if n not in self.cluster.hosts]
+        self.cluster.add_workers(*missing)
+
+
+@pytest.fixture(scope="session")
+def one_cluster(
+    s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ClusterLab]:
+    images = small_images(tmp_path_factory.mktemp("images"))
+    with network() as bridge:
+        proxy = Proxy(s3_endpoint, bridge.address)
+        own = {**CREDENTIALS, "AWS_ENDPOINT_URL": proxy.endpoint}
+        cluster = RayCluster(bridge, {**os.environ, **own})
+        try:
+            yield ClusterLab(cluster, proxy, images)
+        finally:
+            cluster.close()
+            proxy.close()
+
+
+@pytest.fixture
+def cluster_lab(
+    one_cluster: ClusterLab, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ClusterLab]:
+    """The same for all tests, whole at the beginning of each."""
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_endpoint}.items():
+        monkeypatch.setenv(name, value)
+    one_cluster.mend()
+    yield one_cluster
+    one_cluster.proxy.before = one_cluster.proxy.after = lambda *_: None
+
+
+@pytest.fixture
+def undisturbed_sweep(cluster_lab: ClusterLab) -> ClusterSweep:
+    """A sweep that nobody disturbs; the first test that asks for it runs it."""
+    sweep = cluster_lab.sweep("undisturbed")
+    if sweep.store.read("tables/runs.parquet") is None:
+        sweep.run()
+        assert set(map(len, sweep.attempts().values())) == {1}
+    return sweep

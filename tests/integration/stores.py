@@ -19,6 +19,7 @@ from pathlib import Path
 
 START_SECONDS = 120.0  # on the slowest machine
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+NO_ANSWER = 0
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
@@ -87,13 +88,16 @@ def _makes_a_bucket(endpoint: str) -> bool:
 class Server:
     """A server of this process, on a port of its own.
 
+    Args:
+      host: the address that it listens on.
+
     Attributes:
       endpoint: its URL.
     """
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]):
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+    def __init__(self, handler: type[BaseHTTPRequestHandler], host: str = "127.0.0.1"):
+        self._server = ThreadingHTTPServer((host, 0), handler)
+        self.endpoint = f"http://{host}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -106,22 +110,24 @@ class Proxy(Server):
 
     Args:
       endpoint: of the store.
+      host: the address that the proxy listens on.
 
     Attributes:
       drops: headers that do not reach the store.
       before, after: called with a request's number, method and path before it is
-        handed on, and before its answer is; an HTTP status takes the answer's place.
+        handed on, and before its answer is; an HTTP status takes the answer's place,
+        and after `NO_ANSWER` the connection is closed without any.
       requests: so many came.
     """
 
-    def __init__(self, endpoint: str):
+    def __init__(self, endpoint: str, host: str = "127.0.0.1"):
         self._target = endpoint.removeprefix("http://")
         self.drops: set[str] = set()
         self.before: Callable[[int, str, str], int | None] = lambda *_: None
         self.after: Callable[[int, str, str], int | None] = lambda *_: None
         self.requests = 0
         self._lock = threading.Lock()
-        super().__init__(self._handler())
+        super().__init__(self._handler(), host)
 
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
@@ -159,6 +165,9 @@ class Proxy(Server):
                 connection.close()
 
             def _answer(self, status: int, headers: dict, data: bytes) -> None:
+                if status == NO_ANSWER:
+                    self.close_connection = True
+                    return
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

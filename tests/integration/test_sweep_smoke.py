@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,12 @@ import pytest
 
 from rdc.system.files import read_json
 from tests.integration import whole_sweep
-from tests.integration.whole_sweep import TIMEOUT_SECONDS, completed, started
+from tests.integration.whole_sweep import (
+    TIMEOUT_SECONDS,
+    assert_same_results,
+    completed,
+    started,
+)
 
 STEPS = 120
 KILLS = 5  # tries to kill a sweep in the middle, should this process be slow
@@ -127,23 +133,7 @@ def test_losses_fall(undisturbed: Path) -> None:
 def test_a_killed_sweep_ends_like_an_undisturbed_one(
     undisturbed: Path, resumed: Path
 ) -> None:
-    keys = ["run_id", "arch_id", "image", "side", "component"]
-    for name, columns in {
-        "rate_distortion": None,
-        "architectures": None,
-        "complexity": None,
-        "points": None,
-        "runs": ["run_id", "arch_id", "status", "steps", "batch_size", "seed"],
-    }.items():
-        a, b = (table(out, name) for out in (undisturbed, resumed))
-        if columns is None:
-            columns = [column for column in a if not column.endswith("_ms")]
-        order = [key for key in keys if key in columns]
-        pd.testing.assert_frame_equal(
-            a[columns].sort_values(order).reset_index(drop=True),
-            b[columns].sort_values(order).reset_index(drop=True),
-            check_exact=True,
-        )
+    assert_same_results(partial(table, undisturbed), partial(table, resumed))
 
 
 def test_no_step_is_lost_or_done_twice(resumed: Path) -> None:

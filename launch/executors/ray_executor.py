@@ -77,6 +77,7 @@ class RayExecutor:
         self._capacity: tuple[float, Capacity] | None = None
         self._dead: set[str] = set()  # nodes
         self._looked = 0.0  # for those
+        self._again: set[Any] = set()  # cancelled, to be submitted again
         self._open: RaySession | None = None
         self._words = Words(uuid.uuid4().hex)
 
@@ -146,10 +147,11 @@ class RayExecutor:
 
     def _placement(self, attempt: Attempt) -> dict[str, str]:
         """Labels of the nodes that may have it."""
-        but = list(self._avoided)
+        # Without the dead, Ray waits for what it asked of them for equal tasks.
+        but = {*self._avoided, *self._dead}
         if attempt.elsewhere and self.places(attempt.resources) > 1:
-            but.append(attempt.elsewhere)
-        return {"ray.io/node-id": f"!in({','.join(but)})"} if but else {}
+            but.add(attempt.elsewhere)
+        return {"ray.io/node-id": f"!in({','.join(sorted(but))})"} if but else {}
 
     def has_room(self, wanted: Resources) -> bool:
         running = (attempt.resources for attempt, _ in self._running.values())
@@ -174,13 +176,15 @@ class RayExecutor:
         if ready:  # and whatever else is ready by now
             references = list(self._running)
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-        return [self._end(reference) for reference in ready] + self._lost_with_nodes()
+        ends = [end for end in map(self._end, ready) if end is not None]
+        return ends + self._lost_with_nodes()
 
     def _lost_with_nodes(self) -> list[AttemptEnd]:
         """Ends of attempts on nodes that Ray holds for dead.
 
         Ray tells of them, too, but only when the connection breaks: after minutes
-        where a node is without power or cut off.
+        where a node is without power or cut off. What it was about to place there
+        hangs as long, so that it is submitted again.
         """
         now = time.monotonic()
         if now - self._looked < CAPACITY_SECONDS:
@@ -190,20 +194,32 @@ class RayExecutor:
         dead = {node["NodeID"] for node in nodes if not node["Alive"]}
         if dead == self._dead:
             return []
-        self._dead = dead
-        running = list(self._running.items())
-        lost = [ref for ref, (own, _) in running if self._words.node_of(own) in dead]
-        found = [self._running.pop(reference) for reference in lost]
-        return [AttemptEnd(attempt, None, now - began) for attempt, began in found]
+        self._dead, self._capacity = dead, None
+        lost = []
+        for reference, (attempt, began) in list(self._running.items()):
+            node = self._words.node_of(attempt)
+            if node in dead:
+                del self._running[reference]
+                lost.append(AttemptEnd(attempt, None, now - began))
+            elif node is None:
+                self._again.add(reference)
+                self._session.ray.cancel(reference)
+        return lost
 
-    def _end(self, reference: Any) -> AttemptEnd:
+    def _end(self, reference: Any) -> AttemptEnd | None:
+        """How it ended; None: it goes on, submitted again."""
         from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
         attempt, began = self._running.pop(reference)
         seconds = time.monotonic() - began
+        again = reference in self._again
+        self._again.discard(reference)
         try:
             return self._session.ray.get(reference)
         except TaskCancelledError:
+            if again and self._words.node_of(attempt) is None:
+                self.start(attempt)
+                return None
             return AttemptEnd(attempt, -signal.SIGTERM, seconds)
         except RayTaskError as error:  # a defect of this file or of the installation
             text = str(error).encode()
@@ -222,6 +238,7 @@ class RayExecutor:
         self._words.ask_to_stop(grace_seconds)
         for reference, (attempt, _) in self._running.items():
             if self._words.node_of(attempt) is None:  # and perhaps none ever will
+                self._again.discard(reference)
                 self._session.ray.cancel(reference)
 
     def close(self) -> None:

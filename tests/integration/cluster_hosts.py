@@ -113,7 +113,12 @@ class Host:
 
     Args:
       number: from 2, in its address.
+      network: that it is on.
       mounts: folder -> options of a file system of its own there, as `size=4m`.
+      environment: of its processes.
+
+    Attributes:
+      pid: of its first process, as this machine counts.
 
     Raises:
       NamespacesRefusedError: the machine does not allow it.
@@ -130,6 +135,7 @@ class Host:
         self.name, self.address = name, f"{network.prefix}{number}"
         self._network, self._environment = network, dict(environment)
         self.cable = f"{network.name}-{number}"
+        self.is_cut_off = False  # or was
         own = [text for path, how in mounts.items() for text in (str(path), how)]
         self._unshare = subprocess.Popen(
             [
@@ -171,9 +177,11 @@ class Host:
 
     def cut_off(self) -> None:
         """Pulls the cable."""
+        self.is_cut_off = True
         _run("ip", "link", "set", self.cable, "down")
 
     def come_back(self) -> None:
+        """Puts the cable back. To Ray the node stays dead, if it noticed."""
         _run("ip", "link", "set", self.cable, "up")
 
     def processes(self) -> list[psutil.Process]:
@@ -362,5 +370,5 @@ def network() -> Iterator[Network]:
         yield bridge
     finally:
         bridge.close()
-        left = _run("ip", "-o", "link").splitlines()
-        assert not [line for line in left if f" {bridge.name}" in line], left
+        own = f" {bridge.name}"
+        wait_until(lambda: own not in _run("ip", "-o", "link"), "the end of all cables")

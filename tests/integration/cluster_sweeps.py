@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import signal
 import sys
 import time
@@ -80,12 +81,12 @@ class ClusterSweep:
 
     def __init__(self, cluster: RayCluster, store: Store, images: Path):
         self.cluster, self.store, self._images = cluster, store, images
-        self._starts = 0
+        self._starts: list[Program] = []
 
     def start(self, *options: str, host: Host | None = None) -> Program:
         """The driver, on the head or another host."""
-        self._starts += 1
-        name = f"sweep-{self.store.url.rsplit('/', 1)[-1]}-{self._starts}.txt"
+        number = len(self._starts) + 1
+        name = f"sweep-{self.store.url.rsplit('/', 1)[-1]}-{number}.txt"
         command = [
             *(sys.executable, REPOSITORY / "launch/sweep.py", "+grid=rdc_smoke"),
             f"grid.blocks=[{{base:{_BLOCK},product:{{train.seed:[{_SEEDS}]}}}}]",
@@ -104,7 +105,8 @@ class ClusterSweep:
             *options,
         ]
         where = host or self.cluster.head
-        return where.start(command, self.cluster.logs / name)
+        self._starts.append(where.start(command, self.cluster.logs / name))
+        return self._starts[-1]
 
     def run(self, *options: str, code: int = 0, seconds: float = 900.0) -> str:
         """Its whole output."""
@@ -112,7 +114,13 @@ class ClusterSweep:
         assert driver.wait(seconds) == code, driver.text()
         return driver.text()
 
-    def json(self, key: str) -> Any:
+    def close(self) -> None:
+        """Kills drivers that a test left at work."""
+        for driver in self._starts:
+            if driver.poll() is None:
+                driver.kill()
+
+    def read(self, key: str) -> Any:
         found = self.store.read(key)
         assert found is not None, key
         return parsed_json(found.data, key)
@@ -126,7 +134,7 @@ class ClusterSweep:
         """Those that were promoted, by key of the job's folder."""
         keys = [k for k in self.store.list() if k.endswith(f"/{RECORD_FILE}")]
         promoted = [key for key in keys if key.count("/") == 3]
-        return {key.removesuffix(f"/{RECORD_FILE}"): self.json(key) for key in promoted}
+        return {key.removesuffix(f"/{RECORD_FILE}"): self.read(key) for key in promoted}
 
     def attempts(self) -> dict[str, list[int]]:
         """Numbers of the attempts that were begun, by key of the job's folder."""
@@ -150,35 +158,34 @@ class ClusterSweep:
         key = f"{attempt}/{CHECKPOINT_FOLDER}/{SAVED}/{MANIFEST_FILE}"
         return self.store.read(key) is not None
 
-    def hold(self, count: int = 1, hosts: Iterable[Host] | None = None) -> list[Held]:
+    def hold(self, count: int = 1) -> list[Held]:
         """Stops so many trainings right after their checkpoint, which comes to the
         store.
         """
         found: list[Held] = []
         seen: dict[int, tuple[Host, psutil.Process, Path]] = {}
-        done: set[int] = set()
         looked = 0.0
 
         def look() -> bool:
             nonlocal looked
             if time.monotonic() - looked > 0.2:
                 looked = time.monotonic()
-                for host in hosts or self.cluster.workers:
-                    for process, folder in jobs_on(host):
-                        if "/runs/" in str(folder) and process.pid not in done:
-                            seen.setdefault(process.pid, (host, process, folder))
-            for pid, (host, process, folder) in list(seen.items()):
+                for host, process, folder in self.jobs():
+                    if "/runs/" in str(folder):
+                        seen.setdefault(process.pid, (host, process, folder))
+            for pid, (host, process, folder) in seen.items():
                 here = Path(f"/proc/{pid}/root") / str(folder).lstrip("/")
-                if (here / CHECKPOINT_FOLDER / str(SAVED)).exists():
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        process.suspend()
-                        if not (here / RECORD_FILE).exists():
-                            found.append(Held(host, process, attempt_key(folder)))
-                        else:
-                            process.resume()
-                    del seen[pid]
-                    done.add(pid)
-            return len(found) >= count
+                if not (here / CHECKPOINT_FOLDER / str(SAVED)).exists():
+                    continue
+                if pid in {held.process.pid for held in found} or len(found) == count:
+                    continue
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.suspend()
+                    if (here / RECORD_FILE).exists():
+                        process.resume()
+                    else:
+                        found.append(Held(host, process, attempt_key(folder)))
+            return len(found) == count
 
         wait_until(look, "a training in its middle", pause=_LOOK_SECONDS)
         for held in found:
@@ -199,8 +206,7 @@ class ClusterSweep:
             key = f"{job}/attempts/{record['attempt']}/{METRICS_FILE}"
             found = self.store.read(key)
             assert found is not None
-            text = io.StringIO(found.data.decode())
-            logged = list(pd.read_json(text, lines=True).step)
+            logged = [json.loads(line)["step"] for line in found.data.splitlines()]
             first = record["result"]["resumed_from_step"] + SAVED
             assert logged == list(range(first, STEPS + 1, SAVED))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -44,13 +44,19 @@ class ClusterLab:
     cluster: RayCluster
     proxy: Proxy
     images: Path
+    sweeps: list[ClusterSweep] = field(default_factory=list)
 
     def sweep(self, name: str) -> ClusterSweep:
-        return ClusterSweep(self.cluster, Store(f"s3://bucket/{name}"), self.images)
+        store = Store(f"s3://bucket/{name}")
+        self.sweeps.append(ClusterSweep(self.cluster, store, self.images))
+        return self.sweeps[-1]
 
     def mend(self) -> None:
         """Two workers and a store that works."""
         self.proxy.before = self.proxy.after = lambda *_: None
+        for host in self.cluster.workers:
+            if host.is_cut_off or host.name not in ("one", "two"):
+                self.cluster.remove(host)
         missing = [n for n in ("one", "two") if n not in self.cluster.hosts]
         self.cluster.add_workers(*missing)
 
@@ -81,6 +87,8 @@ def cluster_lab(
     one_cluster.mend()
     yield one_cluster
     one_cluster.proxy.before = one_cluster.proxy.after = lambda *_: None
+    while one_cluster.sweeps:
+        one_cluster.sweeps.pop().close()
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_killed_between_a_record_and_its_promotion(
     dead.set()
     job = "/".join(promoted[0].split("?")[0].split("/")[-4:-1])
     assert job not in sweep.records()
-    assert sweep.json(f"{job}/attempts/1/{RECORD_FILE}")["status"] == "ok"
+    assert sweep.read(f"{job}/attempts/1/{RECORD_FILE}")["status"] == "ok"
     begun(f"killed before {promoted[0]} was written")
     sweep.run()
     assert sweep.attempts()[job] == [1], "its record is taken as it is"
@@ -126,14 +126,15 @@ def test_a_host_that_was_cut_off_comes_back(cluster_lab, undisturbed_sweep, begu
     wait_until(lambda: "lost with its node" in driver.text(), "word of the lost node")
     begun("its attempt was given to others")
     job = zombie.attempt.split("/attempts/")[0]
-    others = [host for host in sweep.cluster.workers if host != zombie.host]
-
-    def second():
-        return next(
-            (h for h in sweep.hold(1, others) if h.job_id == zombie.job_id), None
-        )
-
-    held = wait_until(second, "the second attempt in its middle")
+    successor = wait_until(
+        lambda: [
+            process
+            for _, process, folder in sweep.jobs()
+            if f"{job}/attempts/2" in str(folder)
+        ],
+        "the second attempt",
+    )
+    successor[0].suspend()
     resume([zombie])
     time.sleep(5)
     zombie.host.come_back()
@@ -141,7 +142,7 @@ def test_a_host_that_was_cut_off_comes_back(cluster_lab, undisturbed_sweep, begu
     time.sleep(30)
     late = sweep.store.read(f"{zombie.attempt}/{RECORD_FILE}") is not None
     begun(f"its record {'came late' if late else 'never came'}")
-    resume([held])
+    successor[0].resume()
     assert driver.wait() == ExitCode.OK, driver.text()
     record = sweep.records()[job]
     assert (record["attempt"], record["result"]["resumed_from_step"]) == (2, SAVED)

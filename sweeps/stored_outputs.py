@@ -13,9 +13,10 @@ from __future__ import annotations
 import base64
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,13 @@ from rdc.jobs.layout import (
 )
 from rdc.jobs.parcel import INPUTS_FOLDER, Parcel
 from rdc.system.files import json_bytes, read_json, write_bytes_atomically
-from rdc.system.store import Store
+from rdc.system.store import Store, StoreError
 from rdc.system.user_cache import user_cache_folder
 from sweeps.lease import HEARTBEAT_SECONDS, LEASE_FILE, WAIT_SECONDS
 from sweeps.outputs import Outputs
 from sweeps.store_lease import StoreLease
 
 INDEX_FILE = ".index.json"
-BEGUN_FILE = "begun.json"  # whoever creates it has the attempt's number
 _LARGE = (".npz", ".tar")
 # What no copy holds: made again at will, or in the machine's own files.
 _NOT_COPIED = (f"{TABLES_FOLDER}/", f"{Path(REPORT_FILE).parts[0]}/", "images/")
@@ -61,6 +61,8 @@ class StoredOutputs(Outputs):
         self._scratch = Path(scratch) / own
         # Of every file of the copy, what the store had when it was read or written.
         self._generations: dict[str, bytes] = self._read_index()
+        # What is being written: its content, and who waits for it.
+        self._under_way: dict[str, tuple[bytes, Callable[[], bytes]]] = {}
 
     def lease(
         self,
@@ -78,8 +80,12 @@ class StoredOutputs(Outputs):
     def begin(
         self, attempt: Path, spec: Mapping[str, Any], request: Request
     ) -> Parcel | None:
-        mine = json_bytes({"token": uuid.uuid4().hex})
-        if self.store.create(self._key(attempt / BEGUN_FILE), mine) is None:
+        placed = self._placed(attempt, request).to_dict()
+        # Whoever creates it has the attempt's number; no two contents are alike.
+        mine = json_bytes({**placed, "begun_by": uuid.uuid4().hex})
+        path = attempt / REQUEST_FILE
+        written = self.store.create(self._key(path), mine)
+        if written is None:
             self.fetch(attempt)
             raise StorageError(
                 "one driver at a time begins attempts",
@@ -96,9 +102,10 @@ class StoredOutputs(Outputs):
                 for path in request.resume_from
             ),
             spec=spec,
-            request=self._placed(attempt, request).to_dict(),
+            request=placed,
         )
-        self.write_json(attempt / REQUEST_FILE, parcel.request)
+        self._generations[self._key(path)] = written
+        write_bytes_atomically(path, mine, durable=False)
         return parcel
 
     def _placed(self, attempt: Path, request: Request) -> Request:
@@ -122,12 +129,29 @@ class StoredOutputs(Outputs):
         )
 
     def write_json(self, path: Path, value: Any, durable: bool = True) -> None:
-        data = json_bytes(value)
+        """Where it need not be durable, it is in the store before the next record or
+        end of an attempt is.
+        """
+        key, data = self._key(path), json_bytes(value)
         if path.name == RECORD_FILE:
-            self._write_record(self._key(path), data)
+            self._finish_writing()
+            self._write_record(key, data)
+        elif durable:
+            self._finish_writing()
+            self._generations[key] = self.store.write(key, data)
         else:
-            self._generations[self._key(path)] = self.store.write(self._key(path), data)
+            self._under_way[key] = data, self.store.begin_writing(key, data)
         write_bytes_atomically(path, data, durable=False)
+
+    def _finish_writing(self) -> None:
+        """Waits for what is under way; what failed is written again."""
+        for key, (data, wait) in list(self._under_way.items()):
+            try:
+                written = wait()
+            except StoreError:
+                written = self.store.write(key, data)
+            self._generations[key] = written
+            del self._under_way[key]
 
     def _write_record(self, key: str, data: bytes) -> None:
         """Over the record that this driver knows, never over another one's."""
@@ -174,13 +198,26 @@ class StoredOutputs(Outputs):
         self._write_index()
 
     def _pull(self, prefix: str) -> None:
-        """Makes the copy what the store has below `prefix`."""
+        """Makes the copy what the store has below `prefix`.
+
+        Of jobs whose record is the one that is known, only new files are read: what
+        their attempts left does not change any more.
+        """
+        self._finish_writing()
         keys = [key for key in self.store.list(prefix) if _is_copied(key)]
         known = {
             key: self._generations.get(key) if (self.folder / key).exists() else None
             for key in keys
         }
-        for key, stored in self.store.changed(known).items():
+        records = {key: old for key, old in known.items() if old and _is_record(key)}
+        changed = dict(self.store.changed(records))
+        finished = {_job(key) for key in records if key not in changed}
+        others = {
+            key: old
+            for key, old in known.items()
+            if key not in records and not (old and _job(key) in finished)
+        }
+        for key, stored in chain(changed.items(), self.store.changed(others)):
             write_bytes_atomically(self.folder / key, stored.data, durable=False)
             self._generations[key] = stored.generation
         gone = {k for k in self._generations if k.startswith(prefix)} - set(keys)
@@ -213,6 +250,16 @@ def _is_copied(key: str) -> bool:
     if key.startswith(".") or key == LEASE_FILE or key.startswith(_NOT_COPIED):
         return False
     return not key.endswith(_LARGE)
+
+
+def _job(key: str) -> str:
+    """Key of the folder of the job that a file belongs to, as `runs/ab/abc`."""
+    return "/".join(key.split("/")[:3])
+
+
+def _is_record(key: str) -> bool:
+    """Whether it is a job's own, not that of an attempt."""
+    return key == f"{_job(key)}/{RECORD_FILE}"
 
 
 def _files(path: Path) -> Iterator[Path]:

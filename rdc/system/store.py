@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -103,20 +105,26 @@ class Store:
             return None
         return Stored(found.value, found.stamp.generation)
 
-    def changed(self, known: Mapping[str, bytes | None]) -> dict[str, Stored]:
+    def changed(
+        self, known: Mapping[str, bytes | None]
+    ) -> Iterator[tuple[str, Stored]]:
         """Of objects, key -> known generation, those that have another one now.
 
-        Objects that are gone are left out.
+        Objects that are gone are left out. The next ones are on their way while the
+        caller works on one.
         """
-        keys, found = list(known), {}
-        for start in range(0, len(keys), _REQUESTS_AT_ONCE):
-            some = keys[start : start + _REQUESTS_AT_ONCE]
-            asked = [self._kv.read(k, if_not_equal=known[k]) for k in some]
-            for key, future in zip(some, asked, strict=True):
-                answer = self._done(future, key)
-                if answer.state == "value":
-                    found[key] = Stored(answer.value, answer.stamp.generation)
-        return found
+        asked: deque[tuple[str, Any]] = deque()
+        for key, generation in known.items():
+            asked.append((key, self._kv.read(key, if_not_equal=generation)))
+            if len(asked) == _REQUESTS_AT_ONCE:
+                yield from self._new(*asked.popleft())
+        while asked:
+            yield from self._new(*asked.popleft())
+
+    def _new(self, key: str, future: Any) -> Iterator[tuple[str, Stored]]:
+        answer = self._done(future, key)
+        if answer.state == "value":
+            yield key, Stored(answer.value, answer.stamp.generation)
 
     def list(self, prefix: str = "") -> list[str]:
         """All keys that begin so, in order."""
@@ -126,7 +134,12 @@ class Store:
 
     def write(self, key: str, data: bytes) -> bytes:
         """Writes an object, whatever is there; its generation."""
-        return self._done(self._kv.write(key, data), key).generation
+        return self.begin_writing(key, data)()
+
+    def begin_writing(self, key: str, data: bytes) -> Callable[[], bytes]:
+        """The same, without waiting; who calls the result waits."""
+        future = self._kv.write(key, data)
+        return lambda: self._done(future, key).generation
 
     def create(self, key: str, data: bytes) -> bytes | None:
         """Writes an object where there is none; its generation, or None.
@@ -134,7 +147,7 @@ class Store:
         Args:
           data: this writer's own: a write whose answer was lost is known by it.
         """
-        return self._write_if(key, data, self._nothing())
+        return self._write_if(key, data, self._nothing)
 
     def replace(self, key: str, data: bytes, generation: bytes) -> bytes | None:
         """Writes an object that still has a generation; its new one, or None."""
@@ -150,8 +163,9 @@ class Store:
         own = found is not None and found.data == data
         return found.generation if own and found is not None else None
 
+    @cached_property
     def _nothing(self) -> bytes:
-        """The generation of what is not there."""
+        """The generation of what is not there, one for all keys."""
         key = f".nothing-{uuid.uuid4().hex}"
         return self._done(self._kv.read(key), key).stamp.generation
 

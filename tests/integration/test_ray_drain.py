@@ -1,15 +1,9 @@
 """A node of a Ray cluster is about to go: its training saves and goes on elsewhere."""
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-import psutil
 import pytest
+from ray_nodes import Nodes
 from sweep_lab import Lab
 
 from launch.executors.ray_executor import RayExecutor
@@ -20,65 +14,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 
 HELD_AT = 6  # step that no training goes beyond before its node goes
 HANG_SECONDS = 300  # far beyond what any machine needs
-
-
-class Nodes:
-    """A cluster whose head runs no jobs, and one node that does.
-
-    Attributes:
-      address: of the head.
-    """
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        head = {"num_cpus": 0, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        self._started: list[subprocess.Popen] = []
-        self.address = self._cluster.address
-        self.add()
-
-    def add(self) -> None:
-        """A node with one core, as operators start it."""
-        ray = str(Path(sys.executable).with_name("ray"))
-        command = [ray, "start", f"--address={self.address}", "--num-cpus=1", "--block"]
-        self._started.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, process_group=0)
-        )
-
-    def sigterm(self) -> None:
-        """To what operators started."""
-        self._started[-1].send_signal(signal.SIGTERM)
-
-    def kill_raylet(self) -> None:
-        """SIGTERM to the heart of the node, which ends it at once."""
-        self.raylet().terminate()
-
-    def raylet(self) -> psutil.Process:
-        started = psutil.Process(self._started[-1].pid).children()
-        [raylet] = [process for process in started if process.name() == "raylet"]
-        return raylet
-
-    def drain(self) -> None:
-        """As an autoscaler does, before it takes the node away."""
-        import ray
-        from ray.core.generated import autoscaler_pb2
-
-        [node] = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
-        accepted, reason = ray._raylet.GcsClient(address=self.address).drain_node(
-            node["NodeID"],
-            autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"),
-            "the machine goes",
-            int(1000 * (time.time() + 600)),
-        )
-        assert accepted, reason
-
-    def close(self) -> None:
-        for process in self._started:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        self._cluster.shutdown()
 
 
 @pytest.fixture(scope="module")

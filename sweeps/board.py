@@ -120,6 +120,10 @@ class Board:
             if task.parent is None or self.status.get(task.parent) == "ok"
         ]
 
+    def asked(self) -> dict[Resources, str]:
+        """What unfinished tasks ask for, and by which setting."""
+        return {task.resources: task.setting for task in self.unfinished()}
+
     def enqueue(self, task: Task, start: Start, now: float) -> None:
         """Makes a task startable, after the delay that `start` asks for."""
         if task.job.stage in self._halted:
@@ -130,7 +134,7 @@ class Board:
         else:
             self._ready[task.job_id] = start
             key = (task.priority, self._order[task.job_id], task.job_id)
-            heapq.heappush(self._queues[task.resources], key)
+            heapq.heappush(self._queues[task.wanted(start.memory_factor)], key)
 
     def next(
         self, now: float, has_room: Callable[[Resources], bool]
@@ -140,15 +144,31 @@ class Board:
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id, start = heapq.heappop(self._delayed)
             self.enqueue(self.tasks[job_id], replace(start, delay_seconds=0.0), now)
-        for queue in self._queues.values():
-            while queue and queue[0][2] not in self._ready:
+        for wanted, queue in self._queues.items():
+            while queue and self._wanted(queue[0][2]) != wanted:
                 heapq.heappop(queue)
-        first = [queue[0] for queue in self._queues.values() if queue]
-        for _, _, job_id in sorted(first):
-            task = self.tasks[job_id]
-            if has_room(task.resources):
-                return task, self._ready[job_id]
+        first = [(queue[0], w) for w, queue in self._queues.items() if queue]
+        for (_, _, job_id), wanted in sorted(first, key=lambda one: one[0]):
+            if has_room(wanted):
+                return self.tasks[job_id], self._ready[job_id]
         return None
+
+    def _wanted(self, job_id: str) -> Resources | None:
+        """Of a ready task; None where it is not ready any more."""
+        if job_id not in self._ready:
+            return None
+        return self.tasks[job_id].wanted(self._ready[job_id].memory_factor)
+
+    def waiting(self) -> Iterator[Resources]:
+        """Of each process that could start if there were room."""
+        together = set()
+        for job_id, start in self._ready.items():
+            task = self.tasks[job_id]
+            if task.together is not None and not start.is_short:
+                if (task.together, start) in together:
+                    continue
+                together.add((task.together, start))
+            yield task.wanted(start.memory_factor)
 
     def take(self, task: Task) -> list[Task]:
         """Removes what `next` showed, and the tasks that start with it.
@@ -156,11 +176,11 @@ class Board:
         These are the trainings of the same group that are ready for the same start.
         After an out-of-memory, each runs alone.
         """
-        heapq.heappop(self._queues[task.resources])
         start = self._ready.pop(task.job_id)
+        heapq.heappop(self._queues[task.wanted(start.memory_factor)])
         taken = [task]
         group = task.together
-        if group is not None and start.accumulate == 1:
+        if group is not None and not start.is_short:
             for other in self._together[group]:
                 if self._ready.get(other) == start:
                     del self._ready[other]

@@ -14,7 +14,12 @@ from typing import Any, Protocol
 from rdc.errors import DiskFullError, ExitCode, StorageError
 from rdc.jobs.records import Record
 from sweeps.board import Board
-from sweeps.executor import Attempt, AttemptEnd, Executor, Resources
+from sweeps.executor import (
+    Attempt,
+    AttemptEnd,
+    Executor,
+    refuse_what_never_fits,
+)
 from sweeps.lease import Lease, LeaseLostError
 from sweeps.outcome import reading
 from sweeps.outputs import Outputs
@@ -121,6 +126,9 @@ class Driver:
         try:
             for task in self.board.startable():
                 self._consider(task)
+            if not self.board.idle:
+                capacity = self._executor.capacity()
+                refuse_what_never_fits(capacity, self.board.asked())
             while self._stop is None:
                 self._start_all_that_fit()
                 if not self.running and self.board.idle:
@@ -161,22 +169,13 @@ class Driver:
 
     def _start_all_that_fit(self) -> None:
         while self._stop is None:
-            choice = self.board.next(time.monotonic(), self._has_room)
+            choice = self.board.next(time.monotonic(), self._executor.has_room)
             if choice is None:
+                self._executor.foresee(self.board.waiting())
                 return
-            if not self.started:
-                capacity = self._executor.capacity()
-                for waiting in self.board.unfinished():
-                    capacity.refuse_what_never_fits(
-                        waiting.resources, waiting.job.stage
-                    )
             task, start = choice
             first, *others = self.board.take(task)
             self._start(first, others, start)
-
-    def _has_room(self, wanted: Resources) -> bool:
-        # Of nothing that runs, room is not asked: what is too large takes all there is.
-        return not self.running or self._executor.has_room(wanted)
 
     def _start(self, task: Task, others: Sequence[Task], start: Start) -> None:
         """Starts a process for `task` and what shares it."""
@@ -196,6 +195,7 @@ class Driver:
         request = replace(
             task.request,
             accumulate=start.accumulate,
+            memory_factor=start.memory_factor,
             together=tuple(map(str, beside)),
         )
         if task.job.resumes:
@@ -213,7 +213,8 @@ class Driver:
             task.job_id,
             number,
             folder.workplace(number),
-            task.resources,
+            task.wanted(start.memory_factor),
+            setting=task.setting,
             timeout_seconds=timeout,
             stall_seconds=self._limits.stall_seconds if task.job.resumes else None,
             beside=beside,
@@ -277,7 +278,10 @@ class Driver:
         name = self._executor.avoid(verdict.node)
         self._observer.refused(name, verdict.reason)
         wanted = {task.resources for task in self.board.unfinished()}
-        if not all(map(self._executor.places, wanted)) and self._stop is None:
+        held = self._executor.capacity().grows or all(
+            map(self._executor.places, wanted)
+        )
+        if not held and self._stop is None:
             message = f"no machine is left for these jobs; of {name}: {verdict.reason}"
             self._stop = ExitCode.BAD_INPUT, message
 

@@ -8,7 +8,7 @@ import signal
 
 from rdc.errors import ExitCode
 from rdc.jobs.layout import LOG_FILE
-from sweeps.executor import AttemptEnd
+from sweeps.executor import Attempt, AttemptEnd
 from sweeps.policy import Ended, Outcome
 from sweeps.state import JobFolder
 
@@ -65,6 +65,8 @@ def reading(folder: JobFolder, number: int, end: AttemptEnd | None = None) -> En
     elif end is not None and end.stalled:
         limit = end.attempt.stall_seconds
         outcome, error = "stalled", f"told of no progress for {limit:g} s"
+    elif end is not None and end.out_of_memory:
+        outcome, error = "host_oom", _memory_text(end.attempt)
     elif record is not None and record.status in _STATED:
         outcome = _STATED[record.status]
     elif record is not None and record.status != "ok":
@@ -96,7 +98,8 @@ def _ended(
         outcome=outcome,
         error=error,
         fingerprint=fingerprint(error, log, code) if alike else "",
-        accumulate=folder.accumulate(number),
+        accumulate=folder.requested(number, "accumulate"),
+        memory_factor=folder.requested(number, "memory_factor"),
         step=folder.saved_step(number),
         node="" if end is None else end.node,
         exit_code=code,
@@ -122,6 +125,14 @@ def _exit_text(code: int | None) -> str:
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit code {code}"
+
+
+def _memory_text(attempt: Attempt) -> str:
+    asked, factor = attempt.resources.memory_gb, attempt.resources.memory_factor
+    what = "not set" if asked is None else f"{asked:g}"
+    times = f", taken {factor} times" * (factor > 1)
+    setting = f"{attempt.setting}.memory_gb"
+    return f"the memory of its machine ran out; {setting} is {what}{times}"
 
 
 def _last_line(log: str) -> str | None:

@@ -8,6 +8,7 @@ job has any.
 | lost with its node, preempted, standing still | again after a backoff; given up |
 | | after several without a new checkpoint |
 | device out of memory | once more in twice the micro-batches; then `oom` |
+| host out of memory | again with twice the memory, twice; then `oom` |
 | NaN, divergence | once from the last good checkpoint; then `diverged` |
 | timeout | once more; then `timeout` |
 | same traceback twice | `failed`; of several machines, on two of them |
@@ -31,6 +32,7 @@ Outcome = Literal[
     "preempted",
     "stalled",
     "oom",
+    "host_oom",
     "diverged",
     "timeout",
     "crashed",
@@ -47,6 +49,7 @@ class Ended(Spec):
     Attributes:
       fingerprint: equal for failures of one cause; empty where there is none.
       accumulate: `Request.accumulate` of the attempt.
+      memory_factor: `Start.memory_factor` of the attempt.
       step: of its newest checkpoint; 0: none.
       node: where it ran; empty where there is one machine, or nobody knows.
     """
@@ -56,6 +59,7 @@ class Ended(Spec):
     error: str | None = None
     fingerprint: str = ""
     accumulate: int = 1
+    memory_factor: int = 1
     step: int = 0
     node: str = ""
     exit_code: int | None = None
@@ -110,12 +114,19 @@ class Start:
     Attributes:
       delay_seconds: before it.
       accumulate: in so many micro-batches.
+      memory_factor: with so many times the host memory.
       elsewhere: than on this node, where another one can hold it.
     """
 
     delay_seconds: float = 0.0
     accumulate: int = 1
+    memory_factor: int = 1
     elsewhere: str = ""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether memory ran out before: the job then has a process for itself."""
+        return self.accumulate > 1 or self.memory_factor > 1
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,7 @@ class GiveUp:
 
 
 Action = Start | Promote | GiveUp
+_MOST_MEMORY = 4  # times what was asked for
 
 
 def next_action(
@@ -151,7 +163,7 @@ def next_action(
         return Start()
     last = counted[-1]
     again = [ended for ended in counted if ended.outcome == last.outcome]
-    once_more = Start(accumulate=last.accumulate)
+    once_more = Start(accumulate=last.accumulate, memory_factor=last.memory_factor)
     match last.outcome:
         case "ok":
             return Promote()
@@ -159,8 +171,13 @@ def next_action(
             return _after_loss(counted, limits, jitter)
         case "oom":
             if last.accumulate == 1:
-                return Start(accumulate=2)
+                return replace(once_more, accumulate=2)
             return GiveUp("oom", _error(last, "out of memory again"))
+        case "host_oom":
+            if last.memory_factor < _MOST_MEMORY:
+                return replace(once_more, memory_factor=2 * last.memory_factor)
+            error = _error(last, "out of host memory")
+            return GiveUp("oom", f"{error}, {len(again)} times: raise it")
         case "diverged":
             return once_more if len(again) == 1 else _given_up("diverged", last)
         case "timeout":
@@ -206,6 +223,7 @@ def _after_loss(counted: list[Ended], limits: Limits, jitter: float) -> Action:
     return Start(
         delay_seconds=min(delay, limits.backoff_max_seconds) * (0.5 + jitter),
         accumulate=last.accumulate,
+        memory_factor=last.memory_factor,
     )
 
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rdc.errors import ConfigError, StorageError
 from rdc.jobs.job import Job, Request
@@ -110,11 +110,13 @@ class JobFolder:
         model = record.result.get("model_dir")
         return model is None or (self.attempt(record.attempt) / model).is_dir()
 
-    def accumulate(self, number: int) -> int:
-        """`Request.accumulate` of the attempt."""
+    def requested(
+        self, number: int, name: Literal["accumulate", "memory_factor"]
+    ) -> int:
+        """A multiple that the attempt was given, as in its `Request`."""
         with contextlib.suppress(FileNotFoundError, StorageError):
             request = read_json(self.attempt(number) / REQUEST_FILE)
-            return int(request.get("accumulate", 1))
+            return int(request.get(name, 1))
         return 1
 
     def saved_step(self, number: int) -> int:

@@ -100,6 +100,8 @@ class TaskSettings(Spec):
       codecs: classical codecs that the stage evaluate measures beside the models.
       overfitted: and those that are fitted to each of its images, `eval_images`.
       versions: of code and packages that every process must have.
+      hardware_id: that times are taken on, with `per_stage`.
+      devices: several, with what processes get there; empty: that one.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -109,6 +111,7 @@ class TaskSettings(Spec):
     eval_set: ImageSet
     hardware_id: str
     benchmark: BenchmarkSpec
+    devices: Mapping[str, StageSettings] = field(default_factory=dict)
     codec: CodecSettings = field(default_factory=CodecSettings)
     codecs: tuple[str, ...] = ()
     overfitted: Overfitting = field(default_factory=Overfitting)
@@ -147,6 +150,18 @@ class Task:
     resources: Resources
     timeout_seconds: float | None
     together: str | None = None
+
+    @property
+    def setting(self) -> str:
+        """Where its resources are asked for."""
+        evaluated = isinstance(self.job, CodecJob | OverfitJob)
+        return f"hardware.{'evaluate' if evaluated else self.job.stage}"
+
+    def wanted(self, memory_factor: int) -> Resources:
+        """What a process takes that is given so many times the memory."""
+        if memory_factor == 1:
+            return self.resources
+        return replace(self.resources, memory_factor=memory_factor)
 
 
 @dataclass(frozen=True)
@@ -204,12 +219,16 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
 
 def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
     """Other codecs are evaluated as models are, classical ones on the CPU."""
+    if isinstance(job, BenchmarkJob) and job.hardware_id in settings.devices:
+        return settings.devices[job.hardware_id]
     if not isinstance(job, CodecJob | OverfitJob):
         return settings.per_stage.get(job.stage, StageSettings())
     stage = settings.per_stage.get("evaluate", StageSettings())
     if isinstance(job, OverfitJob):
         return stage
-    return replace(stage, resources=replace(stage.resources, gpus=0.0))
+    # Nothing of it is on the device.
+    plain = replace(stage.resources, gpus=0.0, device=None)
+    return replace(stage, resources=plain)
 
 
 def _starting_order(runs: Iterable[Run], rank: int) -> dict[str, tuple[float, float]]:
@@ -261,15 +280,18 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
             images = settings.eval_set
             yield _Work(evaluate, evaluate.job_id, label, images, run.run_id)
         if "benchmark" in settings.stages:
-            benchmark = BenchmarkJob(
-                architecture=run.model.architecture,
-                hardware_id=settings.hardware_id,
-                benchmark=settings.benchmark,
-                run_id=run.run_id if trained else None,
-                codec=settings.codec if trained else _of_network(settings.codec),
-            )
             needs = (settings.eval_set, run.run_id) if trained else ()
-            yield _Work(benchmark, benchmark.job_id, label, *needs)
+            for hardware_id in settings.devices or (settings.hardware_id,):
+                benchmark = BenchmarkJob(
+                    architecture=run.model.architecture,
+                    hardware_id=hardware_id,
+                    benchmark=settings.benchmark,
+                    run_id=run.run_id if trained else None,
+                    codec=settings.codec if trained else _of_network(settings.codec),
+                )
+                own = _stage_settings(benchmark, settings).resources.device
+                where = "" if own is None else f" on {own}"
+                yield _Work(benchmark, benchmark.job_id, label + where, *needs)
     if "evaluate" in settings.stages:
         images = settings.eval_set
         for name in settings.codecs:

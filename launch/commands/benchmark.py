@@ -18,6 +18,7 @@ from rdc.errors import ExitCode
 from rdc.jobs.job import BenchmarkJob, Request
 from rdc.jobs.records import BenchmarkResult, Record
 from rdc.registry import REGISTRY
+from rdc.specs.base import require
 from sweeps.lease import Lease
 from sweeps.outputs import Outputs
 from sweeps.state import JobFolder
@@ -27,6 +28,8 @@ from sweeps.tasks import Task
 def run_benchmark(call: Call[BenchmarkConfig]) -> int:
     """Times the decoder with random weights; measures anew at every call."""
     console, config = Console(), call.config
+    devices = config.hardware.benchmark.devices
+    require(not devices, "this command times this machine", f"devices {devices}")
     architecture, name = config.chosen()
     settings = config.hardware.child_settings(staged_code())
     described = describe_hardware(settings)

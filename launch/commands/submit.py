@@ -26,7 +26,9 @@ _EXIT_CODE_MARK = "sweep-exit-code:"
 _OWN_KEYS = (
     "cluster",
     "cluster.address",
+    "cluster.autoscales",
     "cluster.python",
+    "cluster.scratch",
     "out",
     "data.train",
     "data.eval",
@@ -79,6 +81,8 @@ def entrypoint(call: Call[SweepConfig]) -> str:
     ]
     options += [
         "cluster.address=auto",
+        f"cluster.autoscales={str(call.config.cluster.autoscales).lower()}",
+        f"cluster.scratch={quoted(call.config.cluster.scratch)}",
         f"out={quoted(call.config.out_place())}",
         f"data.train={quoted(data.absolute('train'))}",
         f"data.eval={quoted(data.absolute('eval'))}",

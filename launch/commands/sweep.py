@@ -38,9 +38,6 @@ from sweeps.plan_file import known_costs, read_plan, write_plan
 from sweeps.stored_outputs import StoredOutputs
 from sweeps.tasks import ImageFile, ImageSet, Task, TaskSettings, make_tasks
 
-# Planning checks and shows jobs before any hardware is looked at.
-_UNKNOWN_HARDWARE = {"hardware_id": "", "platform": "cpu"}
-
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
@@ -64,18 +61,28 @@ class Sweep:
     def config(self) -> SweepConfig:
         return self.call.config
 
-    def tasks(self, described: Mapping[str, Any]) -> list[Task]:
+    def tasks(
+        self,
+        described: Mapping[str, Any] | None = None,
+        devices: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> list[Task]:
         """The jobs of the asked stages.
 
         Args:
-          described: the hardware, as `rdc.system.hardware.describe` tells.
+          described: the hardware, as `rdc.system.hardware.describe` tells; None: nobody
+            has looked at it.
+          devices: the same of each of `hardware.benchmark.devices`.
         """
         config = self.config
+        if described is None:
+            described = _unknown("")
+            devices = {name: _unknown(name) for name in _devices(config)}
         settings = TaskSettings(
             stages=config.stages,
             train_set=self.train_set,
             eval_set=self.eval_set,
             hardware_id=described["hardware_id"],
+            devices=config.hardware.timed(devices or {}),
             benchmark=config.benchmark.spec,
             weights=config.benchmark.weights,
             codec=config.codec,
@@ -88,6 +95,17 @@ class Sweep:
             per_stage=config.hardware.stages(described),
         )
         return make_tasks(self.plan, settings)
+
+
+def _unknown(device: str) -> dict[str, Any]:
+    """Planning checks and shows jobs before any hardware is looked at."""
+    return {"hardware_id": device, "platform": "cpu"}
+
+
+def _devices(config: SweepConfig) -> tuple[str, ...]:
+    """That times are taken on, where they are named."""
+    timed = "benchmark" in config.stages
+    return (config.hardware.benchmark.devices or ()) if timed else ()
 
 
 def prepare(call: Call[SweepConfig]) -> Sweep:
@@ -132,7 +150,7 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
         f"grid {grid.name} without blocks, and no overfitted.codecs",
     )
     sweep = Sweep(call, outputs, plan, train_set, eval_set, known, alone)
-    sweep.tasks(_UNKNOWN_HARDWARE)
+    sweep.tasks()
     return sweep
 
 
@@ -179,7 +197,7 @@ def run_sweep(call: Call[SweepConfig]) -> int:
     console = Console()
     sweep, config = prepare(call), call.config
     if config.plan_only:
-        tasks = sweep.tasks(_UNKNOWN_HARDWARE)
+        tasks = sweep.tasks()
         print_plan(console, sweep.plan, tasks, config.throughput)
         with sweep.outputs.lease(wait_seconds=config.lease.wait_seconds):
             _migrate(sweep, console)
@@ -193,9 +211,9 @@ def run_sweep(call: Call[SweepConfig]) -> int:
         _write_plan(sweep)
         _write_manifests(sweep)
         _carry(sweep, console)
-        executor, described = _executor(config)
-        _write_sweep(sweep, described)
-        tasks = sweep.tasks(described)
+        executor, described, devices = _executor(config)
+        _write_sweep(sweep, {**described, "devices": devices} if devices else described)
+        tasks = sweep.tasks(described, devices)
         if tasks:
             console.print(
                 f"{len(tasks)} jobs of {len(sweep.plan.runs)} runs in {outputs.name}",
@@ -254,16 +272,29 @@ def _carry(sweep: Sweep, console: Console) -> None:
             upload(sweep.outputs.store, known, told)
 
 
-def _executor(config: SweepConfig) -> tuple[Executor, dict[str, Any]]:
-    """The executor, which starts nothing yet, and the hardware of its jobs."""
+Described = dict[str, Any]
+
+
+def _executor(
+    config: SweepConfig,
+) -> tuple[Executor, Described, dict[str, Described]]:
+    """The executor, which starts nothing yet, the hardware of its jobs, and each of the
+    devices that times are taken on."""
     settings = config.hardware.child_settings(staged_code())
+    devices, wanted = _devices(config), config.hardware.benchmark
     if config.launcher == "local":
         described = describe_hardware(settings)
-        return LocalExecutor.on(described, settings), described
+        local = LocalExecutor.on(described, settings)
+        return local, described, dict.fromkeys(devices, described)
     from launch.executors.ray_executor import RayExecutor
 
-    executor = RayExecutor(settings, config.cluster.address)
-    return executor, executor.describe_hardware(config.hardware.benchmark.gpus)
+    cluster = config.cluster
+    executor = RayExecutor(settings, cluster.address, autoscales=cluster.autoscales)
+    described, *found = (
+        executor.describe_hardware(wanted.gpus, device, wanted.custom)
+        for device in (wanted.device, *devices)
+    )
+    return executor, described, dict(zip(devices, found, strict=True))
 
 
 def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:

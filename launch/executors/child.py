@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launch.executors.cores import MachineLease
+from launch.executors.memory import OutOfMemoryKills
 from rdc.errors import DiskFullError, ExitCode
 from rdc.jobs.layout import CHECKPOINT_FOLDER, LOG_FILE, PROGRESS_FILE
 from rdc.jobs.parcel import clear, small_files
@@ -102,6 +103,7 @@ class Child:
             clear(attempt.folders)
             raise
         self._lease = MachineLease(attempt.resources, settings.locks)
+        self._kills = OutOfMemoryKills()
         self._process: subprocess.Popen | None = None
         self._end: AttemptEnd | None = None
         self._began = self._tried = time.monotonic()
@@ -157,6 +159,8 @@ class Child:
             return self._end
         code = self._process.poll()
         if code is None:
+            if not self.attempt.parcels:  # a porter outlives its program
+                self._kills.look()
             limit = self.attempt.timeout_seconds
             ended = self._timed_out or self._stalled
             if limit is not None and now - self._began > limit and not ended:
@@ -181,8 +185,14 @@ class Child:
             seconds,
             timed_out=self._timed_out,
             stalled=self._stalled,
+            out_of_memory=code == -signal.SIGKILL and self._memory_ran_out(),
             brought=brought,
         )
+
+    def _memory_ran_out(self) -> bool:
+        """Whether the system killed a process for memory since the last look, and we
+        killed none."""
+        return self._kill_at is None and self._kills.happened()
 
     def _stands_still(self) -> bool:
         """Whether no training of the process told of progress, or saved its state, for

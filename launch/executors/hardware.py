@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -30,3 +31,14 @@ def describe_hardware(settings: ChildSettings) -> dict[str, Any]:
             "JAX runs on the asked hardware", reason, "choose hardware=cpu"
         )
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def accelerator_type(device_kind: str) -> str | None:
+    """The kind of a GPU in the words that Ray has for it, as `H100`; None: no name.
+
+    Args:
+      device_kind: as JAX tells, as `NVIDIA H100 80GB HBM3`.
+    """
+    model = re.match(r"\w+\s+((?:[A-Z]+\s+)*[A-Z0-9]*\d[A-Z0-9]*)", device_kind)
+    name = model[1] if model else device_kind.removeprefix("NVIDIA ").strip()
+    return name.replace(" ", "-") or None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from launch.executors.child import Child, ChildSettings
 from launch.executors.cores import usable_cores
+from launch.executors.hardware import accelerator_type
+from launch.executors.memory import memory_gb
 from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
 
 POLL_SECONDS = 0.01
@@ -21,20 +23,25 @@ class LocalExecutor:
 
     Args:
       gpus: accelerators of this machine; jobs that want a share of one divide it.
+      device: their kind.
     """
 
-    def __init__(self, settings: ChildSettings, gpus: int = 0):
+    def __init__(
+        self, settings: ChildSettings, gpus: int = 0, device: str | None = None
+    ):
         self._settings = settings
-        cores = len(usable_cores())
-        self._capacity = Capacity((Machine(cores, gpus),))
+        machine = Machine(len(usable_cores()), gpus, memory_gb(), device)
+        self._capacity = Capacity((machine,))
         self._children: list[Child] = []
         self._gpus = _Gpus(gpus)
 
     @classmethod
     def on(cls, described: Mapping[str, Any], settings: ChildSettings) -> LocalExecutor:
         """On this machine, as `rdc.system.hardware.describe` tells of it."""
-        gpu = described["platform"] == "gpu"
-        return cls(settings, described["device_count"] if gpu else 0)
+        if described["platform"] != "gpu":
+            return cls(settings)
+        kind = accelerator_type(described["device_kind"])
+        return cls(settings, described["device_count"], kind)
 
     def capacity(self) -> Capacity:
         return self._capacity
@@ -49,6 +56,9 @@ class LocalExecutor:
     def avoid(self, node: str) -> str:
         self._capacity = Capacity(())
         return socket.gethostname()
+
+    def foresee(self, waiting: Iterable[Resources]) -> None:
+        """Nothing: this machine stays as it is."""
 
     def start(self, attempt: Attempt) -> None:
         variables = {}

@@ -6,18 +6,27 @@ import contextlib
 import signal
 import time
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from launch.executors.child import Child, ChildSettings
 from launch.executors.hardware import describe_hardware
+from launch.executors.ray_autoscaler import Autoscaler
 from launch.executors.ray_drain import OwnNode, draining_nodes
+from launch.executors.ray_placement import machine_of, task_options
 from launch.executors.ray_session import RaySession
 from launch.executors.ray_words import Words
-from rdc.errors import ConfigError, ExitCode
+from rdc.errors import ExitCode
 from rdc.jobs.layout import LOG_FILE
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
+from sweeps.executor import (
+    Attempt,
+    AttemptEnd,
+    Capacity,
+    Resources,
+    refuse_what_never_fits,
+)
 
 STOP_POLL_SECONDS = 0.25
 POLL_SECONDS = 0.02
@@ -61,6 +70,7 @@ class RayExecutor:
     Args:
       address: of the head node, as `host:port` or `auto`; None starts a private Ray.
       num_cpus: what a private Ray may use; None is all.
+      autoscales: the cluster adds nodes where they are asked for.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class RayExecutor:
         settings: ChildSettings,
         address: str | None = None,
         num_cpus: int | None = None,
+        autoscales: bool = False,
     ):
         # Nodes of a cluster have the code of their own: a copy here is not there.
         own = settings if address is None else replace(settings, code=None)
@@ -80,6 +91,7 @@ class RayExecutor:
         self._again: set[Any] = set()  # cancelled, to be submitted again
         self._open: RaySession | None = None
         self._words = Words(uuid.uuid4().hex)
+        self._autoscaler = Autoscaler() if autoscales else None
 
     @property
     def _session(self) -> RaySession:
@@ -92,39 +104,44 @@ class RayExecutor:
         """One function for the whole sweep: Ray exports each to all workers."""
         return self._session.ray.remote(max_retries=0)(watch)
 
-    def describe_hardware(self, gpus: float | None = None) -> dict[str, Any]:
-        """The hardware that jobs meet, as `rdc.system.hardware.describe` tells.
+    def describe_hardware(
+        self,
+        gpus: float | None = None,
+        device: str | None = None,
+        custom: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """The hardware that timings meet, as `rdc.system.hardware.describe` tells.
 
         Args:
           gpus: that these jobs ask for; a cluster describes a node that has them. None:
             one where there are any.
+          device, custom: as `Resources`.
 
         Raises:
-          ConfigError: no node has as many.
+          ConfigError: no node has as many, or is of that kind.
         """
-        if self._address is None:
+        if self._address is None and device is None:
             return describe_hardware(self._settings)
-        most = self.capacity().machine_gpus
+        capacity = self.capacity()
+        kind = Resources(device=device, custom=tuple((custom or {}).items()))
         if gpus is None:
+            to_come = capacity.grows and "=" not in (device or "=")
+            fitting = [m.gpus for m in capacity.fitting(kind)]
+            most = max(fitting, default=float(to_come))
             on_cpu = self._settings.environment.get("JAX_PLATFORMS") == "cpu"
             gpus = 0.0 if on_cpu else min(most, 1.0)
-        if gpus > most:
-            raise ConfigError(
-                f"hardware.benchmark.gpus is at most {most:g}, as many as one node of "
-                "this cluster has",
-                f"{gpus:g}",
-                "lower it, choose hardware=cpu, or add such a node",
-            )
+        wanted = replace(kind, gpus=gpus)
+        refuse_what_never_fits(capacity, {wanted: "hardware.benchmark"})
         task = self._session.ray.remote(max_retries=0)(describe_hardware)
-        task = task.options(num_cpus=1, num_gpus=gpus)
+        task = task.options(**task_options(capacity, wanted))
         return self._session.ray.get(task.remote(self._settings))
 
     def capacity(self) -> Capacity:
         now = time.monotonic()
         if self._capacity is None or now - self._capacity[0] > CAPACITY_SECONDS:
-            found = [node["Resources"] for node in self._nodes()]
-            machines = [Machine(int(r.get("CPU", 0)), r.get("GPU", 0.0)) for r in found]
-            self._capacity = now, Capacity(tuple(machines))
+            machines = tuple(map(machine_of, self._nodes()))
+            grows = self._autoscaler is not None
+            self._capacity = now, Capacity(machines, grows)
         return self._capacity[1]
 
     def _nodes(self) -> list[dict[str, Any]]:
@@ -145,25 +162,25 @@ class RayExecutor:
                 return f"{found['NodeManagerHostname']} (node {node[:8]})"
         return f"node {node[:8]}"
 
-    def _placement(self, attempt: Attempt) -> dict[str, str]:
-        """Labels of the nodes that may have it."""
+    def _options(self, attempt: Attempt) -> dict[str, Any]:
+        """What its task is started with."""
         # Without the dead, Ray waits for what it asked of them for equal tasks.
         but = {*self._avoided, *self._dead}
         if attempt.elsewhere and self.places(attempt.resources) > 1:
             but.add(attempt.elsewhere)
-        return {"ray.io/node-id": f"!in({','.join(sorted(but))})"} if but else {}
+        return task_options(self.capacity(), attempt.resources, but)
 
     def has_room(self, wanted: Resources) -> bool:
         running = (attempt.resources for attempt, _ in self._running.values())
         return self.capacity().has_room(wanted, running)
 
+    def foresee(self, waiting: Iterable[Resources]) -> None:
+        if self._autoscaler is not None:
+            running = (attempt.resources for attempt, _ in self._running.values())
+            self._autoscaler.ask(self.capacity(), running, waiting)
+
     def start(self, attempt: Attempt) -> None:
-        resources = attempt.resources
-        task = self._watch.options(
-            num_cpus=self.capacity().cpus_of(resources),
-            num_gpus=resources.gpus,
-            label_selector=self._placement(attempt),
-        )
+        task = self._watch.options(**self._options(attempt))
         reference = task.remote(attempt, self._settings, self._words)
         self._running[reference] = attempt, time.monotonic()
 
@@ -208,7 +225,12 @@ class RayExecutor:
 
     def _end(self, reference: Any) -> AttemptEnd | None:
         """How it ended; None: it goes on, submitted again."""
-        from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+        from ray.exceptions import (
+            OutOfMemoryError,
+            RayError,
+            RayTaskError,
+            TaskCancelledError,
+        )
 
         attempt, began = self._running.pop(reference)
         seconds = time.monotonic() - began
@@ -229,10 +251,14 @@ class RayExecutor:
             with open(attempt.folder / LOG_FILE, "ab") as log:
                 log.write(text)
             return AttemptEnd(attempt, ExitCode.CRASHED, seconds)
+        except OutOfMemoryError:  # Ray's watch over the memory of the node ended it
+            return AttemptEnd(attempt, None, seconds, out_of_memory=True)
         except RayError:  # the worker or its node is gone
             return AttemptEnd(attempt, None, seconds)
 
     def stop(self, grace_seconds: float) -> None:
+        if self._autoscaler is not None:
+            self._autoscaler.ask_for_nothing()
         if not self._running:
             return
         self._words.ask_to_stop(grace_seconds)
@@ -243,6 +269,8 @@ class RayExecutor:
 
     def close(self) -> None:
         self._running.clear()
+        if self._autoscaler is not None:
+            self._autoscaler.ask_for_nothing()
         if self._open is not None:
             with contextlib.suppress(Exception):  # the head node may be gone
                 self._words.forget()

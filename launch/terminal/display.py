@@ -21,6 +21,7 @@ from sweeps.tasks import Task
 
 REFRESH_SECONDS = 0.5
 REPORT_SECONDS = 30.0
+_HOW = {"oom": "in twice the micro-batches", "host_oom": "with twice the memory"}
 
 
 class Display:
@@ -69,7 +70,7 @@ class Display:
         if ended.outcome == "ok":
             self._print(f"[green]done[/] {name}")
         elif isinstance(action, Start):
-            how = "in twice the micro-batches" if ended.outcome == "oom" else "again"
+            how = _HOW.get(ended.outcome, "again")
             self._print(f"[yellow]{ended.outcome}[/] {name}, starts {how}{error}")
         elif isinstance(action, GiveUp):
             self._print(f"[red]{action.status}[/] {name}{error}")

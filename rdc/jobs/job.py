@@ -309,6 +309,8 @@ class Request(Spec):
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
       accumulate: multiplies `train.accumulate` after the device ran out of memory; the
         result is the same up to rounding. Recorded.
+      memory_factor: the process was given so many times the host memory that was asked
+        for, after it ran out. Recorded.
       together: attempt folders of the other models that the same process trains.
       cpu_threads: CPU cores that this process may use (None: all).
       gpus: what it was given of GPUs.
@@ -323,6 +325,7 @@ class Request(Spec):
     resume_from: tuple[str, ...] = ()
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     accumulate: int = 1
+    memory_factor: int = 1
     together: tuple[str, ...] = ()
     cpu_threads: int | None = None
     gpus: float = 0.0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,14 @@ class Slots:
 
     def has_room(self, wanted: Resources) -> bool:
         return len(self._running) < SLOTS
+
+    def places(self, wanted: Resources) -> int:
+        return 1
+
+    def avoid(self, node: str) -> str:
+        return node
+
+    def foresee(self, waiting: Iterable[Resources]) -> None: ...
 
     def start(self, attempt: Attempt) -> None:
         over = self.now() + self._job_seconds

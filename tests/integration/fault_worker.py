@@ -47,6 +47,7 @@ def write_record(status: str, error: str | None = None, **result) -> None:
             "affinity": len(os.sched_getaffinity(0)),
             "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "raylet": os.environ.get("RAY_RAYLET_PID"),
+            "machine": os.environ.get("LAB_MACHINE"),
         },
     }
     write_json_atomically(ATTEMPT / "record.json", record)

@@ -215,6 +215,33 @@ def test_several_rates_are_one_model_or_equal_ones_but_for_the_rate():
         ("sweep", ["+grid=rdc_mini", "codec.effort=4"], "codec.effort"),
         ("sweep", ["+grid=rdc_mini", "codec.numerics=x"], "codec.numerics: input"),
         ("sweep", ["+grid=rdc_mini", "hardware.train.gpus=1.5"], "a share of one"),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "hardware.train.device=H100 80GB"],
+            "a kind of accelerator",
+        ),
+        ("sweep", ["+grid=rdc_mini", "hardware.train.custom={a: 0}"], "a is positive"),
+        ("sweep", ["+grid=rdc_mini", "hardware.evaluate.memory_gb=-1"], "positive"),
+        (
+            "sweep",
+            [
+                "+grid=rdc_mini",
+                "hardware.benchmark.device=L4",
+                "hardware.benchmark.devices=[H100]",
+            ],
+            "a device or devices; got L4 and",
+        ),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "hardware.benchmark.devices=[H100, H100]"],
+            "devices are different; got H100, H100",
+        ),
+        ("sweep", ["+grid=rdc_mini", "cluster.autoscales=true"], "add cluster.address"),
+        (
+            "benchmark",
+            ["architecture=rdc_g", "hardware.benchmark.devices=[H100]"],
+            "times this machine; got devices",
+        ),
         ("sweep", ["+grid=rdc_mini", "models_together=0"], "at least 1"),
         ("sweep", ["+grid=rdc_mini", "train.lmbda=[0.2,0.1]"], "ascending"),
         ("train", ["architecture=rdc_g", "train.lmbda=[]"], "different positive"),
@@ -294,6 +321,8 @@ def test_a_submitted_job_gets_the_same_options_with_absolute_paths(
     assert "train.steps=5" in command
     assert f"data.train='\"'\"'{tmp_path}/my images" in command
     assert "cluster=example" not in command
+    assert "cluster.autoscales=false" in command
+    assert "cluster.scratch='\"'\"'/tmp/rdc-scratch" in command
 
 
 def test_the_code_of_a_job_is_small_and_whole(tmp_path):
@@ -302,3 +331,38 @@ def test_the_code_of_a_job_is_small_and_whole(tmp_path):
     assert names == {"COMMIT", "analysis", "conf", "launch", "rdc", "sweeps"}
     assert not list(folder.rglob("__pycache__"))
     assert Path(folder / "launch" / "sweep.py").exists()
+
+
+def test_resources_are_asked_for_by_stage(tmp_path):
+    sweep = prepared(
+        "+grid=rdc_mini",
+        f"out={tmp_path}",
+        "hardware.train.memory_gb=6",
+        "hardware.train.custom={licence: 1}",
+        "hardware.evaluate.device='zone=a'",
+        "hardware.benchmark.devices=[H100,'zone=b']",
+    )
+    tasks = sweep.tasks()
+    asked = {task.job.stage: task.resources for task in tasks}
+    train = asked["train"]
+    assert (train.memory_gb, train.custom) == (6.0, (("licence", 1.0),))
+    assert (asked["evaluate"].device, asked["codec"].device) == ("zone=a", None)
+    timed = [task for task in tasks if task.job.stage == "benchmark"]
+    assert {task.resources.device for task in timed} == {"H100", "zone=b"}
+    assert len(timed) == 2 * len(sweep.plan.runs)
+    assert all(task.resources.exclusive for task in timed)
+
+
+def test_each_device_gets_the_gpus_that_its_machines_have(tmp_path):
+    options = ("hardware.benchmark.devices=[H100,'zone=b']", "stages=[plan,benchmark]")
+    sweep = prepared("+grid=rdc_mini", f"out={tmp_path}", *options)
+    devices = {
+        "H100": {"hardware_id": "aa", "platform": "gpu"},
+        "zone=b": {"hardware_id": "bb", "platform": "cpu"},
+    }
+    tasks = sweep.tasks({"hardware_id": "cc", "platform": "cpu"}, devices)
+    given = {(t.job.hardware_id, t.resources.device, t.resources.gpus) for t in tasks}
+    assert given == {("aa", "H100", 1.0), ("bb", "zone=b", 0.0)}
+    devices["zone=b"] = {**devices["H100"], "device_kind": "NVIDIA H100"}
+    with pytest.raises(ConfigError, match="got H100 and zone=b, both NVIDIA H100"):
+        sweep.tasks(devices["H100"], devices)

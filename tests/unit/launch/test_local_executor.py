@@ -50,12 +50,16 @@ def executor(tmp_path, monkeypatch):
         each.close()
 
 
-def start(executor: LocalExecutor, folder, gpus: float) -> dict[str, str | None]:
+def start(
+    executor: LocalExecutor,
+    folder,
+    gpus: float = 0.0,
+    resources: Resources | None = None,
+) -> dict[str, str | None]:
     """What the process of a new attempt was given."""
     number = 1 + len(list(folder.glob("attempt*")))
-    attempt = Attempt(
-        f"job {number}", 1, folder / f"attempt{number}", Resources(gpus=gpus)
-    )
+    wanted = resources or Resources(gpus=gpus)
+    attempt = Attempt(f"job {number}", 1, folder / f"attempt{number}", wanted)
     attempt.folder.mkdir()
     executor.start(attempt)
     given = attempt.folder / "given.json"
@@ -113,6 +117,34 @@ def test_a_driver_that_sees_some_gpus_hands_on_these(executor, tmp_path, monkeyp
 def test_on_a_cpu_a_process_keeps_its_variables(executor, tmp_path):
     local = executor(gpus=0)
     assert start(local, tmp_path, 0.0)["CUDA_VISIBLE_DEVICES"] is None
+
+
+def test_memory_bounds_what_runs_side_by_side(executor, tmp_path):
+    local = executor(gpus=0)
+    [machine] = local.capacity().machines
+    most = Resources(memory_gb=0.6 * machine.memory_gb)
+    assert local.has_room(most)
+    start(local, tmp_path, resources=most)
+    assert not local.has_room(most)
+    assert local.has_room(Resources(memory_gb=0.3 * machine.memory_gb))
+
+
+def test_a_device_is_what_the_machine_is(tmp_path):
+    described = {"platform": "gpu", "device_count": 2}
+    for kind, name in (
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA A100-SXM4-40GB", "A100"),
+        ("NVIDIA GeForce RTX 5090", "GeForce-RTX-5090"),
+    ):
+        local = LocalExecutor.on({**described, "device_kind": kind}, ChildSettings())
+        wanted = Resources(gpus=1.0, device=name)
+        assert local.capacity().lacks(wanted, "hardware.train") is None
+        assert local.has_room(wanted)
+    other = Resources(device="H200")
+    lacking = local.capacity().lacks(other, "hardware.train")
+    assert "got H200, and machines have GeForce-RTX-5090" in str(lacking)
+    plain = LocalExecutor.on({"platform": "cpu"}, ChildSettings()).capacity()
+    assert "machines have no known kind" in str(plain.lacks(other, "hardware.train"))
 
 
 @pytest.mark.parametrize("gpus", [1.5, -1.0])

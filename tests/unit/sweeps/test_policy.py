@@ -63,6 +63,28 @@ def test_out_of_memory_resumes_once_more_in_twice_the_micro_batches():
     assert next_action(twice, LIMITS).status == "oom"
 
 
+def test_host_out_of_memory_starts_twice_with_twice_the_memory():
+    ends = [Ended(number=1, outcome="host_oom", accumulate=2)]
+    assert next_action(ends, LIMITS) == Start(accumulate=2, memory_factor=2)
+    ends += [Ended(number=2, outcome="lost", accumulate=2, memory_factor=2)]
+    again = next_action(ends, LIMITS)
+    assert (again.accumulate, again.memory_factor) == (2, 2)
+    ends += [Ended(number=3, outcome="host_oom", memory_factor=2)]
+    assert next_action(ends, LIMITS) == Start(memory_factor=4)
+    error = "it ran out; hardware.train.memory_gb is 3, taken 4 times"
+    ends += [Ended(number=4, outcome="host_oom", memory_factor=4, error=error)]
+    assert next_action(ends, LIMITS) == GiveUp("oom", f"{error}, 3 times: raise it")
+
+
+@pytest.mark.parametrize("outcome", ["oom", "diverged", "timeout", "crashed"])
+def test_more_memory_stays_after_another_failure(outcome):
+    ends = [
+        Ended(number=1, outcome="host_oom"),
+        Ended(number=2, outcome=outcome, memory_factor=2),
+    ]
+    assert next_action(ends, LIMITS).memory_factor == 2
+
+
 def test_micro_batches_stay_after_a_later_loss():
     then_lost = [*history("oom"), Ended(number=2, outcome="lost", accumulate=2)]
     action = next_action(then_lost, LIMITS)
@@ -99,7 +121,16 @@ def test_a_full_disk_counts_for_nothing():
 
 
 OUTCOMES = st.sampled_from(
-    ["lost", "preempted", "stalled", "oom", "diverged", "timeout", "crashed"]
+    [
+        "lost",
+        "preempted",
+        "stalled",
+        "oom",
+        "host_oom",
+        "diverged",
+        "timeout",
+        "crashed",
+    ]
 )
 
 
@@ -113,6 +144,7 @@ def test_every_job_ends_after_a_bounded_number_of_attempts(data):
                 number=len(ends) + 1,
                 outcome=outcome,
                 accumulate=action.accumulate,
+                memory_factor=action.memory_factor,
                 fingerprint=data.draw(st.sampled_from("abc")),
             )
         )

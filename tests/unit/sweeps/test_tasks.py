@@ -169,3 +169,27 @@ def test_pilots_of_all_families_start_first_and_then_the_longest_trainings():
         *[("conv", 8), ("elic", 8)],
         *[("conv", 32), ("elic", 32), ("conv", 16), ("elic", 16)],
     ]
+
+
+def test_every_model_is_timed_on_each_device_with_what_processes_get_there():
+    def on(device: str, gpus: float) -> StageSettings:
+        return StageSettings(resources=Resources(cpus=None, gpus=gpus, device=device))
+
+    devices = {"aa": on("H100", 1.0), "bb": on("zone=b", 0.0)}
+    tasks = make_tasks(plan(seed=[0, 1]), settings(devices=devices))
+    timings = [task for task in tasks if isinstance(task.job, BenchmarkJob)]
+    assert len({task.job_id for task in timings}) == 4
+    given = {(t.job.hardware_id, t.resources) for t in timings}
+    assert given == {(name, asked.resources) for name, asked in devices.items()}
+    assert {task.label.rpartition(" on ")[2] for task in timings} == {"H100", "zone=b"}
+    assert {t.resources.device for t in tasks if t not in timings} == {None}
+
+
+def test_tasks_name_the_setting_of_their_resources():
+    tasks = make_tasks(plan(seed=[0]), settings(codecs=("jpeg",)))
+    assert {task.job.stage: task.setting for task in tasks} == {
+        "train": "hardware.train",
+        "evaluate": "hardware.evaluate",
+        "codec": "hardware.evaluate",
+        "benchmark": "hardware.benchmark",
+    }

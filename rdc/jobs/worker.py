@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from rdc.errors import DiskFullError, ExitCode, RdcError
-from rdc.jobs.job import Assignment, Job, Request, parse_job
+from rdc.jobs.job import Assignment, BenchmarkJob, Job, Request, parse_job
 from rdc.jobs.layout import RECORD_FILE, REQUEST_FILE, SPEC_FILE
 from rdc.jobs.node_check import check_node
 from rdc.jobs.records import Record
 from rdc.jobs.stages import STAGES
+from rdc.specs.base import require
 from rdc.system.environment import environment
 from rdc.system.files import read_json, write_json_atomically
 from rdc.system.hardware import describe
 from rdc.system.host_memory import keep_freed_memory
 
-_log = logging.getLogger(__name__)
 _STATUS = {
     ExitCode.DIVERGED: "diverged",
     ExitCode.OUT_OF_MEMORY: "oom",
@@ -100,14 +100,22 @@ def _environment(job: Job) -> dict[str, Any]:
     values = environment(describe())
     planned = getattr(job, "hardware_id", values["hardware_id"])
     if planned != values["hardware_id"]:
-        _log.warning(
-            "planned for hardware %s, run on %s: %s",
-            planned,
-            values["hardware_id"],
-            values["hardware"]["device_kind"],
-        )
         values["planned_hardware_id"] = planned
     return values
+
+
+def _refuse_other_hardware(job: Job) -> None:
+    """Raises `ConfigError` for a timing that landed on other hardware than it names."""
+    if not isinstance(job, BenchmarkJob):
+        return
+    found = describe()
+    require(
+        found["hardware_id"] == job.hardware_id,
+        f"these times are of hardware {job.hardware_id}",
+        f"{found['hardware_id']}, {found['device_kind']}",
+        "name the machines by hardware.benchmark.device or .devices; OUT/sweep.json "
+        "tells what was planned",
+    )
 
 
 End = tuple[ExitCode, str | None, dict[str, Any]]
@@ -117,6 +125,7 @@ def _ends(attempts: Sequence[Assignment]) -> list[End]:
     """How each attempt ended; what ends the process ends all of them."""
     try:
         check_node(attempts[0].request)
+        _refuse_other_hardware(attempts[0].job)
         results = STAGES[type(attempts[0].job)](attempts)
     except RdcError as expected:
         results = [expected] * len(attempts)

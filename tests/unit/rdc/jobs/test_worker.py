@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -179,19 +178,21 @@ def test_times_of_a_trained_model(model_dir: str, tmp_path: Path) -> None:
     assert "planned_hardware_id" not in record.environment
 
 
-def test_a_benchmark_that_lands_elsewhere_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_random_weights_are_timed_in_the_network_alone(tmp_path: Path) -> None:
+    found = result(run(begun(tmp_path, benchmark(), Request())))
+    assert found.run_id is None
+    assert {(row.stage, row.dataset) for row in found.times} == {("network", None)}
+
+
+def test_a_benchmark_that_lands_elsewhere_takes_no_times(tmp_path: Path) -> None:
     job = benchmark(hardware_id="feedfeedfeedfeed")
-    caplog.set_level(logging.WARNING)
-    record = run(begun(tmp_path, job, Request()))
+    record = run(begun(tmp_path, job, Request()), ExitCode.BAD_INPUT)
     actual = describe()["hardware_id"]
     assert record.environment["hardware_id"] == actual
     assert record.environment["planned_hardware_id"] == "feedfeedfeedfeed"
-    assert f"planned for hardware feedfeedfeedfeed, run on {actual}" in caplog.text
-    found = result(record)
-    assert found.run_id is None
-    assert {(row.stage, row.dataset) for row in found.times} == {("network", None)}
+    assert (record.status, record.result) == ("failed", {})
+    error = f"of hardware feedfeedfeedfeed; got {actual}, {describe()['device_kind']}"
+    assert error in (record.error or "")
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,9 @@ def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
     stage = settings.per_stage.get("evaluate", StageSettings())
     if isinstance(job, OverfitJob):
         return stage
-    # Nothing of it is on the device.
-    plain = replace(stage.resources, gpus=0.0, device=None)
+    device = stage.resources.device or ""
+    label = device if "=" in device else None  # and no accelerator
+    plain = replace(stage.resources, gpus=0.0, device=label)
     return replace(stage, resources=plain)
 
 

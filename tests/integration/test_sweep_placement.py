@@ -9,6 +9,7 @@ from sweep_lab import Lab, Silent
 from launch.executors import ray_autoscaler
 from launch.executors.ray_executor import RayExecutor
 from rdc.errors import ConfigError, ExitCode
+from rdc.system.files import read_json
 from sweeps.executor import Resources
 from sweeps.tasks import Task
 
@@ -150,6 +151,8 @@ def test_a_process_that_runs_out_of_host_memory_gets_more_and_is_given_up(tmp_pa
     assert [outcome for _, outcome, _ in lab.observer.actions] == ["host_oom"] * 3
     starts = [action for *_, action in lab.observer.actions]
     assert [start.memory_factor for start in starts[:-1]] == [2, 4]
+    requests = sorted(lab.out.glob("runs/*/*/attempts/*/request.json"))
+    assert [read_json(path)["memory_factor"] for path in requests] == [1, 2, 4]
     [record] = lab.records()
     assert record.status == "oom"
     assert record.error == (

@@ -346,7 +346,7 @@ def test_resources_are_asked_for_by_stage(tmp_path):
     asked = {task.job.stage: task.resources for task in tasks}
     train = asked["train"]
     assert (train.memory_gb, train.custom) == (6.0, (("licence", 1.0),))
-    assert (asked["evaluate"].device, asked["codec"].device) == ("zone=a", None)
+    assert (asked["evaluate"].device, asked["codec"].device) == ("zone=a", "zone=a")
     timed = [task for task in tasks if task.job.stage == "benchmark"]
     assert {task.resources.device for task in timed} == {"H100", "zone=b"}
     assert len(timed) == 2 * len(sweep.plan.runs)

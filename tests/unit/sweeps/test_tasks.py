@@ -185,6 +185,15 @@ def test_every_model_is_timed_on_each_device_with_what_processes_get_there():
     assert {t.resources.device for t in tasks if t not in timings} == {None}
 
 
+def test_classical_codecs_leave_accelerators_to_others():
+    on_h100 = StageSettings(resources=Resources(gpus=1.0, device="H100"))
+    per_stage = {"evaluate": on_h100}
+    tasks = make_tasks(plan(), settings(codecs=("jpeg",), per_stage=per_stage))
+    resources = {task.job.stage: task.resources for task in tasks}
+    assert resources["evaluate"] == on_h100.resources
+    assert resources["codec"] == Resources()
+
+
 def test_tasks_name_the_setting_of_their_resources():
     tasks = make_tasks(plan(seed=[0]), settings(codecs=("jpeg",)))
     assert {task.job.stage: task.setting for task in tasks} == {

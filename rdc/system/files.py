@@ -9,7 +9,7 @@ import json
 import os
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rdc.errors import DiskFullError, StorageError
 from rdc.identity import canonical_json
@@ -30,8 +30,7 @@ def write_bytes_atomically(path: Path, data: bytes, durable: bool = True) -> Non
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with _opened(temporary) as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -44,11 +43,21 @@ def write_bytes_atomically(path: Path, data: bytes, durable: bool = True) -> Non
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError as error:
-        raise storage_error(error, path) from error
-    finally:  # nothing is left behind an interruption, either
+    except BaseException as error:  # nothing is left behind an interruption, either
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from error
+        raise
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A new file, in a folder that is made where it is missing."""
+    try:
+        return open(path, "wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb")
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

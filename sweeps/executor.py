@@ -134,7 +134,8 @@ class Capacity:
 
     def places(self, wanted: Resources) -> int:
         """How many can hold such a process, busy or not."""
-        return len(self.fitting(wanted))
+        cpus = self.cpus_of(wanted)
+        return sum(machine.cpus >= cpus for machine in self.fitting(wanted))
 
     def memory_gb_of(self, wanted: Resources) -> float | None:
         """Host memory that a process takes; None: none that is counted.

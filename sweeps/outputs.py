@@ -82,8 +82,12 @@ class Outputs:
     def fetch(self, folder: Path) -> None:
         """Looks what others wrote below a folder, as a process whose node is lost."""
 
-    def refresh(self) -> None:
-        """Looks what others wrote anywhere in OUT."""
+    def refresh(self, again: bool = True) -> None:
+        """Looks what others wrote anywhere in OUT.
+
+        Args:
+          again: files of jobs that are known, too: they may have changed.
+        """
 
     def publish(self, path: Path) -> None:
         """A file or folder was written by other means than these, and shall count."""

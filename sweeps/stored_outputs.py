@@ -193,15 +193,15 @@ class StoredOutputs(Outputs):
     def fetch(self, folder: Path) -> None:
         self._pull(f"{self._key(folder)}/")
 
-    def refresh(self) -> None:
-        self._pull("")
+    def refresh(self, again: bool = True) -> None:
+        self._pull("", again)
         self._write_index()
 
-    def _pull(self, prefix: str) -> None:
+    def _pull(self, prefix: str, again: bool = True) -> None:
         """Makes the copy what the store has below `prefix`.
 
         Of jobs whose record is the one that is known, only new files are read: what
-        their attempts left does not change any more.
+        their attempts left does not change any more. `again` is as for `refresh`.
         """
         self._finish_writing()
         keys = [key for key in self.store.list(prefix) if _is_copied(key)]
@@ -210,12 +210,13 @@ class StoredOutputs(Outputs):
             for key in keys
         }
         records = {key: old for key, old in known.items() if old and _is_record(key)}
-        changed = dict(self.store.changed(records))
+        changed = dict(self.store.changed(records)) if again else {}
         finished = {_job(key) for key in records if key not in changed}
         others = {
             key: old
             for key, old in known.items()
-            if key not in records and not (old and _job(key) in finished)
+            if key not in records
+            and not (old and (_job(key) in finished or (not again and _is_of_job(key))))
         }
         for key, stored in chain(changed.items(), self.store.changed(others)):
             write_bytes_atomically(self.folder / key, stored.data, durable=False)
@@ -255,6 +256,10 @@ def _is_copied(key: str) -> bool:
 def _job(key: str) -> str:
     """Key of the folder of the job that a file belongs to, as `runs/ab/abc`."""
     return "/".join(key.split("/")[:3])
+
+
+def _is_of_job(key: str) -> bool:
+    return key.count("/") >= 3
 
 
 def _is_record(key: str) -> bool:

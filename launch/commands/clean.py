@@ -21,6 +21,7 @@ def run_clean(call: Call[CleanConfig]) -> int:
     console, config = Console(), call.config
     outputs, spec = open_outputs(config.out), config.checkpoints
     check_sweep(outputs.folder)
+    outputs.refresh()
     if not config.apply:
         waste = list(waste_of(outputs, spec))
         _print(console, waste)

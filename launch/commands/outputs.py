@@ -32,7 +32,9 @@ _REMEDY = "choose another out=DIR, or give the grid and options of that sweep"
 
 
 def open_outputs(out: str, scratch: str = "/") -> Outputs:
-    """OUT: a folder, or a store that was tried, with its copy up to date.
+    """OUT: a folder, or a store that was tried, with all of its files in the copy.
+
+    Those of jobs that the copy had may have changed since: `refresh` tells.
 
     Args:
       scratch: of the nodes, where jobs are to start.
@@ -46,7 +48,7 @@ def open_outputs(out: str, scratch: str = "/") -> Outputs:
     store = Store(out)
     store.check()
     outputs = StoredOutputs(store, Path(scratch))
-    outputs.refresh()
+    outputs.refresh(again=False)
     return outputs
 
 

@@ -126,7 +126,7 @@ def run(folder: Path, outputs: Outputs, jobs: int, executor: Slots) -> SweepEnd:
     """A sweep of so many jobs, from opening OUT, as a command does it, to its end."""
     lab = Lab(folder, jobs=jobs, outputs=outputs)
     tasks, began = lab.tasks(), executor.now()
-    outputs.refresh()
+    outputs.refresh(again=False)
     end = lab.run(executor, tasks)
     executor.took = executor.now() - began
     outputs.refresh()  # as tables and report do

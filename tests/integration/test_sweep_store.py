@@ -5,6 +5,7 @@ Jobs work on scratch, the driver reads a copy, and both can be lost at any time.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -138,6 +139,36 @@ def stop_when(driver: Driver, store: Store) -> None:
     while not keys(store, "manifest.json"):
         time.sleep(0.05)
     driver.request_stop()
+
+
+def test_of_finished_jobs_only_the_record_is_asked_for_again(lab, s3):
+    assert run(lab).counts == {"ok": 2}
+    lab.outputs.refresh()  # as for tables and report
+    asked: list[str] = []
+    s3.before = lambda number, method, path: asked.append(path)
+    lab.outputs.refresh(again=False)  # as when a sweep opens OUT
+    assert [path for path in asked if "list-type" not in path] == []
+    lab.outputs.refresh()
+    objects = [path for path in asked if "list-type" not in path]
+    assert len(objects) == 2
+    assert all(re.search(r"/runs/\w\w/\w+/record.json$", path) for path in objects)
+
+
+def test_what_is_written_meanwhile_is_there_in_the_end(store, s3, tmp_path):
+    lab = lab_on(store, tmp_path, "first", jobs=1)
+    refused = []
+
+    def fails(number, method, path):
+        if method == "PUT" and path.endswith("/spec.json") and len(refused) < 6:
+            refused.append(path)
+            return 500
+        return None
+
+    s3.before = fails
+    assert run(lab).counts == {"ok": 1}
+    assert len(refused) == 6
+    [spec] = [key for key in keys(store, "spec.json") if "attempts" not in key]
+    assert store.read(spec).data == (lab.out / spec).read_bytes()
 
 
 def test_a_store_that_fails_now_and_then_ends_nothing(lab, s3):

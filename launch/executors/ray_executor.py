@@ -31,6 +31,7 @@ from sweeps.executor import (
 STOP_POLL_SECONDS = 0.25
 POLL_SECONDS = 0.02
 CAPACITY_SECONDS = 1.0
+PLACING_SECONDS = 20.0  # from a node's promise of a core to a worker's first word
 
 
 def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
@@ -86,8 +87,10 @@ class RayExecutor:
         self._running: dict[Any, tuple[Attempt, float]] = {}
         self._avoided: list[str] = []
         self._capacity: tuple[float, Capacity] | None = None
-        self._dead: set[str] = set()  # nodes
+        self._dead: set[str] | None = None  # nodes; None: nobody has looked
+        self._died: set[str] = set()  # of those, in this driver's life
         self._looked = 0.0  # for those
+        self._noticed: float | None = None  # the last one that died
         self._again: set[Any] = set()  # cancelled, to be submitted again
         self._open: RaySession | None = None
         self._words = Words(uuid.uuid4().hex)
@@ -165,7 +168,7 @@ class RayExecutor:
     def _options(self, attempt: Attempt) -> dict[str, Any]:
         """What its task is started with."""
         # Without the dead, Ray waits for what it asked of them for equal tasks.
-        but = {*self._avoided, *self._dead}
+        but = {*self._avoided, *self._died}
         if attempt.elsewhere and self.places(attempt.resources) > 1:
             but.add(attempt.elsewhere)
         return task_options(self.capacity(), attempt.resources, but)
@@ -209,18 +212,22 @@ class RayExecutor:
         self._looked = now
         nodes = self._session.ray.nodes()
         dead = {node["NodeID"] for node in nodes if not node["Alive"]}
-        if dead == self._dead:
-            return []
-        self._dead, self._capacity = dead, None
+        died = set() if self._dead is None else dead - self._dead
+        self._dead = dead
         lost = []
-        for reference, (attempt, began) in list(self._running.items()):
-            node = self._words.node_of(attempt)
-            if node in dead:
-                del self._running[reference]
-                lost.append(AttemptEnd(attempt, None, now - began))
-            elif node is None:
-                self._again.add(reference)
-                self._session.ray.cancel(reference)
+        if died:
+            self._died |= died
+            self._noticed, self._capacity = now, None
+            for reference, (attempt, began) in list(self._running.items()):
+                if self._words.node_of(attempt) in died:
+                    del self._running[reference]
+                    lost.append(AttemptEnd(attempt, None, now - began))
+        if self._noticed is not None and now - self._noticed > PLACING_SECONDS:
+            for reference, (attempt, began) in self._running.items():
+                if began < self._noticed and self._words.node_of(attempt) is None:
+                    self._again.add(reference)
+                    self._session.ray.cancel(reference)
+            self._noticed = None
         return lost
 
     def _end(self, reference: Any) -> AttemptEnd | None:

@@ -79,7 +79,10 @@ def _measures(images: pd.DataFrame) -> pd.DataFrame:
     # What measures of images read of models.
     images = images.assign(run_id=images["codec_id"], distortion="mse")
     points = codec_points(images)[[*_POINT, "label", "images", "image_set"]]
-    other = images.groupby(_POINT, as_index=False)[["kflops_per_px", "lmbda"]].mean()
+    # All of a point have one lambda, of which a mean could be another number.
+    other = images.groupby(_POINT, as_index=False).agg(
+        {"kflops_per_px": "mean", "lmbda": "first"}
+    )
     points = points.merge(other, on=_POINT).merge(
         image_means(images, _POINT), on=_POINT
     )

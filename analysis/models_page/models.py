@@ -200,12 +200,15 @@ class ReferenceModels:
         return curves[_BD].astype(float), pd.Series(ranges, runs).where(low.notna())
 
     def _bd(self, anchor: str, run_id: str) -> float:
-        """BD-rate over the common range; NaN where curves do not have one."""
+        """BD-rate over the common range, or that of both where all have none; NaN where
+        these do not have one, either.
+        """
+        low, high = self.common_range_db
         try:
             return bd_rate(
                 *self.curves[anchor],
                 *self.curves[run_id],
-                psnr_range_db=self.common_range_db,
+                psnr_range_db=(low, high) if low < high else None,
             )
         except (DataError, ConfigError):
             return np.nan

@@ -123,7 +123,7 @@ def page(models: ReferenceModels) -> str:
         anchor=f"{anchor['family']} {anchor['sizes']}",
         common=f"the {low:.1f}-{high:.1f} dB that all models reach"
         if low < high
-        else "no PSNR, for none is reached by all models",
+        else "what both have, for no PSNR is reached by all models",
         models=_models(models),
         times=_times(models),
         classes=_classes(models),

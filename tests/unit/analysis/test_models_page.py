@@ -157,7 +157,7 @@ def test_points_without_curves_have_a_page(tmp_path: Path) -> None:
     text = write_page(tmp_path / "out", tmp_path / "page").read_text()
     assert "the noise is unknown" in text
     assert "(RD loss at lambda 0.0125;" in text
-    assert "none is reached by all models" in text
+    assert "no PSNR is reached by all models" in text
     assert "Classical codecs on these images: not measured" in text
     assert "Codecs without a model on these images: not measured" in text
 

@@ -1,12 +1,13 @@
-"""The project's own reference models on Kodak, which reports show beside a sweep's.
+"""The project's own named models on Kodak, which reports show beside a sweep's.
 
-Their records are kept in docs/results/reference_models, without the weights;
-`baselines/reference_models.csv` is derived from them:
+Their records are kept in docs/results, without the weights, those of `light` in a folder
+of its own; `baselines/reference_models.csv` is derived from them:
 `python -m analysis.references`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pandas as pd
 from analysis.gather import gather
 from rdc.system.files import write_bytes_atomically
 
-RECORDS = Path(__file__).parents[1] / "docs/results/reference_models"
+_RESULTS = Path(__file__).parents[1] / "docs/results"
+RECORDS = _RESULTS / "reference_models"
+FOLDERS = (RECORDS, _RESULTS / "light_model")
 _CSV = Path(__file__).with_name("baselines") / "reference_models.csv"
 _COLUMNS = (
     *("name", "family", "run_id", "rate", "kflops_per_px", "params_total"),
@@ -38,28 +41,30 @@ def kodak() -> pd.DataFrame:
     return points
 
 
-def derive(records: Path) -> pd.DataFrame:
-    """The rows of the CSV, from a folder of records: those of named architectures on
+def derive(folders: Sequence[Path] = FOLDERS) -> pd.DataFrame:
+    """The rows of the CSV, from folders of records: those of named architectures on
     Kodak. The others are on their own page.
 
     Raises:
-      DataError: where the folder holds no plan.
+      DataError: where a folder holds no plan.
     """
-    tables = gather(records)
-    measured = tables["frontier"]
-    measured = measured[measured["rd_loss"].notna() & (measured["dataset"] == "kodak")]
-    measured = measured[measured["name"].notna()]
-    runs = tables["runs"][["run_id", "git_sha", "hardware_id"]]
-    table = measured.merge(runs, on="run_id").merge(
-        tables["hardware"], on="hardware_id"
-    )
+    table = pd.concat([_named(folder) for folder in folders])
     table = table.sort_values(["kflops_per_px", "name", "bpp"], ignore_index=True)
     return table[list(_COLUMNS)].round(6)
 
 
+def _named(folder: Path) -> pd.DataFrame:
+    tables = gather(folder)
+    measured = tables["frontier"]
+    measured = measured[measured["rd_loss"].notna() & (measured["dataset"] == "kodak")]
+    measured = measured[measured["name"].notna()]
+    runs = tables["runs"][["run_id", "git_sha", "hardware_id"]]
+    return measured.merge(runs, on="run_id").merge(tables["hardware"], on="hardware_id")
+
+
 def main() -> None:
     """Writes the CSV."""
-    text = derive(RECORDS).to_csv(index=False, lineterminator="\n")
+    text = derive().to_csv(index=False, lineterminator="\n")
     write_bytes_atomically(_CSV, text.encode())
     print(f"{_CSV}:\n{text}", end="")
 

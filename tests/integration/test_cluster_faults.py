@@ -117,6 +117,40 @@ def test_killed_between_a_record_and_its_promotion(
     begun("the same command ended")
 
 
+def test_a_cut_manifest_and_a_segmentation_fault_at_exit(
+    cluster_lab, undisturbed_sweep, begun
+):
+    sweep = cluster_lab.sweep("segfault")
+    driver = sweep.start()
+    [held] = sweep.hold()
+    key = f"{held.attempt}/{CHECKPOINT_FOLDER}/{SAVED}/{MANIFEST_FILE}"
+    whole = sweep.store.read(key)
+    sweep.store.write(key, whole.data[:20])
+    held.process.kill()
+
+    def died_after_its_record() -> bool:
+        for _, process, folder in sweep.jobs():
+            record = f"/proc/{process.pid}/root{folder}/{RECORD_FILE}"
+            try:
+                with open(record):
+                    process.send_signal(signal.SIGSEGV)
+                return True
+            except (OSError, psutil.Error):
+                continue
+        return False
+
+    wait_until(died_after_its_record, "a record of a process that lives", pause=0.003)
+    begun("segmentation fault")
+    assert driver.wait() == ExitCode.OK, driver.text()
+    begun("ended")
+    sweep.assert_ended_like(undisturbed_sweep)
+    again = {job for job, numbers in sweep.attempts().items() if len(numbers) > 1}
+    assert again == {f"runs/{held.job_id[:2]}/{held.job_id}"}
+    record = sweep.records()[again.pop()]
+    assert record["result"]["resumed_from_step"] == 0
+    assert record["result"]["restarted_because"]
+
+
 def test_a_host_that_was_cut_off_comes_back(cluster_lab, undisturbed_sweep, begun):
     """Its attempt ends after its successor began, and changes nothing."""
     sweep = cluster_lab.sweep("zombie")
@@ -208,14 +242,16 @@ def test_a_store_that_is_down_for_a_minute(cluster_lab, undisturbed_sweep, begun
 
 
 def test_a_store_that_is_full(cluster_lab, undisturbed_sweep, begun):
-    """It reads and refuses to write, until the driver pauses."""
+    """It reads and refuses to write, until the driver pauses: jobs at their end wait
+    for the store for ten minutes, and the driver hears of it only then.
+    """
     sweep = cluster_lab.sweep("full")
     driver = sweep.start()
     held = sweep.hold(2)
     cluster_lab.proxy.before = lambda _, method, __: 507 if method == "PUT" else None
     resume(held)
     begun("full")
-    assert driver.wait() == ExitCode.DISK_FULL, driver.text()
+    assert driver.wait(3000) == ExitCode.DISK_FULL, driver.text()
     begun(f"paused: {driver.text().splitlines()[-1]}")
     cluster_lab.mend()
     finished, attempts = sweep.records(), sweep.attempts()
@@ -234,37 +270,3 @@ def test_a_store_whose_every_answer_takes_two_seconds(
     begun("ended")
     assert set(map(len, sweep.attempts().values())) == {1}
     sweep.assert_ended_like(undisturbed_sweep)
-
-
-def test_a_cut_manifest_and_a_segmentation_fault_at_exit(
-    cluster_lab, undisturbed_sweep, begun
-):
-    sweep = cluster_lab.sweep("segfault")
-    driver = sweep.start()
-    [held] = sweep.hold()
-    key = f"{held.attempt}/{CHECKPOINT_FOLDER}/{SAVED}/{MANIFEST_FILE}"
-    whole = sweep.store.read(key)
-    sweep.store.write(key, whole.data[:20])
-    held.process.kill()
-
-    def died_after_its_record() -> bool:
-        for _, process, folder in sweep.jobs():
-            record = f"/proc/{process.pid}/root{folder}/{RECORD_FILE}"
-            try:
-                with open(record):
-                    process.send_signal(signal.SIGSEGV)
-                return True
-            except (OSError, psutil.Error):
-                continue
-        return False
-
-    wait_until(died_after_its_record, "a record of a process that lives", pause=0.003)
-    begun("segmentation fault")
-    assert driver.wait() == ExitCode.OK, driver.text()
-    begun("ended")
-    sweep.assert_ended_like(undisturbed_sweep)
-    again = {job for job, numbers in sweep.attempts().items() if len(numbers) > 1}
-    assert again == {f"runs/{held.job_id[:2]}/{held.job_id}"}
-    record = sweep.records()[again.pop()]
-    assert record["result"]["resumed_from_step"] == 0
-    assert record["result"]["restarted_because"]

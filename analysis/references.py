@@ -1,7 +1,7 @@
 """The project's own named models on Kodak, which reports show beside a sweep's.
 
-Their records are kept in docs/results, without the weights, those of `light` in a folder
-of its own; `baselines/reference_models.csv` is derived from them:
+Their records are kept in docs/results, without the weights, those of `light` in a
+folder of its own; `baselines/reference_models.csv` is derived from them:
 `python -m analysis.references`.
 """
 

@@ -1,5 +1,6 @@
 """The driver with real processes that fail in every way of the failure table."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -50,6 +51,22 @@ def test_finished_work_is_not_redone(lab):
 def test_benchmark_of_random_weights_needs_no_training(lab):
     end = run(lab, ("benchmark",), weights="random")
     assert end.counts == {"ok": 1}  # both runs share the architecture
+
+
+def test_a_clock_that_is_set_meanwhile_changes_nothing(lab, monkeypatch):
+    """By a day ahead, or back, whenever somebody looks at it."""
+    real, steps = time.time, itertools.cycle([0.0, 86_400.0, -86_400.0])
+    monkeypatch.setattr(time, "time", lambda: real() + next(steps))
+    lab.faults({"train:0": ["killed", "preempted"], "evaluate": ["crash_a"]})
+    options = {"limits": replace(SHORT_STALL, stall_minutes=HANG_SECONDS / 60)}
+    end = lab.run(
+        LocalExecutor(lab.settings),
+        lab.tasks(("train", "evaluate"), timeout_hours=HANG_SECONDS / 3600),
+        budget_seconds=HANG_SECONDS,
+        **options,
+    )
+    assert (end.exit_code, end.counts) == (ExitCode.OK, {"ok": 4})
+    assert len(lab.journal("done")) == 4
 
 
 @pytest.mark.parametrize("fault", ["killed", "preempted"])

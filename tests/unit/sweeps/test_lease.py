@@ -45,6 +45,14 @@ def test_a_living_driver_keeps_others_out(tmp_path, other_driver):
         take(tmp_path)
 
 
+@pytest.mark.parametrize("step", [86_400.0, -86_400.0])
+def test_a_clock_that_was_set_frees_no_lease(tmp_path, other_driver, monkeypatch, step):
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + step)
+    with pytest.raises(ConfigError, match=f"process {other_driver.pid} on"):
+        take(tmp_path)
+
+
 def test_a_killed_driver_is_taken_over_at_once(tmp_path, other_driver):
     other_driver.kill()
     other_driver.wait()

@@ -151,18 +151,17 @@ class Proxy(Server):
                     if k.lower() not in proxy.drops
                 }
                 connection = http.client.HTTPConnection(proxy._target, timeout=60)
-                connection.request(self.command, self.path, body, headers)
-                answer = connection.getresponse()
-                data = answer.read()
-                status = proxy.after(number, self.command, self.path)
-                if status is not None:
-                    self._answer(status, {}, b"")
-                else:
-                    kept = {
-                        k: v for k, v in answer.getheaders() if k.lower() not in _HOP
-                    }
+                with contextlib.closing(connection):  # its client may be gone by then
+                    connection.request(self.command, self.path, body, headers)
+                    answer = connection.getresponse()
+                    data = answer.read()
+                    status = proxy.after(number, self.command, self.path)
+                    if status is not None:
+                        self._answer(status, {}, b"")
+                        return
+                    told = answer.getheaders()
+                    kept = {k: v for k, v in told if k.lower() not in _HOP}
                     self._answer(answer.status, kept, data)
-                connection.close()
 
             def _answer(self, status: int, headers: dict, data: bytes) -> None:
                 if status == NO_ANSWER:

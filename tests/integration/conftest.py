@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,10 @@ from cluster_sweeps import ClusterSweep, small_images
 from stores import CREDENTIALS, Proxy, seaweedfs
 
 from rdc.system.store import Store
+
+# Ray reads these once in a process: clusters of tests have a token, as a private Ray.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorstore
 
 SCHEMES = ("s3", "gs")
-TRIES = 3  # of one request, within a second; who asks waits for longer
+TRIES = 6  # of one request, within three seconds; who asks waits for longer
 _RETRIES = {"max_retries": TRIES, "initial_delay": "100ms", "max_delay": "1s"}
 _REQUESTS_AT_ONCE = 64
 _REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED")

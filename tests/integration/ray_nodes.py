@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+JOINING_SECONDS = 300.0  # far beyond what any machine needs
+
 
 class Nodes:
     """A cluster whose head runs no jobs, and one node that does.
@@ -28,6 +30,17 @@ class Nodes:
         self.started: list[subprocess.Popen] = []
         self.address = self._cluster.address
         self.add()
+        deadline = time.monotonic() + JOINING_SECONDS
+        while self._living() < 2:  # a sweep on a cluster without cores is refused
+            assert time.monotonic() < deadline, "the node does not join"
+            time.sleep(0.1)
+
+    def _living(self) -> int:
+        from ray._raylet import GcsClient
+        from ray.core.generated.gcs_pb2 import GcsNodeInfo
+
+        nodes = GcsClient(address=self.address).get_all_node_info().values()
+        return sum(node.state == GcsNodeInfo.ALIVE for node in nodes)
 
     def add(self) -> None:
         """A node with one core, as operators start it."""

@@ -13,7 +13,7 @@ from rdc.errors import ExitCode
 from rdc.jobs.layout import CHECKPOINT_FOLDER, RECORD_FILE
 from rdc.jobs.parcel import STATE_FILE
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 
 def test_faults_change_no_result(cluster_lab, undisturbed_sweep):

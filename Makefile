@@ -63,7 +63,6 @@ ip: ## The program of that name, which tests of clusters need: by apt-get as roo
 test-environments: install
 	@$(MAKE) --no-print-directory tfc || echo "going on without the coder tfc" >&2
 	@$(MAKE) --no-print-directory browser || echo "going on without a browser" >&2
-	@$(MAKE) --no-print-directory ip || echo "going on without ip: tests will fail" >&2
 
 frontier: install ## Train, code, time and plot the small grid (ARGS="key=value ...")
 	$(BIN)/python launch/sweep.py +grid=rdc_mini $(ARGS)
@@ -120,7 +119,7 @@ format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ## The long measurements
+bench: install ip ## The long measurements
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks tests/integration -s
 
 goldens: install ## Write the golden files again (look at the difference)

@@ -96,7 +96,9 @@ class Verdicts:
 
     def faulty(self, node: str, reason: str) -> list[Verdict]:
         """A machine said itself that it cannot work."""
-        return [] if node in self._judged else [self._against(node, reason)]
+        if node in self._judged:
+            return []
+        return [self._against(node, reason.removeprefix("error: "))]
 
     def _against(self, node: str, reason: str) -> Verdict:
         self._judged.add(node)

@@ -19,7 +19,8 @@ def ends_without(bad, cluster_lab, undisturbed_sweep, name: str) -> None:
     finally:
         cluster_lab.cluster.remove(bad)
     print(printed)
-    told = [line for line in printed.splitlines() if bad.name in line]
+    named = f"no more jobs for {bad.name} "
+    told = [line for line in printed.splitlines() if line.startswith(named)]
     assert len(told) == 1, "it is named, and once"
     sweep.assert_ended_like(undisturbed_sweep)
     assert len(sweep.records()) == len(undisturbed_sweep.records())

@@ -51,7 +51,7 @@ class LocalExecutor:
         return self._capacity.has_room(wanted, running) and self._gpus.have(wanted.gpus)
 
     def places(self, wanted: Resources) -> int:
-        return len(self._capacity.machines)
+        return self._capacity.places(wanted)
 
     def avoid(self, node: str) -> str:
         self._capacity = Capacity(())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
@@ -124,15 +125,21 @@ def padded(values: pd.Series, share: float, least: float) -> tuple[float, float]
 
 
 def legend(figure: Figure, *panels: Axes) -> None:
-    """One legend for all panels, each entry once, under the figure."""
+    """One legend for all panels, each entry once, under the figure and no wider."""
     entries: dict[str, Artist] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    if entries:
-        figure.legend(
+    if not entries:
+        return
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for columns in (3, 2, 1):
+        drawn = figure.legend(
             list(entries.values()),
             list(entries),
             loc="outside lower center",
-            ncols=3,
+            ncols=columns,
         )
+        if columns == 1 or drawn.get_window_extent(renderer).width <= figure.bbox.width:
+            return
+        drawn.remove()

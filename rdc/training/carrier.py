@@ -2,24 +2,30 @@
 
 A LayerNorm divides by the deviation of its input and so forgets how large that was.
 With two channels at A and -A, far larger than all others, the deviation is that of
-these, nearly, and the norm is a linear map, which the Dense behind it undoes:
+these, nearly, and the norm is a linear map. Its gains give the deviation back, and the
+Dense behind it the mean over all C channels, of which c carry signals and the others
+next to nothing:
 
-    n_i = (s_i - mean) / sigma,   n_A + n_-A = -2 mean / sigma
-    s_i = sigma (n_i - (n_A + n_-A) / 2)
+    g_i = sigma n_i = s_i - mean,   sum of g_i = (C - c) mean
+    s_i = g_i + sum of g_j / (C - c)
 
-(One carrier would do, but errors of sigma would then be errors of A, not of s_i.) The
-last two channels of every stage, and of the latents, are these carriers.
+The last two channels of every stage, and of the latents, are these carriers. Behind a
+norm their gain is 0, and so are the weights that read them: no output is a small
+difference of large products, which bfloat16 or the matrix units of a GPU would lose,
+and no gradient wakes them. (The carriers read with their full size gave models that
+were good where they were trained and bad everywhere else.)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from rdc.layers import Network
-from rdc.layers.swin import PatchMerging, PatchSplitting
+from rdc.layers.swin import LayerNorm, PatchMerging, PatchSplitting, SwinBlock
 from rdc.ops.convolution import space_to_depth
 
 # Of a carrier over the root mean square of the signal's norm: by half the square of its
@@ -28,6 +34,8 @@ RATIO = 8.0
 CARRIERS = 2
 # Of the weights of all other outputs, which would change the deviation.
 OTHERS = 0.01
+# Of a signal over the largest one's, behind the norms of attention and MLP.
+LEAST_DEVIATION = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,9 @@ def place(
     bias[:count] = 0.0
     if not isinstance(merge.norm, Network):
         sigma = features.constant * np.sqrt(CARRIERS / before)
-        _behind_norm(kernel, rows, carriers, count, sigma)
+        _set_norm(merge.norm, rows, carriers, sigma)
+        kernel[rows, :count] += components.sum(0) * forth / (4 * (before - signals))
+        kernel[carriers] = 0.0
     kernel[:, -CARRIERS:], bias[-CARRIERS:] = 0.0, (constant, -constant)
     merge.dense.kernel.set_value(jnp.asarray(kernel))
     merge.dense.bias.set_value(jnp.asarray(bias))
@@ -108,7 +118,9 @@ def place(
     if not isinstance(split.norm, Network):
         sigma = constant * np.sqrt(CARRIERS / width)
         last = np.arange(width - CARRIERS, width)
-        _behind_norm(inverse, np.arange(count), last, columns.size, sigma)
+        _set_norm(split.norm, np.arange(count), last, sigma)
+        inverse[:count] += inverse.sum(0) / (width - count)
+        kernel[last] = 0.0
     kernel[:, columns], bias[columns] = inverse, 0.0
     if features.constant:
         outputs = np.arange(4)[:, None] * after + after - CARRIERS + np.arange(CARRIERS)
@@ -119,14 +131,34 @@ def place(
     return features.through(components * forth, width, constant)
 
 
-def _behind_norm(
-    kernel: np.ndarray,
-    rows: np.ndarray,
-    carriers: np.ndarray,
-    count: int,
-    sigma: float,
+def standardise(block: SwinBlock, features: Features) -> None:
+    """The signals come into attention and MLP with mean 0 and deviation 1.
+
+    Without it they are a `RATIO`-th of that, beside carriers of many times their size.
+    """
+    signal = features.signal.reshape(-1, features.signals)
+    sigma = features.constant * np.sqrt(CARRIERS / features.channels)
+    deviation = signal.std(0)
+    deviation = np.maximum(deviation, LEAST_DEVIATION * deviation.max())
+    last = np.arange(features.channels - CARRIERS, features.channels)
+    for norm, dense in (
+        (block.attention_norm, block.attention.qkv),
+        (block.mlp_norm, block.mlp_in),
+    ):
+        _set_norm(norm, np.arange(features.signals), last, sigma / deviation)
+        offset = np.array(norm.offset[...])
+        # The mean over channels comes with the signals: it is small beside them.
+        offset[: features.signals] = -signal.mean(0) / deviation
+        norm.offset.set_value(jnp.asarray(offset))
+        kernel = np.array(dense.kernel[...])
+        kernel[last] = 0.0
+        dense.kernel.set_value(jnp.asarray(kernel))
+
+
+def _set_norm(
+    norm: LayerNorm, signals: np.ndarray, carriers: np.ndarray, gain: Any
 ) -> None:
-    """Makes the first `count` outputs those of the input before LayerNorm."""
-    sums = kernel[rows, :count].sum(0)
-    kernel[rows, :count] *= sigma
-    kernel[carriers, :count] = -sigma * sums / len(carriers)
+    """`gain` for the signals, a number or one for each; none for the carriers."""
+    gains = np.array(norm.gain[...])
+    gains[signals], gains[carriers] = gain, 0.0
+    norm.gain.set_value(jnp.asarray(gains))

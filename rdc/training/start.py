@@ -84,6 +84,10 @@ def start_from_principal_components(
         else:
             assert isinstance(split, PatchSplitting)
             features = carrier.place(merge, split, components, features, forth, back)
+            before = synthesis[: synthesis.index(split)][::-1]
+            after = analysis[analysis.index(merge) + 1 :]
+            for block in (*_swin_blocks(after), *_swin_blocks(before)):
+                carrier.standardise(block, features)
     if model.gains is not None and features.constant:
         # Constants are as large at every rate: their mean is known.
         model.gains.set_ones(slice(-carrier.CARRIERS, None))
@@ -111,6 +115,14 @@ def _flat(network: nnx.Module) -> Iterator[nnx.Module]:
             yield from _flat(layer)
     else:
         yield network
+
+
+def _swin_blocks(layers: Sequence[nnx.Module]) -> Iterator[SwinBlock]:
+    """Those that `layers` begin with."""
+    for layer in layers:
+        if not isinstance(layer, SwinBlock):
+            return
+        yield layer
 
 
 def _become_identity(layer: nnx.Module) -> None:

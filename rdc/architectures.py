@@ -121,8 +121,17 @@ _REFERENCES = {
     ),
 }
 
-# Of the model that comes with the package: small enough to train on two CPU cores.
+# Of the models that come with the package.
 _OWN = {
+    "best": ArchitectureSpec(
+        transform=ElicTransform(
+            channels=(28, 72, 160), latent_channels=192, residual_blocks=1
+        ),
+        entropy_model=MeanScaleHyperprior(),
+        hyper_transform=ConvHyperTransform(
+            analysis_channels=(96, 96, 96), synthesis_channels=(128, 192)
+        ),
+    ),
     "light": ArchitectureSpec(
         transform=ConvTransform(channels=(48, 64, 128), latent_channels=192),
         entropy_model=MeanScaleHyperprior(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.codec_points import CLASSICAL, OVERFITTED
@@ -38,6 +39,7 @@ class Classes:
     def of(cls, models: ReferenceModels) -> Classes:
         points, others = models.points, models.data.other_codecs
         own = points[np.isclose(points["lmbda"].astype(float), LMBDA)]
+        own = own[~own["run_id"].isin(models.failed)]
         widths = models.models.set_index("run_id")["sizes"]
         label = own["family"] + " " + own["run_id"].map(widths)
         others = others[np.isclose(others["lmbda"].astype(float), LMBDA)]
@@ -104,18 +106,27 @@ def classes_picture(models: ReferenceModels) -> Figure:
                 label=kind,
                 zorder=3,
             )
-            for point in group.to_dict("records"):
-                axes.annotate(
-                    point["label"],
-                    (point[cost], point["rd_loss"]),
-                    xytext=(6, 3),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color="#444444",
-                )
         steps = staircase(rows[[cost, "rd_loss"]])
         axes.plot(*steps.T, color="black", lw=0.9, zorder=1.9, label="Pareto frontier")
         log_axis(axes, "x", rows[cost])
+        _name_others(axes, rows[rows["codec_class"] != AMORTISED], cost)
     panels[0].set_ylabel(f"RD loss at lambda {LMBDA:g}, {models.dataset}")
     legend(figure, *panels)
     return figure
+
+
+def _name_others(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
+    """Labels of codecs without a model, to the side where there is room."""
+    to_share = axes.transScale + axes.transLimits
+    for point in rows.to_dict("records"):
+        place = (point[cost], point["rd_loss"])
+        left = to_share.transform(place)[0] > 0.6
+        axes.annotate(
+            point["label"],
+            place,
+            xytext=(-6 if left else 6, 4),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=7,
+            color="#444444",
+        )

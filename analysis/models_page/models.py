@@ -19,6 +19,7 @@ from rdc.errors import ConfigError, DataError
 
 LMBDA = 0.0125  # of the RD losses that the page shows
 ANCHORS = ("JPEG", "WebP", "AVIF")
+LEAST_RANGE_DB = 3.0  # of a comparison over what all models reach
 ANCHOR_NAME = "light"  # the own anchor, where the sweep has a model of this name
 # Two trainings that differ by less than this many standard deviations of one are not
 # told apart: twice that of a difference.
@@ -124,11 +125,13 @@ class ReferenceModels:
 
     @cached_property
     def architectures(self) -> pd.DataFrame:
-        """`models`, means over seeds; with `seeds`, `on_frontier` (decoder cost and
-        BD-rate against the own anchor, or RD loss where there are no curves)."""
+        """`models` that did not fail, means over seeds; with `seeds`, `on_frontier`
+        (decoder cost and BD-rate against the own anchor, or RD loss where there are no
+        curves)."""
         keys = ["arch_id", "family", "sizes", "kflops_per_px", "params_total"]
         values = ["rd_loss", "bd.own", *(f"bd.{anchor}" for anchor in ANCHORS)]
-        groups = self.models.groupby(keys, sort=False)
+        sound = self.models[~self.models["run_id"].isin(self.failed)]
+        groups = sound.groupby(keys, sort=False)
         table = groups[values].mean().reset_index()
         table["seeds"] = groups.size().to_numpy()
         quality = table[["kflops_per_px", self.quality]].to_numpy(float)
@@ -159,10 +162,25 @@ class ReferenceModels:
         return str((named if len(named) else first)["run_id"].iloc[0])
 
     @cached_property
-    def common_range_db(self) -> tuple[float, float]:
-        """The PSNR that all curves of models reach."""
-        psnr_db = [curve[1] for curve in self.curves.values()]
-        return max(p.min() for p in psnr_db), min(p.max() for p in psnr_db)
+    def failed(self) -> frozenset[str]:
+        """run_ids of models that are worse at all their rates than the own anchor at
+        its lowest: trainings that went wrong. Pictures would show nothing else.
+        """
+        least = self.curves[self.anchor][1].min()
+        return frozenset(
+            run_id
+            for run_id, (_, psnr_db) in self.curves.items()
+            if len(psnr_db) > 1 and psnr_db.max() < least
+        )
+
+    @cached_property
+    def common_range_db(self) -> tuple[float, float] | None:
+        """The PSNR that all curves of models reach, but for those that failed; None
+        where it tells little of them, under `LEAST_RANGE_DB`.
+        """
+        sound = [c[1] for run_id, c in self.curves.items() if run_id not in self.failed]
+        low, high = max(p.min() for p in sound), min(p.max() for p in sound)
+        return (low, high) if high - low >= LEAST_RANGE_DB else None
 
     @cached_property
     def seeds(self) -> Seeds:
@@ -203,12 +221,11 @@ class ReferenceModels:
         """BD-rate over the common range, or that of both where all have none; NaN where
         these do not have one, either.
         """
-        low, high = self.common_range_db
         try:
             return bd_rate(
                 *self.curves[anchor],
                 *self.curves[run_id],
-                psnr_range_db=(low, high) if low < high else None,
+                psnr_range_db=self.common_range_db,
             )
         except (DataError, ConfigError):
             return np.nan

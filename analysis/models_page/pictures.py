@@ -38,6 +38,7 @@ def frontier_picture(models: ReferenceModels) -> Figure:
 
 def _frontier(axes: Axes, models: ReferenceModels, column: str) -> None:
     rows = models.models.dropna(subset=[column, "kflops_per_px"])
+    rows = rows[~rows["run_id"].isin(models.failed)]
     if empty(axes, rows):
         return
     means = models.architectures.dropna(subset=[column])

@@ -9,7 +9,12 @@ import pandas as pd
 
 from analysis.models_page.classes import AMORTISED, Classes
 from analysis.models_page.classes import COSTS as COST_TITLES
-from analysis.models_page.models import ANCHORS, LMBDA, ReferenceModels
+from analysis.models_page.models import (
+    ANCHORS,
+    LEAST_RANGE_DB,
+    LMBDA,
+    ReferenceModels,
+)
 from analysis.pages import number, table
 
 COSTS = (4.0, 10.0, 20.0, 45.0)  # kFLOPs/px at which families are compared
@@ -81,7 +86,7 @@ Negative: less rate.
 
 {models}
 
-{times}
+{failed}{times}
 
 ## Classes of codecs
 
@@ -108,7 +113,7 @@ Negative: less rate.
 def page(models: ReferenceModels) -> str:
     """docs/results/reference_models/README.md."""
     first = models.points.iloc[0]
-    low, high = models.common_range_db
+    common = models.common_range_db
     anchor = models.models.set_index("run_id").loc[models.anchor]
     return TEMPLATE.format(
         trained=_trained(models),
@@ -121,13 +126,28 @@ def page(models: ReferenceModels) -> str:
         images=f"{first['images']:.0f}",
         dataset=models.dataset,
         anchor=f"{anchor['family']} {anchor['sizes']}",
-        common=f"the {low:.1f}-{high:.1f} dB that all models reach"
-        if low < high
-        else "what both have, for no PSNR is reached by all models",
+        common=f"the {common[0]:.1f}-{common[1]:.1f} dB that all models reach"
+        if common
+        else f"what both have: all models share less than {LEAST_RANGE_DB:g} dB",
         models=_models(models),
+        failed=_failed(models),
         times=_times(models),
         classes=_classes(models),
         classical=_classical(models),
+    )
+
+
+def _failed(models: ReferenceModels) -> str:
+    """What is in no picture; empty where nothing failed."""
+    rows = models.models[models.models["run_id"].isin(models.failed)]
+    if rows.empty:
+        return ""
+    named = ", ".join(
+        f"{row.family} {row.sizes} (seed {row.seed})" for row in rows.itertuples()
+    )
+    return (
+        "Failed, with a PSNR at all rates below the lowest of `own`, and in no "
+        f"picture: {named}.\n\n"
     )
 
 

@@ -38,7 +38,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     export.add_argument(
         "--weights",
-        metavar="bfloat16|float32",
+        metavar="bfloat16|compact|float32",
         default="bfloat16",
         help="how weights are stored: bfloat16 (default) is half the size and costs "
         "about 0.01 dB; float32 is what the training left in its own model folder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rdc.codec.model_folders import (
     no_model,
     read_model_spec,
 )
+from rdc.codec.stored_weights import packed, unpacked
 from rdc.complexity import count
 from rdc.entropy_coders.tables import CdfTables, gaussian_tables, tables_from_pmfs
 from rdc.errors import StorageError
@@ -81,8 +82,8 @@ def export(
 
     Args:
       provenance: how it was trained; kept as it is.
-      weights_dtype: `float32`, or `bfloat16` for half the size. The tables are made
-        from the weights as they are stored.
+      weights_dtype: one of `MODEL_DTYPES`, see `rdc.codec.stored_weights`. The
+        tables are made from the weights as they are stored.
 
     Raises:
       DiskFullError: no space left. `spec.json` is written last: a folder without it
@@ -99,16 +100,8 @@ def export(
         f"a model of {rates} rates is exported with as many operating points",
         len(operating_points),
     )
-    dtype = jnp.dtype(weights_dtype)
-    stored = jax.tree.map(
-        lambda w: jnp.asarray(np.asarray(w).astype(dtype)), nnx.state(model)
-    )
-    model = _with_weights(model, stored)
-    weights = {
-        # npz has no bfloat16: its bits are kept as u16.
-        name: np.asarray(w).view(np.uint16) if weights_dtype == "bfloat16" else w
-        for name, w in _named(stored).items()
-    }
+    weights = packed(_named(nnx.state(model)), weights_dtype)
+    model = _with_weights(model, unpacked(weights))
     gaussian = gaussian_tables()
     prior = prior_tables(model)
     files = {
@@ -192,9 +185,8 @@ def load_exported(folder: Path) -> ExportedModel:
             raise StorageError(
                 f"{folder / name} fits its checksum", "other bytes", "export it again"
             )
-    weights = np.load(io.BytesIO(files["weights.npz"]))
+    weights = unpacked(np.load(io.BytesIO(files["weights.npz"])))
     tables = np.load(io.BytesIO(files["tables.npz"]))
-    dtype = jnp.dtype(spec["weights_dtype"])
     points = tuple(
         OperatingPoint.from_dict(values, "operating_points")
         for values in spec["operating_points"]
@@ -203,10 +195,7 @@ def load_exported(folder: Path) -> ExportedModel:
     model = build(
         parse_architecture(spec["architecture"]), None, range(1, len(points) + 1)
     )
-    arrays = {name: jnp.asarray(weights[name].view(dtype)) for name in weights.files}
-    paths, tree = jax.tree.flatten_with_path(nnx.state(model))
-    stored = jax.tree.unflatten(tree, [arrays[_name(path)] for path, _ in paths])
-    model = _with_weights(model, stored)
+    model = _with_weights(model, weights)
     return ExportedModel(
         model,
         spec["identity"],
@@ -238,9 +227,13 @@ def _priors(model: CompressionModel, tables: CdfTables) -> tuple[CdfTables, ...]
     return tables.groups(len(tables) // model.prior.channels)
 
 
-def _with_weights(model: CompressionModel, stored: Any) -> CompressionModel:
-    graph = nnx.graphdef(model)
-    return nnx.merge(graph, jax.tree.map(lambda w: w.astype(jnp.float32), stored))
+def _with_weights(
+    model: CompressionModel, weights: Mapping[str, np.ndarray]
+) -> CompressionModel:
+    """A model like `model`, maybe without weights of its own, with these."""
+    paths, tree = jax.tree.flatten_with_path(nnx.state(model))
+    leaves = [jnp.asarray(weights[_name(path)]) for path, _ in paths]
+    return nnx.merge(nnx.graphdef(model), jax.tree.unflatten(tree, leaves))
 
 
 def _identity(architecture: ArchitectureSpec, content: dict[str, Any]) -> str:

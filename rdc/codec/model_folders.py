@@ -9,7 +9,7 @@ from rdc.errors import ConfigError
 from rdc.identity import NUMERICS_VERSION
 from rdc.system.files import read_json
 
-DEFAULT_MODEL = "light"
+DEFAULT_MODEL = "best"
 SPEC_FILE = "spec.json"
 SCHEMA_VERSION = 3  # 2: no operating points, no numerics version
 _FOLDER = Path(__file__).parent / "models"

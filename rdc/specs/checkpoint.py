@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rdc.specs.base import Spec, require
 
 WINDOW_STEPS = 20  # metrics are means over so many; checkpoints lie between them
-MODEL_DTYPES = ("float32", "bfloat16")
+MODEL_DTYPES = ("float32", "bfloat16", "compact")
 
 
 @dataclass(frozen=True, kw_only=True)

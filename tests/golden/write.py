@@ -10,6 +10,7 @@ import numpy as np
 
 from rdc.architectures import NAMED
 from rdc.codec import Codec, Encoded
+from rdc.codec.model_folders import shipped_models
 from rdc.complexity import count
 from rdc.registry import arch_id
 from tests.elsewhere import hash_of
@@ -17,7 +18,7 @@ from tests.golden import exact_latents
 
 ARCHITECTURES = Path(__file__).with_name("architectures.json")
 EXACT_LATENTS = Path(__file__).with_name("exact_latents.json")
-STREAM = Path(__file__).with_name("light.rdc")
+STREAMS = Path(__file__).with_name("streams")
 HEIGHT_PX, WIDTH_PX = 512, 768
 
 
@@ -41,23 +42,25 @@ def architectures() -> dict[str, Any]:
     return golden
 
 
-def stream() -> Encoded:
-    """Of a drawn picture, u8[83,101,3], by the shipped model."""
+def stream(model: str) -> Encoded:
+    """Of a drawn picture, u8[83,101,3], by a shipped model."""
     rows, columns = np.mgrid[:83, :101]
     waves = np.sin(rows / 5) * np.cos(columns / 9) + (rows > columns)
     noise = np.random.default_rng(0).normal(0, 0.1, waves.shape)
     channels = [waves + noise, waves * columns / 80, rows / 50 - noise]
     x = np.clip(90 + 60 * np.stack(channels, -1), 0, 255).astype(np.uint8)
-    return Codec.load().encoded(x)
+    return Codec.load(model).encoded(x)
 
 
 def main() -> None:
     text = json.dumps(architectures(), indent=1) + "\n"
     ARCHITECTURES.write_text(text)
     EXACT_LATENTS.write_text(json.dumps(exact_latents.hashes(), indent=1) + "\n")
-    encoded = stream()
-    STREAM.write_bytes(encoded.data)
-    STREAM.with_suffix(".sha256").write_text(hash_of(encoded.y_hat) + "\n")
+    for model in shipped_models():
+        encoded = stream(model)
+        path = STREAMS / f"{model}.rdc"
+        path.write_bytes(encoded.data)
+        path.with_suffix(".sha256").write_text(hash_of(encoded.y_hat) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from analysis.gather import gather
 from analysis.models_page.__main__ import main, write_page
 from analysis.models_page.learning import learning_curves
 from analysis.models_page.models import TOLD_APART, ReferenceModels
+from analysis.models_page.pictures import frontier_picture
+from analysis.models_page.text import page
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import METRICS_FILE, attempt_folder
 from rdc.system.files import read_json, write_json_atomically
@@ -26,12 +29,14 @@ RATES = (0.0031, 0.00625, 0.0125, 0.025, 0.05)
 MODELS = ((0, 0, 0.0), (0, 1, 0.1), (1, 0, 1.0), (2, 0, 0.03), (3, 0, 2.0))
 
 
-def write_models(out: Path) -> list[TrainJob]:
+def write_models(
+    out: Path, models: Sequence[tuple[int, int, float]] = MODELS
+) -> list[TrainJob]:
     """Models of five rates, 25 to 37 dB; one has two seeds, the last is not trained."""
     sweep = SweepOutput(out)
     specs = architectures((20,))
     jobs = []
-    for number, seed, better_db in MODELS:
+    for number, seed, better_db in models:
         (one,) = sweep.plan([specs[number]], seed=seed)
         job = TrainJob(model=replace(one.model, rates=RATES))
         sweep.rows[-1] = plan_row(job)
@@ -97,6 +102,21 @@ def test_rate_saved_is_that_of_the_curves(models: ReferenceModels) -> None:
     assert table["rd_loss"].tolist() == chosen["rd_loss"][table["run_id"]].tolist()
 
 
+def test_a_training_that_went_wrong_is_named_and_in_no_picture(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    wrong_db = -13.0  # 24 dB at most, where the anchor begins at 25
+    jobs = write_models(out, (*MODELS[:2], (1, 0, wrong_db), *MODELS[3:]))
+    gather(out)
+    models = ReferenceModels.read(out)
+    assert models.failed == {jobs[2].job_id}
+    assert models.common_range_db == (25.1, 37.0)
+    assert jobs[2].model.architecture.family not in set(models.architectures["family"])
+    text = page(models)
+    assert "Failed, with a PSNR at all rates" in text
+    drawn = frontier_picture(models).axes[-1].get_legend_handles_labels()[1]
+    assert jobs[2].model.architecture.family not in drawn
+
+
 def test_noise_is_the_difference_of_seeds(models: ReferenceModels) -> None:
     seeds = models.seeds
     (pair,) = seeds.pairs.to_dict("records")
@@ -157,7 +177,7 @@ def test_points_without_curves_have_a_page(tmp_path: Path) -> None:
     text = write_page(tmp_path / "out", tmp_path / "page").read_text()
     assert "the noise is unknown" in text
     assert "(RD loss at lambda 0.0125;" in text
-    assert "no PSNR is reached by all models" in text
+    assert "all models share less than 3 dB" in text
     assert "Classical codecs on these images: not measured" in text
     assert "Codecs without a model on these images: not measured" in text
 

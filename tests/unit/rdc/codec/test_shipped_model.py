@@ -1,4 +1,4 @@
-"""The model that comes with the package: there, small, portable, better than JPEG."""
+"""The models that come with the package: there, small, portable, better than JPEG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.elsewhere import decode_elsewhere, hash_of
 
 SIZES = [(1, 1), (17, 33), (767, 513)]
 # A stream of an earlier version of the program, and what it must decode to.
-RECORDED = Path(__file__).parents[3] / "golden"
+RECORDED = Path(__file__).parents[3] / "golden" / "streams"
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +27,21 @@ def codec() -> LearnedCodec:
     return LearnedCodec.load()
 
 
-def test_it_is_small_and_says_where_it_comes_from(codec: LearnedCodec) -> None:
-    files = list(model_folder(None).iterdir())
+def test_all_are_small() -> None:
+    files = [f for name in shipped_models() for f in model_folder(name).iterdir()]
     assert sum(path.stat().st_size for path in files) < 8e6
-    provenance = codec.provenance
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_each_says_where_it_comes_from(name: str) -> None:
+    provenance = LearnedCodec.load(name).provenance
     assert provenance["record"]["status"] == "ok"
     summary = provenance["record"]["result"]["summary"]
     assert provenance["job"]["model"]["recipe"]["steps"] == summary["steps"]
 
 
 def test_unknown_models_are_named() -> None:
-    with pytest.raises(ConfigError, match="light"):
+    with pytest.raises(ConfigError, match="best, light"):
         model_folder("lite")
     assert DEFAULT_MODEL in shipped_models()
 
@@ -78,7 +82,9 @@ def test_it_beats_jpeg_on_a_photograph(
     assert metrics.psnr_db(x, x_hat) > metrics.psnr_db(x, jpeg)
 
 
-def test_streams_of_earlier_versions_decode(codec: LearnedCodec) -> None:
+@pytest.mark.parametrize("name", shipped_models())
+def test_streams_of_earlier_versions_decode(name: str) -> None:
     """To the same latents, whatever device and version decodes now."""
-    decoded = codec.decoded((RECORDED / "light.rdc").read_bytes())
-    assert hash_of(decoded.y_hat) == (RECORDED / "light.sha256").read_text().strip()
+    codec = LearnedCodec.load(name)
+    decoded = codec.decoded((RECORDED / f"{name}.rdc").read_bytes())
+    assert hash_of(decoded.y_hat) == (RECORDED / f"{name}.sha256").read_text().strip()

@@ -1,4 +1,4 @@
-"""The picture of docs/results/light_model.md."""
+"""The picture of a page of docs/results/shipped_models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tests.benchmarks.light_model.classical import AVIF, JPEG, JPEG_444, WEBP, Curve
+from tests.benchmarks.shipped_models.classical import AVIF, JPEG, JPEG_444, WEBP, Curve
 
 # Okabe & Ito's colours and shapes, so that nobody needs the colours.
 STYLES = {
@@ -22,6 +22,7 @@ OURS = "#D55E00"
 
 def draw(
     path: Path,
+    name: str,
     ours: Curve,
     curves: Mapping[str, list[Curve]],
     differences: Mapping[str, np.ndarray],
@@ -29,6 +30,7 @@ def draw(
     """Rate and PSNR, means over images, and the difference in rate of each image.
 
     Args:
+      name: of the model.
       ours: means over images at each rate.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -36,7 +38,7 @@ def draw(
         mean_bpp = np.mean([c.bpp for c in curves[codec]], axis=0)
         mean_psnr_db = np.mean([c.psnr_db for c in curves[codec]], axis=0)
         left.plot(mean_bpp, mean_psnr_db, line, color=colour, label=codec)
-    left.plot(ours.bpp, ours.psnr_db, "*-", color=OURS, ms=9, label="rdc, light")
+    left.plot(ours.bpp, ours.psnr_db, "*-", color=OURS, ms=9, label=f"rdc, {name}")
     left.set(
         xlim=(0, 1.15 * ours.bpp.max()),
         ylim=(ours.psnr_db.min() - 1.5, ours.psnr_db.max() + 1.5),
@@ -56,7 +58,7 @@ def draw(
     right.set(
         xlabel="number of the Kodak image",
         ylabel="per cent; negative: ours is smaller",
-        title="BD-rate of light against the codec",
+        title=f"BD-rate of {name} against the codec",
     )
     right.legend()
     right.grid(alpha=0.3)

@@ -1,7 +1,7 @@
-"""The model that comes with the package, on Kodak, against JPEG, WebP and AVIF.
+"""The models that come with the package, on Kodak, against JPEG, WebP and AVIF.
 
-`make bench` writes docs/results/light_model.md and docs/images/light_kodak.png. With
-RDC_BENCHMARK_MODEL, a model folder, another model is measured.
+`make bench` writes a page each in docs/results/shipped_models and a picture.
+With RDC_BENCHMARK_MODEL, a model folder, that one is measured and written beside it.
 """
 
 from __future__ import annotations
@@ -16,34 +16,39 @@ import pytest
 from analysis.bd_rate import bd_rate
 from rdc.codec import LearnedCodec
 from rdc.codec.exported import ExportedModel, load_exported
-from rdc.codec.model_folders import DEFAULT_MODEL, model_folder
+from rdc.codec.model_folders import DEFAULT_MODEL, model_folder, shipped_models
+from rdc.complexity import count
 from rdc.data.image_sets import list_images
 from rdc.data.images import read_image
 from rdc.entropy_coders.coders import CODERS
 from rdc.measurements.evaluation import measured
 from rdc.system.hardware import describe
-from tests.benchmarks.light_model import classical
-from tests.benchmarks.light_model.classical import AVIF, CODECS, JPEG, WEBP, Curve
-from tests.benchmarks.light_model.ideal import CountingCoder
-from tests.benchmarks.light_model.picture import draw
+from tests.benchmarks.shipped_models import classical
+from tests.benchmarks.shipped_models.classical import AVIF, CODECS, JPEG, WEBP, Curve
+from tests.benchmarks.shipped_models.ideal import CountingCoder
+from tests.benchmarks.shipped_models.picture import draw
 from tests.conftest import REPOSITORY
 
-RESULTS = REPOSITORY / "docs" / "results" / "light_model.md"
-PICTURE = REPOSITORY / "docs" / "images" / "light_kodak.png"
-MODEL = os.environ.get("RDC_BENCHMARK_MODEL")
+RESULTS = REPOSITORY / "docs" / "results" / "shipped_models"
+PICTURES = REPOSITORY / "docs" / "images"
+OTHER = os.environ.get("RDC_BENCHMARK_MODEL")
+MODELS = [OTHER] if OTHER else shipped_models()
 MEANS = ("bpp_coded", "bpp_estimated", "psnr_db", "ms_ssim", "mse_255")
-COMMAND = ".venv/bin/python -m pytest -m benchmark tests/benchmarks/test_light_model.py"
+COMMAND = (
+    ".venv/bin/python -m pytest -m benchmark tests/benchmarks/test_shipped_models.py"
+)
 
 
 @pytest.mark.benchmark
 @pytest.mark.timeout(7200)
-def test_light_model(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_model(model: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = list_images(shared_data / "kodak")
     assert len(paths) == 24
     images = {path.stem: read_image(path) for path in paths}
     counting = CountingCoder()
     monkeypatch.setitem(CODERS, "counting", counting)
-    exported = load_exported(model_folder(MODEL))
+    exported = load_exported(model_folder(model))
     codec = LearnedCodec(exported, coder="counting")
     rows = pd.DataFrame(
         measured(codec, name, x, point).to_dict()
@@ -64,8 +69,12 @@ def test_light_model(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None
     means = rows.groupby("rate")[list(MEANS)].mean()
     mean_curve = Curve(means.bpp_coded.to_numpy(), means.psnr_db.to_numpy())
     of_means = {name: bd_of_means(mean_curve, curves[name]) for name in CODECS}
-    RESULTS.write_text(document(exported, rows, means, of_means, differences))
-    draw(PICTURE, mean_curve, curves, differences)
+    name = Path(model).name
+    page, picture = RESULTS / f"{name}.md", PICTURES / f"{name}_kodak.png"
+    if OTHER:
+        page, picture = (Path(f"{model.rstrip('/')}{end}") for end in (".md", ".png"))
+    page.write_text(document(model, exported, rows, means, of_means, differences))
+    draw(picture, name, mean_curve, curves, differences)
 
     assert (rows["stream_bits"] <= 1.001 * rows["ideal_bits"] + 64).all()
     over_estimate = means["bpp_coded"] / means["bpp_estimated"] - 1
@@ -88,24 +97,27 @@ def bd_of_means(own: Curve, theirs: list[Curve]) -> float:
 
 
 def document(
+    model: str,
     exported: ExportedModel,
     rows: pd.DataFrame,
     means: pd.DataFrame,
     of_means: dict[str, float],
     differences: dict[str, np.ndarray],
 ) -> str:
-    """docs/results/light_model.md."""
-    size = sum(path.stat().st_size for path in model_folder(MODEL).iterdir())
+    """The page of a model."""
+    size = sum(path.stat().st_size for path in model_folder(model).iterdir())
     hardware = describe()
     over_ideal = 100 * (rows["stream_bits"] / rows["ideal_bits"] - 1)
     over_estimate = 100 * (rows["bpp_coded"] / rows["bpp_estimated"] - 1)
     lmbdas = [point.lmbda for point in exported.operating_points]
     return "\n".join(
         [
-            "# The model that comes with the package, on Kodak",
+            f"# The model `{Path(model).name}` on Kodak",
             "",
-            f"Model `{MODEL or DEFAULT_MODEL}`, identity {exported.identity}, "
-            f"{size / 1e6:.2f} MB. {training(exported)}",
+            f"{exported.model.spec.family}, "
+            f"{count(exported.model.spec).kflops_per_px:.1f} kFLOPs/px to decode"
+            f"{', the default model' if model == DEFAULT_MODEL else ''}; identity "
+            f"{exported.identity}, {size / 1e6:.2f} MB. {training(exported)}",
             "",
             "24 images, numerics `exact`; every byte of a file counts. PSNR is of "
             "RGB in 8 bits, per",
@@ -118,7 +130,7 @@ def document(
             f"{classical.versions()}.",
             "",
             "![Rate and PSNR on Kodak, and the difference per image]"
-            "(../images/light_kodak.png)",
+            f"(../../images/{Path(model).name}_kodak.png)",
             "",
             "| rate | lambda | bpp | PSNR dB | MS-SSIM | RD loss at 0.0125 | file over "
             "estimate |",
@@ -159,10 +171,10 @@ def document(
             "",
             "A file can be below the estimate, because an escape costs less than the "
             "likelihood says",
-            "([decision 009](../decisions/009-escape-codes-and-estimates.md)), and a "
-            "stream below the ideal",
+            "([decision 009](../../decisions/009-escape-codes-and-estimates.md)), and "
+            "a stream below the ideal",
             "bits, because a block of two rare symbols costs 24 bits at most "
-            "([format](../format.md)).",
+            "([format](../../format.md)).",
             "",
             "## Images",
             "",

@@ -15,7 +15,7 @@ CONSTRAINTS = constraints-$(MINOR).txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install tfc browser ip test-environments frontier reference reference-page \
+.PHONY: help install tfc tpu-compiler browser ip test-environments frontier reference reference-page \
   reference-overfitted reference-times test test-alone lint format bench goldens clean
 
 help: ## List these commands
@@ -51,6 +51,14 @@ tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entro
 	.venv-tfc/bin/python -m pip install --quiet --disable-pip-version-check \
 	  tensorflow-compression msgpack -c constraints-tfc.txt
 	@touch $@
+
+tpu-compiler: install ## libtpu, for estimates of decoders on TPUs that are not there (0.7 GB)
+	@$(BIN)/python -c 'import libtpu' 2>/dev/null || \
+	if command -v uv >/dev/null; then \
+	  uv pip install --python $(BIN)/python -e '.[dev,tpu-compiler]' -c $(CONSTRAINTS); \
+	else \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tpu-compiler]' -c $(CONSTRAINTS); \
+	fi
 
 browser: install ## A browser for the tests of the report: by apt-get as root, or Playwright's
 	@$(BIN)/python -m tests.browser
@@ -119,7 +127,7 @@ format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ip ## The long measurements
+bench: install ip tpu-compiler ## The long measurements
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks tests/integration -s
 
 goldens: install ## Write the golden files again (look at the difference)

@@ -36,7 +36,9 @@ from rdc.system.files import read_json
 
 _log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 60  # a live attempt writes its progress about once a second
-_DETAILS = ("rate_distortion", "codecs", "decode_times", "hardware")
+_DETAILS = (
+    *("rate_distortion", "codecs", "decode_times", "decode_estimates", "hardware"),
+)
 
 
 def gather(

@@ -19,10 +19,11 @@ from rdc.jobs.records import (
     STATUSES,
     BenchmarkResult,
     CodecResult,
+    EstimateResult,
     TrainingSummary,
 )
 from rdc.measurements.metrics import METRIC_NAMES
-from rdc.measurements.rows import DecodeTime, ImageMeasurement
+from rdc.measurements.rows import DecodeEstimate, DecodeTime, ImageMeasurement
 from rdc.system.files import read_json
 
 _FILE = {"record": pa.string()}  # relative to OUT
@@ -48,7 +49,10 @@ ROWS: dict[str, pa.Schema] = {
     ),
     **{
         name: pa.schema({**_FILE, **columns(name)})
-        for name in ("rate_distortion", "codecs", "decode_times", "hardware")
+        for name in (
+            *("rate_distortion", "codecs", "decode_times", "decode_estimates"),
+            "hardware",
+        )
     },
 }
 Rows = dict[str, list[dict[str, Any]]]
@@ -166,6 +170,18 @@ def _benchmark_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows
     return rows
 
 
+def _estimate_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
+    _, rows = _common(file, record)
+    if record["status"] != "ok":
+        return rows
+    keys = _required(record["result"], fields(EstimateResult))
+    rows["decode_estimates"] = [
+        {**_required(estimate, _ESTIMATE), **keys, "record": file.record}
+        for estimate in record["result"]["estimates"]
+    ]
+    return rows
+
+
 # What records from before there were overfitted codecs do not say.
 _CODEC_DEFAULTS = {
     f.name: f.default
@@ -173,7 +189,7 @@ _CODEC_DEFAULTS = {
     if f.default is not dataclasses.MISSING
 }
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
-_IMAGE = fields(ImageMeasurement)
+_IMAGE, _ESTIMATE = fields(ImageMeasurement), fields(DecodeEstimate)
 
 
 def _required(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -199,4 +215,5 @@ _READERS = {
     "codec": _codec_rows,
     "overfit": _codec_rows,
     "benchmark": _benchmark_rows,
+    "estimate": _estimate_rows,
 }

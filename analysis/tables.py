@@ -22,11 +22,12 @@ from rdc.jobs.plan_row import COST_COLUMNS, PlanRow
 from rdc.jobs.records import (
     BenchmarkResult,
     CodecResult,
+    EstimateResult,
     EvaluateResult,
     TrainingSummary,
 )
 from rdc.measurements.metrics import METRIC_NAMES
-from rdc.measurements.rows import DecodeTime, ImageMeasurement
+from rdc.measurements.rows import DecodeEstimate, DecodeTime, ImageMeasurement
 from rdc.system.files import write_bytes_atomically
 
 SCHEMA_VERSION = 2
@@ -115,6 +116,7 @@ _COLUMNS: dict[str, Columns] = {
         **fields(BenchmarkResult),
         **fields(DecodeTime),
     },
+    "decode_estimates": {**fields(EstimateResult), **fields(DecodeEstimate)},
     "hardware": {
         "hardware_id": _TEXT,
         "device_kind": _TEXT,

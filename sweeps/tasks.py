@@ -16,13 +16,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from rdc.jobs.job import BenchmarkJob, CodecJob, EvaluateJob, Job, OverfitJob, Request
+from rdc.jobs.job import (
+    BenchmarkJob,
+    CodecJob,
+    EstimateJob,
+    EvaluateJob,
+    Job,
+    OverfitJob,
+    Request,
+)
 from rdc.overfitted.schedule import EFFORT_STEPS
 from rdc.overfitted.spec import preset
 from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.classical import ClassicalSpec
 from rdc.specs.coding import CodecSettings
+from rdc.specs.compiler import CompilerTarget
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.executor import Resources
 from sweeps.plan import Plan, Run
@@ -102,6 +111,7 @@ class TaskSettings(Spec):
       versions: of code and packages that every process must have.
       hardware_id: that times are taken on, with `per_stage`.
       devices: several, with what processes get there; empty: that one.
+      compiler: in place of times, what it expects of a device that is not at hand.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -112,6 +122,7 @@ class TaskSettings(Spec):
     hardware_id: str
     benchmark: BenchmarkSpec
     devices: Mapping[str, StageSettings] = field(default_factory=dict)
+    compiler: CompilerTarget | None = None
     codec: CodecSettings = field(default_factory=CodecSettings)
     codecs: tuple[str, ...] = ()
     overfitted: Overfitting = field(default_factory=Overfitting)
@@ -154,7 +165,7 @@ class Task:
     @property
     def setting(self) -> str:
         """Where its resources are asked for."""
-        evaluated = isinstance(self.job, CodecJob | OverfitJob)
+        evaluated = isinstance(self.job, CodecJob | OverfitJob | EstimateJob)
         return f"hardware.{'evaluate' if evaluated else self.job.stage}"
 
     def wanted(self, memory_factor: int) -> Resources:
@@ -183,7 +194,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
     with it, and then the longest first, so that none is left for the end; in the order
     of the plan where nothing was counted.
     """
-    order = ["train", "evaluate", "codec", "overfit"]
+    order = ["train", "evaluate", "codec", "overfit", "estimate"]
     order.insert(4 if settings.weights == "trained" else 0, "benchmark")
     first = _starting_order(plan.runs, order.index("train"))
     tasks: dict[str, Task] = {}
@@ -218,10 +229,12 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
 
 
 def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
-    """Other codecs are evaluated as models are, classical ones on the CPU."""
+    """Other codecs are evaluated as models are; classical ones and estimates are
+    made on the CPU.
+    """
     if isinstance(job, BenchmarkJob) and job.hardware_id in settings.devices:
         return settings.devices[job.hardware_id]
-    if not isinstance(job, CodecJob | OverfitJob):
+    if not isinstance(job, CodecJob | OverfitJob | EstimateJob):
         return settings.per_stage.get(job.stage, StageSettings())
     stage = settings.per_stage.get("evaluate", StageSettings())
     if isinstance(job, OverfitJob):
@@ -280,7 +293,16 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
             )
             images = settings.eval_set
             yield _Work(evaluate, evaluate.job_id, label, images, run.run_id)
-        if "benchmark" in settings.stages:
+        if "benchmark" in settings.stages and settings.compiler is not None:
+            estimate = EstimateJob(
+                architecture=run.model.architecture,
+                target=settings.compiler,
+                height_px=settings.benchmark.height_px,
+                width_px=settings.benchmark.width_px,
+            )
+            on = f"{run.title} on {settings.compiler.device_kind}"
+            yield _Work(estimate, estimate.job_id, on)
+        elif "benchmark" in settings.stages:
             needs = (settings.eval_set, run.run_id) if trained else ()
             for hardware_id in settings.devices or (settings.hardware_id,):
                 benchmark = BenchmarkJob(

@@ -1,4 +1,6 @@
-"""`launch/benchmark.py`: decode times of one architecture on this device."""
+"""`launch/benchmark.py`: decode times of one architecture on this device, or what a
+compiler expects of one that is not at hand.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,11 @@ from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
 from rdc.errors import ExitCode
-from rdc.jobs.job import BenchmarkJob, Request
-from rdc.jobs.records import BenchmarkResult, Record
+from rdc.jobs.job import BenchmarkJob, EstimateJob, Request
+from rdc.jobs.records import BenchmarkResult, EstimateResult, Record
 from rdc.registry import REGISTRY
 from rdc.specs.base import require
+from rdc.specs.compiler import CompilerTarget
 from sweeps.lease import Lease
 from sweeps.outputs import Outputs
 from sweeps.state import JobFolder
@@ -26,19 +29,33 @@ from sweeps.tasks import Task
 
 
 def run_benchmark(call: Call[BenchmarkConfig]) -> int:
-    """Times the decoder with random weights; measures anew at every call."""
+    """Times the decoder with random weights; measures anew at every call. With
+    `hardware.compiler`, estimates instead.
+    """
     console, config = Console(), call.config
     devices = config.hardware.benchmark.devices
     require(not devices, "this command times this machine", f"devices {devices}")
     architecture, name = config.chosen()
     settings = config.hardware.child_settings(staged_code())
     described = describe_hardware(settings)
-    stage = config.hardware.stages(described)["benchmark"]
-    job = BenchmarkJob(
-        architecture=architecture,
-        hardware_id=described["hardware_id"],
-        benchmark=config.benchmark.spec,
-    )
+    stages = config.hardware.stages(described)
+    spec, target = config.benchmark.spec, config.hardware.compiler
+    job: BenchmarkJob | EstimateJob
+    if target is not None:
+        stage = stages["evaluate"]
+        job = EstimateJob(
+            architecture=architecture,
+            target=target,
+            height_px=spec.height_px,
+            width_px=spec.width_px,
+        )
+    else:
+        stage = stages["benchmark"]
+        job = BenchmarkJob(
+            architecture=architecture,
+            hardware_id=described["hardware_id"],
+            benchmark=spec,
+        )
     hours = stage.timeout_hours
     task = Task(
         job=job,
@@ -62,7 +79,10 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
     if end.exit_code != ExitCode.OK or record is None:
         console.print(end.message, soft_wrap=True)
         return end.exit_code
-    _print_times(console, task.label, record, described)
+    if target is not None:
+        _print_estimates(console, task.label, record, target)
+    else:
+        _print_times(console, task.label, record, described)
     return ExitCode.OK
 
 
@@ -90,6 +110,33 @@ def _print_times(
     console.print(table)
 
 
+def _print_estimates(
+    console: Console, label: str, record: Record, target: CompilerTarget
+) -> None:
+    result = EstimateResult.from_dict(record.result)
+    first, network = result.estimates[0], result.estimates[-1]
+    table = Table(
+        title=f"{label} on {target.device_kind}: estimates of {result.compiler}, "
+        "no measurement",
+        caption=f"{first.height_px} x {first.width_px}, batch 1, products in "
+        f"{first.precision}, {target.clock_mhz:g} MHz; {target.note}",
+    )
+    for title in ("component", "cycles", "ms", "share"):
+        table.add_column(title, justify="right")
+    for row in result.estimates:
+        if row.cycles is None or row.decode_ms is None or not network.cycles:
+            table.add_row(row.component, "does not fit", "-", "-")
+            continue
+        share = f"{100 * row.cycles / network.cycles:.0f} %"
+        table.add_row(row.component, f"{row.cycles:,}", f"{row.decode_ms:.2f}", share)
+    console.print(table)
+    if network.peak_bytes is not None:
+        console.print(
+            f"memory: {network.peak_bytes / 1e6:,.0f} MB of "
+            f"{target.memory_gb * 1e3:,.0f} MB"
+        )
+
+
 BENCHMARK_APP = App(
     "benchmark_run",
     BenchmarkConfig,
@@ -97,11 +144,15 @@ BENCHMARK_APP = App(
     """
 Times the decoding network of one architecture on this device, with random weights:
 nothing needs to be trained. Entropy coding needs a trained model, so the sweep times
-it. Keep the machine idle meanwhile.""",
+it. Keep the machine idle meanwhile.
+
+hardware=tpu_v4, tpu_v5e or tpu_v6e asks the TPU compiler instead, which needs no TPU
+(make tpu-compiler): cycles by component, memory, and no measurement.""",
     (
         "python launch/benchmark.py architecture=rdc_g",
         "python launch/benchmark.py architecture=rdc_g benchmark.repeats=50",
         "python launch/benchmark.py architecture=rdc_g hardware=cpu",
+        "python launch/benchmark.py architecture=rdc_g hardware=tpu_v4",
     ),
     groups=("architecture", *REGISTRY),
 )

@@ -84,6 +84,7 @@ class Sweep:
             hardware_id=described["hardware_id"],
             devices=config.hardware.timed(devices or {}),
             benchmark=config.benchmark.spec,
+            compiler=config.hardware.compiler,
             weights=config.benchmark.weights,
             codec=config.codec,
             codecs=config.codecs,

@@ -15,6 +15,7 @@ from rdc.data.manifest import known_images
 from rdc.errors import ConfigError
 from rdc.registry import REGISTRY, parse_architecture
 from rdc.specs.base import Spec, require
+from rdc.specs.compiler import CompilerTarget
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.user_cache import compilation_cache
@@ -88,12 +89,17 @@ class BenchmarkHardware(StageHardware):
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareSettings(Spec):
-    """The group `hardware`."""
+    """The group `hardware`.
+
+    Attributes:
+      compiler: in place of times, what it expects of a device that is not at hand.
+    """
 
     train: StageHardware
     evaluate: StageHardware
     benchmark: BenchmarkHardware
     platform: Literal["auto", "cpu", "gpu"] = "auto"
+    compiler: CompilerTarget | None = None
 
     def stages(self, described: Mapping[str, Any]) -> dict[str, StageSettings]:
         """Settings by stage, on hardware as `rdc.system.hardware.describe` tells."""

@@ -23,6 +23,7 @@ from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.classical import ClassicalSpec
 from rdc.specs.coding import CodecSettings
+from rdc.specs.compiler import CompilerTarget
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
@@ -268,9 +269,52 @@ class BenchmarkJob(Job):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class EstimateJob(Job):
+    """What a compiler expects of the decoder of one architecture on one device, which
+    is not at hand. In the place of a `BenchmarkJob`.
+    """
+
+    stage: ClassVar[str] = "estimate"
+    folder_name: ClassVar[str] = "estimates"
+
+    architecture: ArchitectureSpec
+    target: CompilerTarget
+    height_px: int
+    width_px: int
+
+    @property
+    def arch_id(self) -> str:
+        return arch_id(self.architecture)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture.identity(),
+            "target": self.target.identity(),
+            "height_px": self.height_px,
+            "width_px": self.width_px,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(
+            architecture=parse_architecture(values["architecture"]),
+            target=CompilerTarget.from_dict(values["target"], "hardware.compiler"),
+            height_px=values["height_px"],
+            width_px=values["width_px"],
+        )
+
+
 JOB_KINDS: dict[str, type[Job]] = {
     kind.stage: kind
-    for kind in (TrainJob, EvaluateJob, CodecJob, OverfitJob, BenchmarkJob)
+    for kind in (
+        TrainJob,
+        EvaluateJob,
+        CodecJob,
+        OverfitJob,
+        BenchmarkJob,
+        EstimateJob,
+    )
 }
 
 

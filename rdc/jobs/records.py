@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rdc.measurements.rows import DecodeTime, ImageMeasurement
+from rdc.measurements.rows import DecodeEstimate, DecodeTime, ImageMeasurement
 from rdc.specs.base import Spec
 from rdc.training.summary import TrainingSummary
 
@@ -131,10 +131,26 @@ class BenchmarkResult(Spec):
     model_id: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class EstimateResult(Spec):
+    """Of the stage `estimate`.
+
+    Attributes:
+      device_kind: that the estimates are of.
+      compiler: that gave them, with its version.
+    """
+
+    arch_id: str
+    device_kind: str
+    compiler: str
+    estimates: tuple[DecodeEstimate, ...]
+
+
 RESULTS: dict[str, type[Spec]] = {
     "train": TrainResult,
     "evaluate": EvaluateResult,
     "codec": CodecResult,
     "overfit": CodecResult,
     "benchmark": BenchmarkResult,
+    "estimate": EstimateResult,
 }

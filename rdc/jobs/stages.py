@@ -29,6 +29,7 @@ from rdc.jobs.job import (
     Assignment,
     BenchmarkJob,
     CodecJob,
+    EstimateJob,
     EvaluateJob,
     Job,
     OverfitJob,
@@ -39,6 +40,7 @@ from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
 from rdc.jobs.records import (
     BenchmarkResult,
     CodecResult,
+    EstimateResult,
     EvaluateResult,
     TrainResult,
 )
@@ -216,6 +218,19 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
     )
 
 
+def _estimate(job: EstimateJob, request: Request) -> EstimateResult:
+    from rdc.compiler.tpu import compiler_version, estimated_decoder
+
+    compiler = compiler_version()
+    size = job.height_px, job.width_px
+    return EstimateResult(
+        arch_id=job.arch_id,
+        device_kind=job.target.device_kind,
+        compiler=compiler,
+        estimates=tuple(estimated_decoder(job.architecture, job.target, *size)),
+    )
+
+
 def _options(settings: CodecSettings) -> dict[str, Any]:
     """Of a codec that decodes its own streams: as large as image files may be."""
     return {
@@ -258,4 +273,5 @@ STAGES: dict[type[Job], Stage] = {
     CodecJob: _each(_codec),
     OverfitJob: lambda attempts: [_overfit(attempt) for attempt in attempts],
     BenchmarkJob: _each(_benchmark),
+    EstimateJob: _each(_estimate),
 }

@@ -80,4 +80,29 @@ class DecodeTime(Spec):
     decode_ms: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class DecodeEstimate(Spec):
+    """What a compiler expects of one component of the decoder's networks.
+
+    Attributes:
+      precision: of products, as the program asks for it.
+      component: as `rdc.complexity` names them; `other` of none, `network` all.
+      cycles: of a device; None where the program did not fit its memory.
+      decode_ms: of these cycles at the device's clock.
+      peak_bytes: of the whole program: weights, inputs, outputs, temporaries.
+      fits: into the device's memory.
+      source: `compiler`.
+    """
+
+    height_px: int
+    width_px: int
+    precision: str
+    component: str
+    cycles: int | None
+    decode_ms: float | None
+    peak_bytes: int | None
+    fits: bool
+    source: str
+
+
 STAGES = ("network", "entropy_coding", "end_to_end")

@@ -40,6 +40,7 @@ ORDER = (
     "rdc.overfitted",
     "rdc.codec",
     "rdc.measurements",
+    "rdc.compiler",
     "rdc.training",
     "rdc.jobs",
     "rdc.cli",

@@ -283,5 +283,7 @@ def test_folders_are_those_of_the_layout(job: Job) -> None:
 
 def test_kinds_have_folders_of_their_own() -> None:
     folders = {kind.folder_name for kind in JOB_KINDS.values()}
-    assert folders == {"runs", "evaluations", "codecs", "overfitted", "benchmarks"}
+    assert folders == {
+        *("runs", "evaluations", "codecs", "overfitted", "benchmarks", "estimates"),
+    }
     assert all(dataclasses.is_dataclass(kind) for kind in JOB_KINDS.values())

@@ -1,0 +1,1 @@
+"""Estimates of compilers for devices that are not at hand."""

@@ -1,7 +1,7 @@
 """The project's own named models on Kodak, which reports show beside a sweep's.
 
-Their records are kept in docs/results, without the weights, those of `light` in a
-folder of its own; `baselines/reference_models.csv` is derived from them:
+Their records are kept in docs/results, without the weights, those of the shipped ones
+in folders of their own; `baselines/reference_models.csv` is derived from them:
 `python -m analysis.references`.
 """
 
@@ -18,7 +18,7 @@ from rdc.system.files import write_bytes_atomically
 
 _RESULTS = Path(__file__).parents[1] / "docs/results"
 RECORDS = _RESULTS / "reference_models"
-FOLDERS = (RECORDS, _RESULTS / "light_model")
+FOLDERS = (RECORDS, *(_RESULTS / "shipped_models" / name for name in ("light", "best")))
 _CSV = Path(__file__).with_name("baselines") / "reference_models.csv"
 _COLUMNS = (
     *("name", "family", "run_id", "rate", "kflops_per_px", "params_total"),

@@ -46,7 +46,7 @@ def compiler_version() -> str:
         raise ConfigError(
             "estimates for a TPU need its compiler",
             "no libtpu is installed",
-            "make tpu-compiler, or pip install '.[tpu-compiler]'",
+            "install it: make tpu-compiler, or pip install '.[tpu-compiler]'",
         )
     return f"libtpu {version('libtpu')}"
 

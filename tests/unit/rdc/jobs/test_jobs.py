@@ -17,6 +17,7 @@ from rdc.jobs.job import (
     JOB_KINDS,
     BenchmarkJob,
     CodecJob,
+    EstimateJob,
     EvaluateJob,
     Job,
     OverfitJob,
@@ -29,6 +30,7 @@ from rdc.specs import model as model_specs
 from rdc.specs.base import Spec
 from rdc.specs.classical import ClassicalSpec
 from rdc.specs.coding import CodecSettings
+from rdc.specs.compiler import CompilerTarget
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
@@ -54,7 +56,15 @@ OVERFIT = OverfitJob(
     image="kodim01.png",
     image_sha256="cd",
 )
-JOBS: tuple[Job, ...] = (TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK)
+ESTIMATE = EstimateJob(
+    architecture=MODEL.architecture,
+    target=CompilerTarget(
+        device_kind="TPU v4", topology="v4:2x2x1", clock_mhz=1050.0, memory_gb=17.2
+    ),
+    height_px=512,
+    width_px=768,
+)
+JOBS: tuple[Job, ...] = (TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK, ESTIMATE)
 every_job = pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stage)
 
 # Ids of NUMERICS_VERSION 3. One that changes has every OUT computed again: see
@@ -65,6 +75,7 @@ GOLDEN = {
     "codec": "1a3e6841391bab42",
     "overfit": "44f98d63de919bfe",
     "benchmark": "fad6ac1ea4b550b9",
+    "estimate": "60fbe051d9bcc030",
 }
 # Another valid value of every field that identities are made of.
 OTHER: dict[type, dict[str, Any]] = {
@@ -117,6 +128,19 @@ OTHER: dict[type, dict[str, Any]] = {
         "image": "kodim02.png",
         "image_sha256": "ef",
     },
+    EstimateJob: {
+        "architecture": ALL["conv-charm-conv"],
+        "height_px": 1365,
+        "width_px": 2048,
+    },
+    CompilerTarget: {
+        "device_kind": "TPU v5 lite",
+        "topology": "v5e:2x2",
+        "clock_mhz": 1500.0,
+        "memory_gb": 16.0,
+        "precision": "highest",
+        "note": "one chip",
+    },
     OverfittedSpec: {
         "grids": 5,
         "context": 7,
@@ -135,6 +159,7 @@ ONLY_ONE = {
     (BenchmarkJob, "benchmark"),
     (BenchmarkSpec, "precision"),
     (OverfitJob, "codec"),
+    (EstimateJob, "target"),
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
 }
 
@@ -170,7 +195,7 @@ def family(job: Job) -> dict[str, Job]:
             found[name] = TrainJob(model=replace(job.model, recipe=recipe))
         return found
     found |= dict(variations(job))
-    for field in ("codec", "benchmark"):
+    for field in ("codec", "benchmark", "target"):
         spec = getattr(job, field, None)
         if isinstance(spec, Spec):
             for name, other in variations(spec):
@@ -253,9 +278,9 @@ def test_models_of_one_curve_differ_in_their_rate_alone() -> None:
     [
         (
             {"stage": "tune"},
-            "got 'tune'. One of train, evaluate, codec, overfit, benchmark",
+            "got 'tune'. One of train, evaluate, codec, overfit, benchmark, estimate",
         ),
-        ({}, "got None. One of train, evaluate, codec, overfit, benchmark"),
+        ({}, "got None. One of train, evaluate, codec, overfit, benchmark, estimate"),
         ({"stage": "evaluate", "run_id": "ab"}, "evaluate job is complete; got no"),
         # As an OUT from before models without lambda has them.
         ({"stage": "train", "architecture": {}, "train": {}}, "use a new out=DIR"),

@@ -52,13 +52,14 @@ tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entro
 	  tensorflow-compression msgpack -c constraints-tfc.txt
 	@touch $@
 
-tpu-compiler: install ## libtpu, for estimates of decoders on TPUs that are not there (0.7 GB)
-	@$(BIN)/python -c 'import libtpu' 2>/dev/null || \
-	if command -v uv >/dev/null; then \
-	  uv pip install --python $(BIN)/python -e '.[dev,tpu-compiler]' -c $(CONSTRAINTS); \
-	else \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tpu-compiler]' -c $(CONSTRAINTS); \
-	fi
+# In a folder of its own, of the version that JAX names (rdc/compiler/tpu.py says why).
+tpu-compiler: $(VENV)/tpu-compiler/.installed ## libtpu, for estimates of decoders on TPUs that are not there (0.7 GB)
+
+$(VENV)/tpu-compiler/.installed: $(VENV)/.installed
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --target $(@D) "$$($(BIN)/python -c 'from rdc.compiler.tpu import compiler_requirement as r; print(r())')"
+	@touch $@
 
 browser: install ## A browser for the tests of the report: by apt-get as root, or Playwright's
 	@$(BIN)/python -m tests.browser

@@ -7,10 +7,11 @@ expects beside each instruction. That is a model of the hardware, and no measure
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import version
+from importlib.metadata import Distribution, distributions, requires
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -36,19 +37,40 @@ _QUIET = {
 }
 
 
+def compiler_folder() -> Path:
+    """Of this Python environment: where `make tpu-compiler` puts libtpu.
+
+    Beside its packages, not among them: where JAX finds libtpu, every program that
+    uses JAX looks for a TPU at its start and complains that there is none.
+    """
+    return Path(sys.prefix) / "tpu-compiler"
+
+
+def compiler_requirement() -> str:
+    """What the installed JAX names for its extra `tpu`, as "libtpu==0.0.42.*"."""
+    (line,) = (text for text in requires("jax") or () if text.startswith("libtpu"))
+    return line.split(";")[0].strip()
+
+
 def compiler_version() -> str:
     """Of the installed compiler.
 
     Raises:
       ConfigError: there is none.
     """
-    if importlib.util.find_spec("libtpu") is None:
-        raise ConfigError(
-            "estimates for a TPU need its compiler",
-            "no libtpu is installed",
-            "install it: make tpu-compiler, or pip install '.[tpu-compiler]'",
-        )
-    return f"libtpu {version('libtpu')}"
+    return f"libtpu {_installed().version}"
+
+
+def _installed() -> Distribution:
+    folder = str(compiler_folder())
+    for path in ([folder], sys.path):
+        for found in distributions(name="libtpu", path=path):
+            return found
+    raise ConfigError(
+        "estimates for a TPU need its compiler",
+        "no libtpu is installed",
+        "install it: make tpu-compiler",
+    )
 
 
 def estimated_decoder(
@@ -64,7 +86,6 @@ def estimated_decoder(
       DataError: the program does not compile. One that needs more memory than there is
         gives a row without cycles that does not fit.
     """
-    compiler_version()
     device = _device(target)
     program, state, symbols = decoding_program(spec, height_px, width_px)
     placed = jax.sharding.SingleDeviceSharding(device)
@@ -112,12 +133,12 @@ def estimated_decoder(
 
 
 def _device(target: CompilerTarget) -> Any:
-    import libtpu
     from jax.experimental import topologies
 
+    library = _installed().locate_file("libtpu/libtpu.so")
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("TPU_LIBRARY_PATH", libtpu.get_library_path())
+    os.environ.setdefault("TPU_LIBRARY_PATH", str(library))
     try:
         topology = topologies.get_topology_desc(
             platform="tpu", topology_name=target.topology

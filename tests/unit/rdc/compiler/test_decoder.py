@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import jax
@@ -12,8 +11,8 @@ from flax import nnx
 
 from rdc.architectures import build
 from rdc.codec import LearnedCodec
+from rdc.compiler import tpu
 from rdc.compiler.decoder import COMPONENTS, decode, decoding_program
-from rdc.compiler.tpu import compiler_version
 from rdc.entropy_coders.coders import CODERS
 from rdc.entropy_coders.range_coder import RangeCoder, RangeEncoder
 from rdc.errors import ConfigError
@@ -76,6 +75,10 @@ def test_its_parts_stand_in_scopes_and_nothing_is_computed_to_know_its_shapes() 
 def test_without_the_compiler_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(tpu, "distributions", lambda **_: ())
     with pytest.raises(ConfigError, match="make tpu-compiler"):
-        compiler_version()
+        tpu.compiler_version()
+
+
+def test_jax_names_the_version_of_the_compiler() -> None:
+    assert tpu.compiler_requirement().startswith("libtpu==")

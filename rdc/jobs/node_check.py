@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
@@ -10,7 +11,10 @@ from importlib import metadata
 from rdc.errors import NodeError
 from rdc.jobs.job import Request
 from rdc.system.code import code_sha256
-from rdc.system.hardware import describe
+from rdc.system.hardware import describe, gpu_memory_in_use
+
+MOST_IN_USE = 0.1  # of a GPU's memory, by others; contexts alone take half a GB
+PATIENCE_SECONDS = 30.0
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
@@ -26,6 +30,8 @@ def versions() -> dict[str, str]:
 def check_node(request: Request) -> None:
     """Raises `NodeError` where this machine is not as the driver expects."""
     _check_versions(request.versions)
+    if request.gpus >= 1:
+        _check_free()  # before JAX takes its share
     if request.gpus:
         _check_accelerator()
 
@@ -43,6 +49,20 @@ def _check_versions(planned: Mapping[str, str]) -> None:
             ", ".join(others),
             "bring both to the same version",
         )
+
+
+def _check_free(patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """A GPU that a process has to itself: what ended there may need a moment."""
+    until = time.monotonic() + patience_seconds
+    while (used := gpu_memory_in_use()) is not None and used > MOST_IN_USE:
+        if time.monotonic() > until:
+            raise NodeError(
+                "a GPU that a job was given is free",
+                f"{100 * used:.0f} % of its memory in use",
+                "look who holds it (nvidia-smi); jobs that share one have "
+                "hardware.STAGE.gpus below 1",
+            )
+        time.sleep(min(1.0, patience_seconds))
 
 
 def _check_accelerator() -> None:

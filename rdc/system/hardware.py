@@ -48,6 +48,21 @@ def describe() -> dict[str, Any]:
     }
 
 
+def gpu_memory_in_use() -> float | None:
+    """The largest share of a visible GPU's memory that processes hold, this one
+    included; None where `nvidia-smi` cannot be asked.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    command = ["nvidia-smi", *(["-i", visible] if visible else [])]
+    command += ["--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
+    answer = _answer(command)
+    try:
+        pairs = [line.split(",") for line in (answer or "").splitlines()]
+        return max(float(used) / float(total) for used, total in pairs)
+    except ValueError:  # no GPU, or figures that are not available
+        return None
+
+
 def cpu_threads() -> int:
     """Hardware threads that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -79,15 +94,18 @@ def _cpu_clock_note() -> str:
 def _nvidia(*fields: str) -> list[str] | None:
     """What `nvidia-smi` says of the first GPU; None where it cannot be asked."""
     query = f"--query-gpu={','.join(fields)}"
-    try:
-        answer = subprocess.run(
-            ["nvidia-smi", query, "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+    answer = _answer(["nvidia-smi", query, "--format=csv,noheader"])
+    if not answer:
         return None
     values = [value.strip() for value in answer.splitlines()[0].split(",")]
     return values if len(values) == len(fields) else None
+
+
+def _answer(command: list[str]) -> str | None:
+    """What a program prints; None where it cannot be asked."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None

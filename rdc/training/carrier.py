@@ -132,9 +132,11 @@ def place(
 
 
 def standardise(block: SwinBlock, features: Features) -> None:
-    """The signals come into attention and MLP with mean 0 and deviation 1.
+    """The signals come into attention and MLP with mean 0 and equal deviations.
 
-    Without it they are a `RATIO`-th of that, beside carriers of many times their size.
+    Without it the largest are a `RATIO`-th of the carriers, and the others far less.
+    They keep that size: at 1, short trainings learn what holds for their few images
+    alone (27 dB on others where 29 are possible).
     """
     signal = features.signal.reshape(-1, features.signals)
     sigma = features.constant * np.sqrt(CARRIERS / features.channels)
@@ -145,10 +147,11 @@ def standardise(block: SwinBlock, features: Features) -> None:
         (block.attention_norm, block.attention.qkv),
         (block.mlp_norm, block.mlp_in),
     ):
-        _set_norm(norm, np.arange(features.signals), last, sigma / deviation)
+        gain = 1.0 / (RATIO * deviation)
+        _set_norm(norm, np.arange(features.signals), last, sigma * gain)
         offset = np.array(norm.offset[...])
         # The mean over channels comes with the signals: it is small beside them.
-        offset[: features.signals] = -signal.mean(0) / deviation
+        offset[: features.signals] = -signal.mean(0) * gain
         norm.offset.set_value(jnp.asarray(offset))
         kernel = np.array(dense.kernel[...])
         kernel[last] = 0.0

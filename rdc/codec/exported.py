@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -232,7 +231,8 @@ def _with_weights(
 ) -> CompressionModel:
     """A model like `model`, maybe without weights of its own, with these."""
     paths, tree = jax.tree.flatten_with_path(nnx.state(model))
-    leaves = [jnp.asarray(weights[_name(path)]) for path, _ in paths]
+    # All at once, and without a compilation for each shape.
+    leaves = jax.device_put([weights[_name(path)] for path, _ in paths])
     return nnx.merge(nnx.graphdef(model), jax.tree.unflatten(tree, leaves))
 
 

@@ -15,7 +15,11 @@ from rdc.codec.container import Header, check_writer, nearest_rate, pack, unpack
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
-from rdc.codec.networks import CompiledNetworks, TransformNetworks
+from rdc.codec.networks import (
+    CompiledNetworks,
+    TransformNetworks,
+    entropy_reach_px,
+)
 from rdc.codec.numerics import NUMERICS, numerics_by_name
 from rdc.codec.refinement import Refinement
 from rdc.codec.symbols import PARITY_BYTES, Portion, RecordingDecoder
@@ -56,10 +60,13 @@ class LearnedCodec(Codec):
         self._exported = exported
         self._coder = coder_by_name(coder)
         self._numerics = numerics_by_name(numerics).name
-        self._limit = PixelLimit(
-            exported.model.spec, exported.decoder_peak_bytes_per_px, max_pixels
-        )
         self._transforms = TransformNetworks(exported.model)
+        self._limit = PixelLimit(
+            exported.model.spec,
+            exported.decoder_peak_bytes_per_px,
+            max_pixels,
+            self._transforms.are_tiled and entropy_reach_px(exported.model) is not None,
+        )
         self._networks: dict[str, CompiledNetworks] = {}
         self._num_checksums = len(exported.model.steps)
         self.codec_id = exported.identity
@@ -147,10 +154,11 @@ class LearnedCodec(Codec):
             encoder.put(*coded)
             parity.append(portion.parity)
             likelihoods = step.likelihood_bits(symbols, parameters)
-            bits.append(estimated_bits(likelihoods.ravel(), *coded))
+            bits.append(estimated_bits(likelihoods, *coded))
             return portion.values(symbols)
 
-        y_hat = self._compiled(self._numerics).run(code, rate)
+        padded_px = self.model.spec.padded_px(*x.shape[:2])
+        y_hat = self._compiled(self._numerics).run(code, padded_px, rate)
         header = Header.of(
             self.codec_id, x.shape, self._coder.name, self._numerics, rate
         )
@@ -211,7 +219,8 @@ class LearnedCodec(Codec):
                 portion = self._portion(step, parameters, shapes, header.rate)
                 return portion.values(next(symbols))
 
-            return self._synthesised(header, networks.run(code, header.rate))
+            y_hat = networks.run(code, self._padded_px(header), header.rate)
+            return self._synthesised(header, y_hat)
 
         def entropy_coding() -> None:
             decoder = coder.decoder(stream)
@@ -288,7 +297,8 @@ class LearnedCodec(Codec):
                 decoder.get(portion.table_index.ravel(), portion.tables)
             )
 
-        y_hat = self._compiled(header.numerics).run(code, header.rate)
+        networks = self._compiled(header.numerics)
+        y_hat = networks.run(code, self._padded_px(header), header.rate)
         decoder.finish()
         return y_hat
 
@@ -308,14 +318,19 @@ class LearnedCodec(Codec):
         if step.tables == "prior":
             tables = self._exported.prior(rate)
             return Portion.of_prior(shapes[step.latent], tables, step.gains)
-        return Portion.of_gaussian(parameters, self._exported.gaussian, step.gains)
+        return Portion.of_gaussian(
+            parameters, self._exported.gaussian, step.gains, step.is_final
+        )
 
     def _shapes(self, header: Header) -> Shapes:
         spec = self.model.spec
         y_shape, z_shape = spec.latent_shapes(header.height_px, header.width_px)
         return {"y": y_shape} if z_shape is None else {"y": y_shape, "z": z_shape}
 
+    def _padded_px(self, header: Header) -> tuple[int, int]:
+        return self.model.spec.padded_px(header.height_px, header.width_px)
+
     def _padded(self, x: np.ndarray) -> np.ndarray:
         padded = self.model.spec.padded_px(*x.shape[:2])
         pads = [(0, new - old) for new, old in zip(padded, x.shape, strict=False)]
-        return np.pad(x, [*pads, (0, 0)], mode="edge")
+        return np.pad(x, [*pads, (0, 0)], mode="edge") if np.any(pads) else x

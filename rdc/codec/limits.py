@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 
+from rdc.codec.tiles import LARGEST_CANVAS_PX
 from rdc.errors import BitstreamError, ConfigError, DataError
 from rdc.specs.components import ArchitectureSpec
 
 # What one image may take to decode, beside the loaded model.
 DEFAULT_MEMORY_BYTES = 2 << 30
-# What a process takes for each byte that `rdc.complexity` counts. On the CPU, decoding
-# 3072 x 4032 pixels with `light` (144 B/px counted) made the process 188 B/px larger,
-# 1.31 times as much: convolutions need scratch memory, and pixels are copied. Measured
-# in a fresh process as `resource.getrusage(resource.RUSAGE_SELF).ru_maxrss` before and
-# after `codec.decode(data)`, with `codec = LearnedCodec.load(max_pixels=2**27)`.
-PROCESS_FACTOR = 1.35
+# What a process takes for each byte that `rdc.complexity` counts: convolutions need
+# scratch memory, and pixels are copied. Measured on the CPU.
+PROCESS_FACTOR = 1.7
+# Beside the tile at work, per pixel, whatever the model: pixels in and out, symbols,
+# means and values of latents in float64; the second figure is per latent.
+_HOST_BYTES_PER_PX = 9.0
+_HOST_BYTES_PER_LATENT = 28.0
 
 
 class PixelLimit:
@@ -23,6 +25,7 @@ class PixelLimit:
     Args:
       decoder_peak_bytes_per_px: what `rdc.complexity` counts for the networks.
       max_pixels: the limit; None for as many as `DEFAULT_MEMORY_BYTES` can hold.
+      is_tiled: networks see a tile at a time (`rdc.codec.tiles`).
     """
 
     def __init__(
@@ -30,19 +33,31 @@ class PixelLimit:
         architecture: ArchitectureSpec,
         decoder_peak_bytes_per_px: float,
         max_pixels: int | None = None,
+        is_tiled: bool = False,
     ):
         if max_pixels is not None and max_pixels < 1:
             raise ConfigError("codec.max_pixels is positive", max_pixels)
         self._architecture = architecture
-        self._bytes_per_px = PROCESS_FACTOR * decoder_peak_bytes_per_px
-        self._stated = max_pixels
+        self._network_bytes = PROCESS_FACTOR * decoder_peak_bytes_per_px
+        transform = architecture.transform
+        latents_per_px = transform.latent_channels / transform.stride**2
+        self._host_bytes = _HOST_BYTES_PER_PX + _HOST_BYTES_PER_LATENT * latents_per_px
+        self._stated, self._is_tiled = max_pixels, is_tiled
 
     @property
     def pixels(self) -> int:
         """So many pixels at most."""
         if self._stated is not None:
             return self._stated
-        return int(DEFAULT_MEMORY_BYTES / self._bytes_per_px)
+        whole = int(DEFAULT_MEMORY_BYTES / (self._network_bytes + self._host_bytes))
+        if whole < LARGEST_CANVAS_PX or not self._is_tiled:
+            return whole
+        tile = self._network_bytes * LARGEST_CANVAS_PX
+        return int((DEFAULT_MEMORY_BYTES - tile) / self._host_bytes)
+
+    def _bytes(self, pixels: int) -> float:
+        at_once = min(pixels, LARGEST_CANVAS_PX) if self._is_tiled else pixels
+        return self._network_bytes * at_once + self._host_bytes * pixels
 
     def check_image(self, height_px: int, width_px: int) -> None:
         """Raises `DataError` for an image that is too large to encode."""
@@ -65,7 +80,7 @@ class PixelLimit:
         found = f"{width_px} x {height_px}, with padding {pixels} pixels"
         if self._stated is not None:
             return f"images have at most {self._stated} pixels with padding", found
-        gibibytes = pixels * self._bytes_per_px / 2**30
+        gibibytes = self._bytes(pixels) / 2**30
         return (
             f"an image takes at most {DEFAULT_MEMORY_BYTES / 2**30:g} GiB to decode",
             f"{found}, about {gibibytes:.1f} GiB",

@@ -1,16 +1,17 @@
-"""The codec's networks, compiled for one image size, as arrays in and out.
+"""The codec's networks, compiled for few canvas sizes, as arrays in and out.
 
 `TransformNetworks` are the encoder's or the decoder's own business and run in the
 device's floating point. `CompiledNetworks` are what both must compute alike, in one of
-`rdc.codec.numerics`.
+`rdc.codec.numerics`. Images of every size go through the same programs
+(`rdc.codec.tiles`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,72 +19,185 @@ import numpy as np
 from flax import nnx
 
 from rdc.codec.numerics import Numerics
+from rdc.codec.tiles import Size, Tiling, tiling
 from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
-from rdc.layers import NO_GAINS, StepGains
+from rdc.layers import NO_GAINS, RateGains, StepGains
+from rdc.layers.reach import Reach, reach
 from rdc.model import CodePart, CompressionModel, run_coding_steps
+from rdc.ops.borders import ImageBorder, image_border
 from rdc.ops.gaussian import LEVELS_PER_LOG, gaussian_bits
 from rdc.ops.scales import NUM_SCALES
+
+BLOCK = 1 << 16  # symbols whose bits are computed at once
 
 
 class TransformNetworks:
     """Analysis, synthesis and hyper-analysis."""
 
     def __init__(self, model: CompressionModel):
-        self._hyper_input_is_magnitude = (
-            model.spec.entropy_model.hyper_input_is_magnitude
-        )
-        self._analysis = nnx.split(model.analysis_transform)
-        self._synthesis = nnx.split(model.synthesis_transform)
+        spec = model.spec
+        self._hyper_input_is_magnitude = spec.entropy_model.hyper_input_is_magnitude
+        self._multiple_px, stride = spec.padding_multiple_px, spec.transform.stride
+        self._y_px = stride
+        self._analysis = _Transform(_from_pixels, model.analysis_transform, 1)
+        self._synthesis = _Transform(_to_pixels, model.synthesis_transform, stride)
         if model.hyper_analysis is not None:
-            self._hyper_analysis = nnx.split(model.hyper_analysis)
+            self._hyper_analysis = _Transform(_apply, model.hyper_analysis, stride)
+
+    @property
+    def are_tiled(self) -> bool:
+        """However large an image is, a tile of it is worked on at a time."""
+        return None not in (self._analysis.reach_px, self._synthesis.reach_px)
 
     def analyse(self, x: np.ndarray) -> np.ndarray:
         """u8[H,W,3], padded -> y f32[1,h,w,C]."""
-        return np.asarray(_from_pixels(*self._analysis, x))
+        return self._analysis(x, self._y_px)
 
     def hyperlatents(self, y: np.ndarray) -> np.ndarray:
         """y f32[1,h,w,C] -> z f32[1,h/4,w/4,C]."""
         if self._hyper_input_is_magnitude:
             y = np.abs(y)
-        return np.asarray(_apply(*self._hyper_analysis, y))
+        return self._hyper_analysis(y, self._multiple_px)
 
     def synthesise(self, y_hat: np.ndarray) -> np.ndarray:
         """y_hat f32[h,w,C] -> u8[H,W,3], padded size."""
-        return np.asarray(_to_pixels(*self._synthesis, y_hat))
+        return self._synthesis(y_hat, self._y_px)
+
+
+class _Transform:
+    """A network of maps whose positions are `step_px` apart, for maps of every size."""
+
+    def __init__(self, program: Callable, network: Any, step_px: int):
+        self._program, self._step_px = program, step_px
+        self._graph, self._state = nnx.split(network)
+        found = reach(network, Reach(0, step_px))
+        self.reach_px, self._made_px = found.px, found.step_px
+
+    def __call__(self, values: np.ndarray, multiple_px: int) -> np.ndarray:
+        height, width = (n * self._step_px for n in values.shape[-3:-1])
+        where = tiling((height, width), self.reach_px, multiple_px)
+        parts = (where.cut(values, self._step_px, tile) for tile in where.tiles)
+        made = (
+            self._program(self._graph, where.canvas_px, self._state, where.border_px, x)
+            for x in parts
+        )
+        return where.joined(made, self._made_px)
 
 
 class CompiledNetworks:
-    """Hyper-synthesis and coding steps of a model, as `rdc.model.CodingNetworks`.
+    """Hyper-synthesis and coding steps of a model, for images of every size."""
+
+    def __init__(self, model: CompressionModel, numerics: Numerics):
+        self._numerics, self._spec = numerics, model.spec
+        self._prior, self._gains = model.prior, (model.gains, model.hyper_gains)
+        self._steps = [CompiledGaussianStep(step, numerics) for step in model.steps]
+        self._hyper_synthesis = None
+        self._reach_px = entropy_reach_px(model)
+        if model.hyper_synthesis is not None:
+            self._hyper_synthesis = _split(model.hyper_synthesis, numerics)
+
+    def run(self, code: CodePart, image_px: Size, rate: float = 0) -> np.ndarray:
+        """y_hat f32[h,w,C] from what `code` makes of each part, by the one loop.
+
+        Args:
+          image_px: with its padding.
+        """
+        with self._numerics.scope():
+            y_hat = run_coding_steps(self._for_size(image_px), code, rate)
+            return np.asarray(y_hat, np.float32)[0]
+
+    def _for_size(self, image_px: Size) -> SizedNetworks:
+        multiple_px, y_px = self._spec.padding_multiple_px, self._spec.transform.stride
+        where = tiling(image_px, self._reach_px, multiple_px)
+        steps = [step.on(where, y_px) for step in self._steps]
+        steps[-1:] = [step.final() for step in steps[-1:]]
+        features = None
+        if self._hyper_synthesis is not None:
+            graph, state = self._hyper_synthesis
+            program = partial(_features, self._numerics, graph, where.canvas_px, state)
+            features = partial(TiledFeatures, program, where, multiple_px, len(steps))
+        return SizedNetworks(self._prior, self._gains, steps, features)
+
+
+class SizedNetworks:
+    """`CompiledNetworks` for one image size, as `rdc.model.CodingNetworks`.
 
     Arrays have a batch of one. What was decoded stays on the host, where its symbols
     come from; each step gets the part of it that its networks see.
     """
 
-    def __init__(self, model: CompressionModel, numerics: Numerics):
-        self._numerics = numerics
-        self._prior, self._gains = model.prior, (model.gains, model.hyper_gains)
-        self._has_hyper = model.hyper_synthesis is not None
-        self._steps = [CompiledGaussianStep(step, numerics) for step in model.steps]
-        if self._has_hyper:
-            self._hyper_synthesis = _split(model.hyper_synthesis, numerics)
+    def __init__(
+        self,
+        prior: Any,
+        gains: tuple[RateGains | None, RateGains | None],
+        steps: Sequence[CompiledGaussianStep],
+        features: Callable[[np.ndarray], TiledFeatures] | None,
+    ):
+        self._prior, self._gains, self._steps = prior, gains, steps
+        self._features = features
 
     def coding_steps(
         self, rate: float = 0
     ) -> Sequence[CompiledPriorStep | CompiledGaussianStep]:
         y, z = (NO_GAINS if g is None else g.on_host(rate) for g in self._gains)
-        if not self._has_hyper:
+        if self._features is None:
             return [CompiledPriorStep(PriorStep(self._prior, "y", y))]
         first = CompiledPriorStep(PriorStep(self._prior, "z", z))
         return [first, *(step.at(y) for step in self._steps)]
 
-    def features(self, z_hat: np.ndarray) -> jax.Array:
-        return _features(self._numerics, *self._hyper_synthesis, z_hat)
+    def features(self, z_hat: np.ndarray) -> TiledFeatures:
+        assert self._features is not None
+        return self._features(z_hat)
 
-    def run(self, code: CodePart, rate: float = 0) -> np.ndarray:
-        """y_hat f32[h,w,C] from what `code` makes of each part, by the one loop."""
-        with self._numerics.scope():
-            return np.asarray(run_coding_steps(self, code, rate), np.float32)[0]
+
+class TiledFeatures:
+    """Hyper features of each tile, on the device, made when they are asked for.
+
+    Args:
+      steps: that ask: of several, the features are kept between them.
+    """
+
+    def __init__(
+        self,
+        program: Callable,
+        where: Tiling,
+        z_px: int,
+        steps: int,
+        z_hat: np.ndarray,
+    ):
+        self._program, self._where, self._z_px = program, where, z_px
+        self._z_hat, self._keep = z_hat, steps > 1
+        self._kept: list[jax.Array] | None = None
+
+    def __iter__(self) -> Iterator[jax.Array]:
+        if self._kept is not None:
+            return iter(self._kept)
+        where = self._where
+        made = (
+            self._program(where.border_px, where.cut(self._z_hat, self._z_px, tile))
+            for tile in where.tiles
+        )
+        if not self._keep:
+            return made
+        self._kept = list(made)
+        return iter(self._kept)
+
+
+class HostParameters(NamedTuple):
+    """Entropy parameters of a part of y, as the coder needs them.
+
+    Attributes:
+      mean: f[1,h,w,C].
+      table_index: u8[1,h,w,C]; decided before anything is rounded to float32.
+      scale_index: f32[1,h,w,C], continuous, for estimates.
+      mean_input: of each tile, on the device.
+    """
+
+    mean: np.ndarray
+    table_index: np.ndarray
+    scale_index: np.ndarray
+    mean_input: Sequence[jax.Array | None]
 
 
 class CompiledPriorStep:
@@ -93,24 +207,46 @@ class CompiledPriorStep:
         self.latent, self.tables = step.latent, step.tables
         self.select, self.place = step.select, step.place
         self.parameters, self.refine = step.parameters, step.refine
-        self.gains = step.gains
+        self.gains, self.is_final = step.gains, False
         self._prior = nnx.split(step.prior)
 
     def likelihood_bits(self, symbols: np.ndarray, parameters: None) -> np.ndarray:
-        """f32[...] bits of integer `symbols`."""
-        step = np.exp(-self.gains.gain)
-        return np.asarray(_prior_bits(*self._prior, symbols.astype(np.float32), step))
+        """f32[n] bits of integer `symbols`, flat."""
+        channels = symbols.shape[-1]
+        rows = symbols.reshape(-1, channels)
+        step = np.broadcast_to(np.exp(-self.gains.gain), channels)
+        bits = partial(_prior_bits, *self._prior)
+        return _in_blocks(lambda part: bits(part, step), BLOCK // channels + 1, rows)
 
 
 class CompiledGaussianStep:
-    """A `RatedStep`; those of equal networks share one compiled program."""
+    """A `RatedStep`; those of equal networks share one compiled program.
+
+    Attributes:
+      is_final: no network that encoder and decoder share sees its values.
+    """
 
     gains = NO_GAINS
+    is_final = False
+    _where: Tiling
+    _y_px: int
 
     def __init__(self, step: GaussianStep, numerics: Numerics):
         self.latent, self.tables = step.latent, step.tables
         self._step, self._numerics = step, numerics
         self._graph, self._state = _split(step.unplaced(), numerics)
+
+    def on(self, where: Tiling, y_px: int) -> CompiledGaussianStep:
+        """The step for images of one size."""
+        step = copy.copy(self)
+        step._where, step._y_px = where, y_px
+        return step
+
+    def final(self) -> CompiledGaussianStep:
+        """The last step: no entropy parameter depends on its values."""
+        step = copy.copy(self)
+        step.is_final = self._step.lrp is None
+        return step
 
     def at(self, gains: StepGains) -> CompiledGaussianStep:
         """The step with gains of a rate, those of all channels of y on the host."""
@@ -126,33 +262,106 @@ class CompiledGaussianStep:
         return self._step.place(host, y_hat)
 
     def parameters(
-        self, features: jax.Array, y_hat: np.ndarray | None
-    ) -> GaussianParameters:
+        self, features: TiledFeatures, y_hat: np.ndarray | None
+    ) -> HostParameters:
+        """Mean and table index on the host, `mean_input` of each tile on the device."""
+        where = self._where
         support = self._step.support(y_hat) if self._step.support_channels else None
-        found = _parameters(self._numerics, self._graph, self._state, features, support)
-        # On the host, where one addition is the same on every machine.
-        index = np.asarray(found.scale_index)
-        shift = np.multiply(self.gains.gain, LEVELS_PER_LOG, dtype=index.dtype)
-        index = np.clip(index + shift, 0, NUM_SCALES - 1)
-        return found._replace(mean=np.asarray(found.mean), scale_index=index)
+        program = partial(
+            _parameters, self._numerics, self._graph, where.canvas_px, self._state
+        )
+        inputs = []
 
-    def refine(self, part: np.ndarray, parameters: GaussianParameters) -> Any:
+        def of_tiles() -> Iterator[tuple[Any, ...]]:
+            for tile, seen in zip(where.tiles, features, strict=True):
+                decoded = (
+                    None if support is None else where.cut(support, self._y_px, tile)
+                )
+                found = program(where.border_px, seen, decoded)
+                inputs.append(found.mean_input)
+                index = self._shifted(np.asarray(found.scale_index))
+                table = np.rint(index).astype(np.uint8)
+                yield found.mean, table, index.astype(np.float32)
+
+        mean, table, index = where.joined_maps(of_tiles(), self._y_px)
+        return HostParameters(mean, table, index, inputs)
+
+    def _shifted(self, scale_index: np.ndarray) -> np.ndarray:
+        """On the host, where one addition is the same on every machine."""
+        shift = np.multiply(self.gains.gain, LEVELS_PER_LOG, dtype=scale_index.dtype)
+        return np.clip(scale_index + shift, 0, NUM_SCALES - 1)
+
+    def refine(self, part: np.ndarray, parameters: HostParameters) -> Any:
         if self._step.lrp is None:
             return part
-        return _refine(self._numerics, self._graph, self._state, part, parameters)
+        where = self._where
+        made = (
+            _refine(
+                self._numerics,
+                self._graph,
+                where.canvas_px,
+                self._state,
+                where.border_px,
+                where.cut(part, self._y_px, tile),
+                seen,
+            )
+            for tile, seen in zip(where.tiles, parameters.mean_input, strict=True)
+        )
+        return where.joined(made, self._y_px)
 
     def likelihood_bits(
-        self, symbols: np.ndarray, parameters: GaussianParameters
+        self, symbols: np.ndarray, parameters: HostParameters
     ) -> np.ndarray:
-        """f32[...] bits of integer `symbols` under the continuous scales."""
-        scale_index = np.asarray(parameters.scale_index, np.float32)
-        return np.asarray(_gaussian_bits(symbols.astype(np.float32), scale_index))
+        """f32[n] bits of integer `symbols` under the continuous scales, flat."""
+        return _in_blocks(
+            _gaussian_bits, BLOCK, symbols.ravel(), parameters.scale_index.ravel()
+        )
+
+
+def entropy_reach_px(model: CompressionModel) -> int | None:
+    """How far entropy parameters see z_hat and y_hat, px; None: all of them."""
+    spec = model.spec
+    if model.hyper_synthesis is None:
+        return 0
+    hyper = reach(model.hyper_synthesis, Reach(0, spec.padding_multiple_px))
+    found = [hyper.px]
+    for step in model.steps:
+        features = reach(step.projection, hyper)
+        ends = [reach(step.mean, features), reach(step.scale, features)]
+        if step.lrp is not None:
+            refined = reach(step.lrp, features)
+            ends.append(refined)
+            if step.lrp_merge is not None:
+                ends.append(reach(step.lrp_merge, refined))
+        found += [end.px for end in ends]
+    known = [px for px in found if px is not None]
+    return max(known) if len(known) == len(found) else None
 
 
 def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:
     graph, state = nnx.split(module)
     device = numerics.device()
     return graph, state if device is None else jax.device_put(state, device)
+
+
+def _in_blocks(
+    function: Callable[..., jax.Array], size: int, *values: np.ndarray
+) -> np.ndarray:
+    """Flat results of `function` on blocks of so many entries: one program for all."""
+    found = []
+    for start in range(0, len(values[0]), size):
+        parts = [v[start : start + size].astype(np.float32) for v in values]
+        count = len(parts[0])
+        pads = [(0, size - count)]
+        full = [np.pad(p, pads + [(0, 0)] * (p.ndim - 1)) for p in parts]
+        found.append(np.asarray(function(*full))[:count].ravel())
+    return np.concatenate(found)
+
+
+def _border(canvas_px: Size, border_px: jax.Array | None) -> Any:
+    """The context that programs are traced in."""
+    border = None if border_px is None else ImageBorder(canvas_px, border_px)
+    return image_border(border)
 
 
 @jax.jit
@@ -162,61 +371,100 @@ def _gaussian_bits(symbols: jax.Array, scale_index: jax.Array) -> jax.Array:
 
 @partial(jax.jit, static_argnums=0)
 def _prior_bits(
-    graph: nnx.GraphDef, state: Any, symbols: jax.Array, step: float | jax.Array
+    graph: nnx.GraphDef, state: Any, symbols: jax.Array, step: jax.Array
 ) -> jax.Array:
     return nnx.merge(graph, state).bits(symbols, step)
 
 
-@partial(jax.jit, static_argnums=0)
-def _apply(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
-    return nnx.merge(graph, state)(x).astype(jnp.float32)
+# Programs: of a graph, the canvas, weights, the border and maps.
 
 
-@partial(jax.jit, static_argnums=0)
-def _from_pixels(graph: nnx.GraphDef, state: Any, x: jax.Array) -> jax.Array:
+@partial(jax.jit, static_argnums=(0, 1))
+def _apply(
+    graph: nnx.GraphDef,
+    canvas_px: Size,
+    state: Any,
+    border_px: jax.Array | None,
+    x: jax.Array,
+) -> jax.Array:
+    with _border(canvas_px, border_px):
+        return nnx.merge(graph, state)(x).astype(jnp.float32)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _from_pixels(
+    graph: nnx.GraphDef,
+    canvas_px: Size,
+    state: Any,
+    border_px: jax.Array | None,
+    x: jax.Array,
+) -> jax.Array:
     x = x[None].astype(jnp.float32) / 255.0
-    return nnx.merge(graph, state)(x).astype(jnp.float32)
+    return _apply(graph, canvas_px, state, border_px, x)
 
 
-@partial(jax.jit, static_argnums=0)
-def _to_pixels(graph: nnx.GraphDef, state: Any, y_hat: jax.Array) -> jax.Array:
-    x_hat = nnx.merge(graph, state)(y_hat[None]).astype(jnp.float32)[0]
+@partial(jax.jit, static_argnums=(0, 1))
+def _to_pixels(
+    graph: nnx.GraphDef,
+    canvas_px: Size,
+    state: Any,
+    border_px: jax.Array | None,
+    y_hat: jax.Array,
+) -> jax.Array:
+    x_hat = _apply(graph, canvas_px, state, border_px, y_hat[None])[0]
     return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _features(
-    numerics: Numerics, graph: nnx.GraphDef, state: Any, z_hat: jax.Array
+    numerics: Numerics,
+    graph: nnx.GraphDef,
+    canvas_px: Size,
+    state: Any,
+    border_px: jax.Array | None,
+    z_hat: jax.Array,
 ) -> jax.Array:
-    def features(state: Any, z_hat: jax.Array) -> jax.Array:
-        return nnx.merge(graph, state)(z_hat).astype(jnp.float32)
+    def features(state: Any, border_px: Any, z_hat: jax.Array) -> jax.Array:
+        with _border(canvas_px, border_px):
+            return nnx.merge(graph, state)(z_hat).astype(jnp.float32)
 
-    return numerics.adapt(features)(state, z_hat)
+    return numerics.adapt(features)(state, border_px, z_hat)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _parameters(
     numerics: Numerics,
     graph: nnx.GraphDef,
+    canvas_px: Size,
     state: Any,
+    border_px: jax.Array | None,
     features: jax.Array,
     support: jax.Array | None,
 ) -> GaussianParameters:
-    def parameters(state: Any, features: jax.Array, support: Any) -> Any:
-        return nnx.merge(graph, state).parameters(features, support)
+    def parameters(
+        state: Any, border_px: Any, features: jax.Array, support: Any
+    ) -> Any:
+        step = nnx.merge(graph, state)
+        with _border(canvas_px, border_px):
+            found = step.parameters(features, support)
+        return found if step.lrp is not None else found._replace(mean_input=None)
 
-    return numerics.adapt(parameters)(state, features, support)
+    return numerics.adapt(parameters)(state, border_px, features, support)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _refine(
     numerics: Numerics,
     graph: nnx.GraphDef,
+    canvas_px: Size,
     state: Any,
+    border_px: jax.Array | None,
     part: jax.Array,
-    parameters: GaussianParameters,
+    mean_input: jax.Array,
 ) -> jax.Array:
-    def refine(state: Any, part: jax.Array, parameters: GaussianParameters) -> Any:
-        return nnx.merge(graph, state).refine(part, parameters)
+    def refine(state: Any, border_px: Any, part: jax.Array, seen: jax.Array) -> Any:
+        parameters: Any = GaussianParameters(None, None, seen)  # type: ignore[arg-type]
+        with _border(canvas_px, border_px):
+            return nnx.merge(graph, state).refine(part, parameters)
 
-    return numerics.adapt(refine)(state, part, parameters)
+    return numerics.adapt(refine)(state, border_px, part, mean_input)

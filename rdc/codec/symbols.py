@@ -22,9 +22,10 @@ class Portion:
 
     Attributes:
       offset: f[1,h,w,C], or 0 for plain integers.
-      table_index: i32[1,h,w,C].
+      table_index: int[1,h,w,C].
       gains: of the rate, on the host.
       is_computed: by networks, which another device may compute otherwise.
+      is_final: values are only for the synthesis, which takes float32.
     """
 
     offset: Any
@@ -32,6 +33,7 @@ class Portion:
     tables: CdfTables
     gains: StepGains = NO_GAINS
     is_computed: bool = False
+    is_final: bool = False
 
     @classmethod
     def of_prior(
@@ -47,19 +49,24 @@ class Portion:
 
     @classmethod
     def of_gaussian(
-        cls, parameters: Any, tables: CdfTables, gains: StepGains = NO_GAINS
+        cls,
+        parameters: Any,
+        tables: CdfTables,
+        gains: StepGains = NO_GAINS,
+        is_final: bool = False,
     ) -> Portion:
-        """A part under its `GaussianParameters`."""
-        index = np.rint(parameters.scale_index).astype(np.int32)
-        return cls(parameters.mean, index, tables, gains, is_computed=True)
+        """A part under its `rdc.codec.networks.HostParameters`."""
+        mean, index = parameters.mean, parameters.table_index
+        return cls(mean, index, tables, gains, is_computed=True, is_final=is_final)
 
     @property
     def parity(self) -> bytes:
         """Checksum of offset and table index; empty where nothing was computed."""
         if not self.is_computed:
             return b""
-        mean = zlib.crc32(self.offset.tobytes())
-        checksum = zlib.crc32(self.table_index.tobytes(), mean)
+        checksum = zlib.crc32(np.ascontiguousarray(self.offset).data)
+        for row in self.table_index[0]:  # as i32, of which a large image has many
+            checksum = zlib.crc32(row.astype(np.int32).data, checksum)
         return (checksum & 0xFFFF).to_bytes(PARITY_BYTES, "little")
 
     def symbols(self, values: np.ndarray) -> np.ndarray:
@@ -68,17 +75,33 @@ class Portion:
         Raises:
           DataError: values or offsets that are not finite.
         """
-        centred = (values - self.offset) * factor(self.gains.gain)
-        if not np.isfinite(centred).all():
-            raise DataError(
-                "latents are finite", "infinite or NaN ones", "the model has diverged"
-            )
-        return np.rint(centred).astype(np.int32)
+        symbols = np.empty(self.table_index.shape, np.int32)
+        gain, offset = factor(self.gains.gain), self._offset_rows()
+        for row in range(len(symbols[0])):  # a large image has no room for another
+            centred = (values[:, row] - offset[:, row]) * gain
+            if not np.isfinite(centred).all():
+                raise DataError(
+                    "latents are finite",
+                    "infinite or NaN ones",
+                    "the model has diverged",
+                )
+            symbols[:, row] = np.rint(centred)
+        return symbols
 
     def values(self, symbols: np.ndarray) -> np.ndarray:
         """Inverse of `symbols`, f[1,h,w,C]; symbols may be flat."""
-        whole = symbols.reshape(self.table_index.shape).astype(np.float32)
-        return whole * factor(self.gains.inverse) + self.offset
+        shape = self.table_index.shape
+        symbols, offset = symbols.reshape(shape), self._offset_rows()
+        inverse = factor(self.gains.inverse)
+        dtype = np.float32 if self.is_final else np.result_type(offset, inverse)
+        values = np.empty(shape, dtype)
+        for row in range(len(values[0])):
+            whole = symbols[:, row].astype(np.float32) * inverse
+            values[:, row] = whole + offset[:, row]
+        return values
+
+    def _offset_rows(self) -> np.ndarray:
+        return np.broadcast_to(self.offset, self.table_index.shape)
 
 
 def factor(log: Any) -> Any:

@@ -7,6 +7,8 @@ import numpy as np
 from rdc.entropy_coders import escape
 from rdc.entropy_coders.tables import PRECISION_BITS, CdfTables
 
+_PART = 1 << 20  # symbols at once: bounds the memory
+
 
 def estimated_bits(
     likelihood_bits: np.ndarray,
@@ -24,6 +26,21 @@ def estimated_bits(
       symbols: i32[n].
       table_index: i32[n], of each symbol's table.
     """
+    bits = 0.0
+    for start in range(0, symbols.size, _PART):
+        part = slice(start, start + _PART)
+        bits += _estimated(
+            likelihood_bits[part], symbols[part], table_index[part], tables
+        )
+    return bits
+
+
+def _estimated(
+    likelihood_bits: np.ndarray,
+    symbols: np.ndarray,
+    table_index: np.ndarray,
+    tables: CdfTables,
+) -> float:
     first = tables.offsets[table_index]
     end = first + tables.sizes[table_index] - 1
     outside = (symbols < first) | (symbols >= end)

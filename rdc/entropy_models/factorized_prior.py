@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from scipy.special import expit
 
 from rdc.layers import ParameterFactory
 from rdc.ops.factorized_density import cumulative_logits, interval_bits
@@ -56,6 +55,8 @@ class FactorizedPrior(nnx.Module):
         Args:
           step: as of `bits`, a number or f32[C].
         """
+        from scipy.special import expit  # a fifth of a second, and for exports alone
+
         edges = np.arange(-limit, limit + 2) - 0.5
         logits = np.asarray(
             self._logits(edges[:, None] * np.broadcast_to(step, self.channels)),

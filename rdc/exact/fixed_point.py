@@ -71,13 +71,13 @@ def in_fixed_point(function: Callable) -> Callable:
 
     Returns:
       A function of weights and of arrays of any float type, which are rounded to the
-      grid. Its results are float64 arrays, multiples of 2^-16. To be called, and
-      compiled, under `jax.enable_x64`.
+      grid; integers stay what they are. Its results are float64 arrays, multiples of
+      2^-16. To be called, and compiled, under `jax.enable_x64`.
     """
 
     def run(state: Any, *inputs: Any) -> Any:
         shapes = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32), (state, *inputs)
+            lambda a: jax.ShapeDtypeStruct(a.shape, _traced_dtype(a)), (state, *inputs)
         )
 
         def traced(*arguments: Any) -> Any:  # new, so that no earlier trace is reused
@@ -86,12 +86,20 @@ def in_fixed_point(function: Callable) -> Callable:
         with jax.enable_x64(False), fixed_upsampling_form("phases"):
             closed, result = jax.make_jaxpr(traced, return_shape=True)(*shapes)
         weights = [Weight(w.astype(jnp.float64)) for w in jax.tree.leaves(state)]
-        values = [Fixed(to_steps(a)) for a in jax.tree.leaves(inputs)]
+        values = [
+            Fixed(to_steps(a)) if _traced_dtype(a) == jnp.float32 else a
+            for a in jax.tree.leaves(inputs)
+        ]
         outputs = interpret(closed.jaxpr, closed.consts, [*weights, *values])
         arrays = [_as_fixed(v).astype(jnp.float64) / 2**FRACTION_BITS for v in outputs]
         return jax.tree.unflatten(jax.tree.structure(result), arrays)
 
     return run
+
+
+def _traced_dtype(array: Any) -> Any:
+    is_floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return jnp.float32 if is_floating else array.dtype
 
 
 def to_steps(values: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rdc.ops.borders import zero_beyond_border
 from rdc.ops.products import channel_product
 
 UpsamplingForm = Literal["phases", "dilated"]
@@ -48,7 +49,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
     Zero padding of (k-1)/2 on every side, so that output position i is centred on
     input position i * stride (PyTorch's `padding=k//2`; JAX's `SAME` differs by one
-    pixel where stride is 2).
+    pixel where stride is 2). Beyond an `image_border`, the input counts as zero.
 
     Args:
       kernel: k odd.
@@ -56,7 +57,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """
     if kernel.shape[0] == 1:
         return channel_product(x[:, ::stride, ::stride], kernel[0, 0])
-    return _convolve(x, kernel, stride)
+    return _convolve(zero_beyond_border(x), kernel, stride)
 
 
 def upsample(
@@ -76,7 +77,7 @@ def upsample(
     form = form or _FIXED_FORM.get()
     if form is None:
         form = UPSAMPLING_FORM.get(jax.default_backend(), UPSAMPLING_FORM["default"])
-    return _upsample(x, kernel, form)
+    return _upsample(zero_beyond_border(x), kernel, form)
 
 
 # A convolution of stride 2 and the upsampling with its kernel are each other's

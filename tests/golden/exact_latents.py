@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,8 +19,9 @@ from flax import nnx
 from rdc.architectures import build
 from rdc.codec.networks import CompiledNetworks
 from rdc.codec.numerics import NUMERICS
+from rdc.codec.tiles import Size
 from rdc.model import CodePart, CompressionModel
-from tests.architectures import COVERING
+from tests.architectures import ALL
 
 ARCHITECTURES = ("elic-charm-swint", "swint-charm2020-conv")
 HEIGHT, WIDTH = 3, 6  # of z: windows that are padded and shifted, too
@@ -32,7 +34,7 @@ def hashes() -> dict[str, dict[str, str]]:
 
 def drawn(name: str, lmbdas: Sequence[float] = ()) -> CompressionModel:
     """A model whose every weight differs from its neighbours, gains and biases too."""
-    model = build(COVERING[name], 0, lmbdas)
+    model = build(ALL[name], 0, lmbdas)
     random = np.random.default_rng(0)
     graph, state = nnx.split(model)
 
@@ -53,7 +55,10 @@ def of_model(
     Args:
       run: the loop over its coding steps; None for the codec's own with `exact`.
     """
-    run = run or CompiledNetworks(model, NUMERICS["exact"]).run
+    if run is None:
+        sides = (n * model.spec.padding_multiple_px for n in (HEIGHT, WIDTH))
+        exact = CompiledNetworks(model, NUMERICS["exact"])
+        run = partial(_run, exact, tuple(sides))
     random = np.random.default_rng(1)
     z_hat = np.rint(random.normal(0, 4, (1, HEIGHT, WIDTH, model.prior.channels)))
     z_hat[:, 0, 0, 0] = 255
@@ -62,7 +67,8 @@ def of_model(
     def code(step: Any, parameters: Any) -> np.ndarray:
         if step.latent == "z":
             return z_hat.astype(np.float32)
-        indices.append(np.rint(np.asarray(parameters.scale_index)).astype("<i4"))
+        index = getattr(parameters, "table_index", parameters.scale_index)
+        indices.append(np.rint(np.asarray(index)).astype("<i4"))
         mean = np.asarray(parameters.mean)
         return np.rint(random.normal(0, 3, mean.shape)) + mean
 
@@ -71,6 +77,12 @@ def of_model(
         "table_indices": _hash(np.concatenate(indices, axis=-1)),
         "y_hat": _hash(y_hat),
     }
+
+
+def _run(
+    networks: CompiledNetworks, image_px: Size, code: CodePart, rate: float
+) -> np.ndarray:
+    return networks.run(code, image_px, rate)
 
 
 def _hash(values: np.ndarray) -> str:

@@ -127,7 +127,7 @@ def test_drifted_entropy_parameters_are_refused(
         found = parameters(self, features, y_hat)
         if has_means:
             return found._replace(mean=found.mean + 2.0**-16)
-        return found._replace(scale_index=found.scale_index + 1)
+        return found._replace(table_index=found.table_index + 1)
 
     monkeypatch.setattr(CompiledGaussianStep, "parameters", drifted)
     with pytest.raises(BitstreamError, match="computes the entropy parameters"):

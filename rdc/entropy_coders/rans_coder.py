@@ -162,6 +162,11 @@ class RansStream:
             )
         return cls(states, stream[end:])
 
+    def check_begun(self) -> None:
+        """Raises `BitstreamError` where there is nothing to decode symbols from."""
+        if not self.states.size:
+            raise BitstreamError("a stream holds its symbols", "an empty one")
+
     def check_end(self, states: np.ndarray, position: int) -> None:
         """Raises `BitstreamError` unless these are where a decoder ends."""
         if position != len(self.data) or (states != LOWER_BOUND).any():
@@ -186,8 +191,7 @@ class RansDecoder:
         check_indices(table_index, tables)
         if not table_index.size:
             return np.empty(0, np.int32)
-        if not self._stream.states.size:
-            raise BitstreamError("a stream holds its symbols", "an empty one")
+        self._stream.check_begun()
         own = rans_tables(tables)
         entries = np.empty(table_index.size, np.int32)
         rows = _rows(table_index.astype(np.uint32), self._stream.states.size, own.idle)

@@ -159,8 +159,7 @@ class DeviceDecoder:
         check_indices(table_index, tables)
         if not table_index.size:
             return np.empty(0, np.int32)
-        if not self._parsed.states.size:
-            raise BitstreamError("a stream holds its symbols", "an empty one")
+        self._parsed.check_begun()
         self._stream, symbols = _decode_portion(
             self._stream, table_index.astype(np.int32), tables_on_device(tables)
         )

@@ -50,9 +50,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         )
         command.add_argument(
             "--coder",
-            metavar="range|tfc",
-            help="entropy coder (default: range; tfc needs `make tfc` and starts a "
-            "program of its own, to read its streams, too, only with this option)",
+            metavar="range|rans|tfc",
+            help="entropy coder (default: range; rans is for devices that decode in "
+            "parallel, and slow on a CPU; tfc needs `make tfc` and starts a program of "
+            "its own, to read its streams, too, only with this option)",
         )
     compress.add_argument(
         "--quality",

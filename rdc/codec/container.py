@@ -16,7 +16,7 @@ VERSION = 2  # 1: no rate
 MODEL_ID_BYTES = 8
 
 # What the header's bytes mean; a number is never used again for another meaning.
-CODER_IDS = {"range": 1, "tfc": 2, "rans": 3}
+CODER_IDS = {"range": 1, "tfc": 2, "rans64": 3, "rans": 4}
 NUMERICS_IDS = {"native": 0, "exact": 1}
 
 _FIXED = struct.Struct(f"<4sBBBB{MODEL_ID_BYTES}s")

@@ -21,11 +21,13 @@ from rdc.codec.networks import (
     entropy_reach_px,
 )
 from rdc.codec.numerics import NUMERICS, numerics_by_name
+from rdc.codec.one_program import OneProgram
 from rdc.codec.refinement import Refinement
 from rdc.codec.symbols import PARITY_BYTES, Portion, RecordingDecoder
 from rdc.complexity import Complexity, count
 from rdc.entropy_coders.coders import CODERS, Decoder, coder_by_name
 from rdc.entropy_coders.estimates import estimated_bits
+from rdc.entropy_coders.rans_coder import RansStream
 from rdc.errors import BitstreamError, ConfigError
 from rdc.model import CompressionModel
 from rdc.ops.distortions import DISTORTIONS, Distortion
@@ -197,6 +199,39 @@ class LearnedCodec(Codec):
         decoder = CODERS[header.coder].decoder(stream)
         y_hat = self._decoded_latents(header, parity, decoder)
         return Decoded(self._synthesised(header, y_hat), y_hat)
+
+    def decode_on_device(self, data: bytes) -> np.ndarray:
+        """As `decode`, in one program of the device (`rdc.codec.one_program`).
+
+        For streams of the coder `rans` and numerics `native`. Where the program rounds
+        otherwise than the encoder did, `decode` decodes them.
+
+        Raises:
+          BitstreamError: a damaged or foreign stream, or one of another kind.
+        """
+        header, parity, stream = self._opened(data)
+        if (header.coder, header.numerics) != ("rans", "native"):
+            raise BitstreamError(
+                "one program decodes streams of the coder rans, native",
+                f"{header.coder}, {header.numerics}",
+                "compress with these settings, or decode it the usual way",
+            )
+        shapes = self._shapes(header)
+        steps = self._compiled("native").coding_steps(header.rate)
+        pixels = self._one_program.decode(
+            RansStream.parsed(stream),
+            parity,
+            shapes[steps[0].latent],
+            self._exported.prior(header.rate),
+            [step.gains for step in steps],
+        )
+        if pixels is None:
+            return self.decode(data)
+        return pixels[: header.height_px, : header.width_px]
+
+    @cached_property
+    def _one_program(self) -> OneProgram:
+        return OneProgram(self.model, self._exported.gaussian)
 
     def decoding_stages(self, data: bytes) -> dict[str, Callable[[], Any]]:
         """Parts of the decoder to be timed, of the programs that `decode` runs.

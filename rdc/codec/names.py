@@ -11,7 +11,7 @@ def codec_of(header: Header) -> str | None:
     none of them did.
     """
     identity = header.model_id.hex()
-    if header.coder_id != CODER_IDS["rans"]:
+    if header.coder_id != CODER_IDS["rans64"]:
         return shipped_name(identity)
     from rdc.overfitted.identity import name_of
 

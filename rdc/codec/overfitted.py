@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rdc.overfitted.integers import IntegerDecoder
     from rdc.overfitted.saved_search import SavedSearch
 
-CODER = "rans"
+CODER = "rans64"
 # Decoding takes about 200 bytes for a pixel, the search about 500.
 DEFAULT_MAX_PIXELS = 1 << 23
 Progress = Callable[[int, float], None]

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from rdc.entropy_coders.range_coder import RangeCoder
+from rdc.entropy_coders.rans_coder import RansCoder
 from rdc.entropy_coders.tables import CdfTables
 from rdc.entropy_coders.tfc_coder import TfcCoder
 from rdc.errors import ConfigError
@@ -61,7 +62,7 @@ class EntropyCoder(Protocol):
 
 
 CODERS: dict[str, EntropyCoder] = {
-    coder.name: coder for coder in (RangeCoder(), TfcCoder())
+    coder.name: coder for coder in (RangeCoder(), TfcCoder(), RansCoder())
 }
 
 

@@ -33,7 +33,7 @@ class CodecSettings(Spec):
         docs/results/effort.md for what it saves and costs.
     """
 
-    coder: Literal["range", "tfc"] = "range"
+    coder: Literal["range", "tfc", "rans"] = "range"
     numerics: Numerics = "native"
     effort: int = 0
 

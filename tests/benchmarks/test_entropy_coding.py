@@ -39,13 +39,15 @@ OURS, _, TFC, COMPRESSAI, _ = CODERS
 LEVELS = {"low rate": 2.0, "high rate": 24.0}  # mean scale index
 
 
-def latents(level: float) -> tuple[np.ndarray, np.ndarray]:
+def latents(
+    level: float, shape: tuple[int, int, int] = SHAPE
+) -> tuple[np.ndarray, np.ndarray]:
     """Symbols and table indices: scales differ by channel, place and at random."""
     random = np.random.default_rng(0)
     index = (
-        random.normal(level, 11, (1, 1, SHAPE[2]))
-        + random.normal(0, 4, (*SHAPE[:2], 1))
-        + random.normal(0, 2, SHAPE)
+        random.normal(level, 11, (1, 1, shape[2]))
+        + random.normal(0, 4, (*shape[:2], 1))
+        + random.normal(0, 2, shape)
     )
     index = np.clip(np.rint(index), 0, 63).astype(np.int32).ravel()
     scales = np.geomspace(0.11, 256.0, 64)[index]
@@ -139,6 +141,9 @@ def document(lines: list[str]) -> str:
             "The environment of CompressAI: `python3.11 -m venv .venv-compressai`, "
             "then with its pip",
             "`install numpy` and `install --no-deps compressai==1.2.8`.",
+            "",
+            "The coder `rans`, which is for other devices, beside `range`: "
+            "[decoding_on_devices.md](decoding_on_devices.md).",
             "",
         ]
     )

@@ -1,4 +1,4 @@
-"""Our coder (`range`) or, with the argument `tfc`, the worker behind its pipe."""
+"""Our coder `range` or `rans`, `rans_device` in JAX, or the worker of `tfc`."""
 
 import sys
 import time
@@ -15,7 +15,12 @@ tables = CdfTables(
     np.array([f.size for f in frequencies], np.int32),
     offsets,
 )
-coder = coder_by_name(sys.argv[2])
+coder = coder_by_name(sys.argv[2].removesuffix("_device"))
+decoder_of = coder.decoder
+if sys.argv[2].endswith("_device"):
+    from rdc.entropy_coders.rans_device import DeviceDecoder
+
+    decoder_of = DeviceDecoder
 
 
 def encode():
@@ -25,7 +30,7 @@ def encode():
 
 
 def decode(stream):
-    decoder = coder.decoder(stream)
+    decoder = decoder_of(stream)
     decoded = decoder.get(table_index, tables)
     decoder.finish()
     return decoded
@@ -33,4 +38,5 @@ def decode(stream):
 
 # The worker's time is not this process's.
 clock = time.perf_counter if coder.name == "tfc" else time.process_time
-report(symbols, encode, decode, clock)
+# What takes long needs no more runs to be measured.
+report(symbols, encode, decode, clock, repeats=2 if coder.name == "rans" else None)

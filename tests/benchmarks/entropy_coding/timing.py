@@ -18,7 +18,7 @@ def load():
     return arrays["symbols"], arrays["table_index"], frequencies, arrays["offsets"]
 
 
-def report(symbols, encode, decode, clock=time.process_time):
+def report(symbols, encode, decode, clock=time.process_time, repeats=None):
     """Times `encode() -> bytes` and `decode(bytes) -> symbols`; prints JSON.
 
     The processor's time: on one core it is the wall clock's, less what other programs
@@ -27,14 +27,17 @@ def report(symbols, encode, decode, clock=time.process_time):
     stream = encode()
     np.testing.assert_array_equal(np.asarray(decode(stream)), symbols)
     times = {"encode_ms": encode, "decode_ms": lambda: decode(stream)}
-    result = {name: best_ms(function, clock) for name, function in times.items()}
+    result = {
+        name: best_ms(function, clock, repeats or REPEATS)
+        for name, function in times.items()
+    }
     print(json.dumps(result | {"bytes": len(stream)}))
 
 
-def best_ms(function, clock):
+def best_ms(function, clock, repeats):
     """The shortest of some runs: what the machine does when nothing disturbs."""
     times = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         start = clock()
         function()
         times.append(clock() - start)

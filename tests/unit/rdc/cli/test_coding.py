@@ -106,7 +106,7 @@ def test_an_output_that_cannot_be_written(rdc, stream, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--coder", "huffman"], "range, tfc"),
+        (["--coder", "huffman"], "range, tfc, rans"),
         (["--numerics", "roman"], "native, exact"),
         (["--max-pixels", "100"], "at most 100 pixels"),
         (["--max-pixels", "100"], "with --max-pixels"),

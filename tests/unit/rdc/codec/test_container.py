@@ -98,7 +98,7 @@ def test_streams_of_version_1_are_refused_in_words(height):
 
 def test_names_of_the_numbers():
     """Every coder and every numerics of the program has a number of its own."""
-    assert set(CODER_IDS) == {*CODERS, "rans"}  # of overfitted codecs
+    assert set(CODER_IDS) == {*CODERS, "rans64"}  # of overfitted codecs
     assert set(NUMERICS_IDS) == set(NUMERICS)
     for ids in (CODER_IDS, NUMERICS_IDS):
         assert len(set(ids.values())) == len(ids)

@@ -160,9 +160,9 @@ def test_a_stream_starts_no_process(
                 codec.decompress(pack(asking, content))
 
 
-@pytest.mark.tfc
-def test_damaged_streams_of_the_second_coder(small_model_dir: Path) -> None:
-    codec = LearnedCodec.load(small_model_dir, coder="tfc", max_pixels=MAX_CODED_PIXELS)
+@pytest.mark.parametrize("coder", [pytest.param("tfc", marks=pytest.mark.tfc), "rans"])
+def test_damaged_streams_of_other_coders(small_model_dir: Path, coder: str) -> None:
+    codec = LearnedCodec.load(small_model_dir, coder=coder, max_pixels=MAX_CODED_PIXELS)
     random = np.random.default_rng(5)
     images = [random.integers(0, 256, (40, 60, 3), np.uint8) for _ in range(2)]
     one, other = (codec.compress(x) for x in images)

@@ -103,6 +103,66 @@ def decode_values(decoder: ReferenceRangeDecoder, count: int) -> list[int]:
     return [2**e + r - 1 for e, r in zip(exponents, remainders, strict=True)]
 
 
+class ReferenceRansDecoder:
+    """Interleaved rANS: lanes of 32 bits, bytes, 16-bit probabilities."""
+
+    def __init__(self, stream: bytes):
+        num_lanes = 1 << stream[0]
+        self.states = [
+            int.from_bytes(stream[i : i + 4], "little")
+            for i in range(1, 1 + 4 * num_lanes, 4)
+        ]
+        self.bytes = iter(stream[1 + 4 * num_lanes :])
+
+    def row(self, models: list[list[int]]) -> list[int]:
+        """An entry for each of the first lanes, by the frequencies of each."""
+        entries = []
+        for lane, frequencies in enumerate(models):
+            cumulative = [0, *itertools.accumulate(frequencies)]
+            assert cumulative[-1] == 2**16
+            high, slot = divmod(self.states[lane], 2**16)
+            entry = bisect_right(cumulative, slot) - 1
+            self.states[lane] = frequencies[entry] * high + slot - cumulative[entry]
+            entries.append(entry)
+            for _ in range(2):
+                if self.states[lane] < 2**24:
+                    self.states[lane] = self.states[lane] * 2**8 + next(self.bytes)
+        return entries
+
+    def decode_portion(
+        self, table_index: list[int], tables: list[list[int]], offsets: list[int]
+    ) -> list[int]:
+        symbols, escaped, num_lanes = [], [], len(self.states)
+        for i in range(0, len(table_index), num_lanes):
+            row = table_index[i : i + num_lanes]
+            for t, entry in zip(row, self.row([tables[t] for t in row]), strict=True):
+                if entry == len(tables[t]) - 1:
+                    escaped.append((len(symbols), offsets[t], offsets[t] + entry))
+                symbols.append(offsets[t] + entry)
+        exponents_model = [max(2**16 >> (i + 1), 1) for i in range(33)]
+        exponents_model[0] += 2**16 - sum(exponents_model)
+        for i in range(0, len(escaped), num_lanes):
+            group = escaped[i : i + num_lanes]
+            exponents = self.row([exponents_model] * len(group))
+            low = self.row([uniform(min(e, 16)) for e in exponents])
+            high = self.row([uniform(max(e - 16, 0)) for e in exponents])
+            for (place, first, end), e, a, b in zip(
+                group, exponents, low, high, strict=True
+            ):
+                value = 2**e + a + 2**16 * b - 1
+                below = value % 2
+                symbols[place] = first - (value + 1) // 2 if below else end + value // 2
+        return symbols
+
+    @property
+    def is_at_end(self) -> bool:
+        return next(self.bytes, None) is None and set(self.states) == {2**24}
+
+
+def uniform(bits: int) -> list[int]:
+    return [2 ** (16 - bits)] * 2**bits
+
+
 def read_container(data: bytes) -> dict:
     """Fields of a `.rdc` file by name, and the payload."""
     assert data[:4] == b"\x8aRDC"

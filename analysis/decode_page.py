@@ -6,19 +6,25 @@ the other: times of those at hand, estimates of those that are not.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
+from matplotlib.figure import Figure
 
+from analysis.decode_ranks import PUBLISHED, order, published_ms, ranks_picture, told
+from analysis.decode_times import MAIN_STAGE, DecodeTimes
 from analysis.gather import gather
 from analysis.pages import number, run, table
+from analysis.report.figures import RC
 from rdc.errors import DataError
 from rdc.system.files import write_bytes_atomically
 
 PAGE = Path(__file__).parents[1] / "docs/results/decode.md"
-NETWORK = "network"
+PICTURE = "decode_ranks.png"
 TEMPLATE = """\
 # Decoders on devices, at hand and not
 
@@ -32,68 +38,75 @@ The network stage of the decoder, one image of {size} pixels, batch 1.
 
 **Estimates are no measurements.** They are sums of the cycles that XLA's compiler for
 TPUs ({compilers}) writes beside the instructions of a program, over the clock of the
-device (`conf/hardware/tpu_*.yaml`): its own model of the hardware, by which it chooses
-between programs. Nothing was run. Products are {precision}; entropy coding and
-transfers are not in it.
+device: its own model of the hardware, by which it chooses between programs. Nothing was
+run. Products are {precision}; entropy coding and transfers are not in it.
 
 {notes}
 
-## Milliseconds, and the rank in each column
+## Estimated: milliseconds, and the rank in each column
 
-{times}
+{estimated}
+
+## Orders
+
+![Ranks of A to G by device](../images/{picture})
+
+FLOPs and time disagree, the study found, and disagree differently by device. Fastest
+first:
+
+{orders}
+
+Published: Minnen & Johnston 2023 (arXiv 2311.12821), table 1, Kodak on an A100, from
+their MP/s. Their code is not public and A to G are a reconstruction
+([architectures](../architectures.md)): their order compares, their times do not.
+
+## Measured: milliseconds, and the rank in each column
+
+{measured}
 
 ## Where the time goes
 
-Share of the cycles; `other` are copies and changes of layout between components.
+Share of the estimated cycles; `other` are copies and changes of layout between
+components.
 
 {shares}
 
 ## Memory
 
+Of the compiled program, estimated.
+
 {memory}
 """
-NOTES = {
-    "TPU v4": "A TPU v4 is one of the two TensorCores of a chip, at 1050 MHz.",
-    "TPU v5 lite": "A TPU v5 lite (v5e) is one chip, at 1500 MHz.",
-    "TPU v6 lite": "A TPU v6 lite (v6e) is one chip, at 1750 MHz, which supposes four "
-    "matrix units: were it two, its times would be half of these.",
-}
 OPTIONS = {"TPU v4": "tpu_v4", "TPU v5 lite": "tpu_v5e", "TPU v6 lite": "tpu_v6e"}
+NOT_TIMED = "missing: no device was timed in this OUT."
+_DPI = 110  # of a picture in a document
 
 
 def write_page(out: Path, path: Path = PAGE) -> Path:
-    """Gathers the records of OUT, and writes their page.
+    """Gathers the records of OUT, and writes their page and its picture.
 
     Raises:
       DataError: there are no estimates.
     """
-    write_bytes_atomically(path, page(gather(out)).encode())
+    tables = gather(out)
+    text = page(tables)
+    folder = path.parents[1] / "images" if path == PAGE else path.parent
+    file = io.BytesIO()
+    with mpl.rc_context(RC):
+        _picture(tables).savefig(file, format="png", dpi=_DPI)
+    write_bytes_atomically(folder / PICTURE, file.getvalue())
+    write_bytes_atomically(path, text.encode())
     return path
 
 
 def page(tables: dict[str, pd.DataFrame]) -> str:
     """The text, from the tables of a sweep; raises as `write_page`."""
-    estimates = tables["decode_estimates"]
-    if estimates.empty:
-        raise DataError(
-            "a page of decode estimates has some",
-            "none in this OUT",
-            "launch/sweep.py ... hardware=tpu_v4 stages=[plan,complexity,benchmark]",
-        )
+    estimates = _of_one_size(tables)
     first = estimates.iloc[0]
-    same = (estimates["height_px"] == first["height_px"]) & (
-        estimates["width_px"] == first["width_px"]
-    )
-    estimates = estimates[same]
-    architectures = tables["architectures"].sort_values("kflops_per_px")
-    architectures = architectures.set_index("arch_id")
-    whole = estimates[estimates["component"] == NETWORK]
-    columns = {
-        f"{kind}, estimated": rows.set_index("arch_id")["decode_ms"]
-        for kind, rows in whole.groupby("device_kind")
-    }
-    columns |= _measured(tables, first)
-    kinds = list(dict.fromkeys(whole["device_kind"].sort_values()))
+    architectures = _architectures(tables)
+    whole = estimates[estimates["component"] == MAIN_STAGE]
+    kinds = sorted(whole["device_kind"].unique())
+    measured = _measured(tables, first)
     return TEMPLATE.format(
         size=f"{first['height_px']} x {first['width_px']}",
         devices=" ".join(OPTIONS.get(kind, kind) for kind in kinds),
@@ -102,31 +115,90 @@ def page(tables: dict[str, pd.DataFrame]) -> str:
             "one pass in bfloat16" if p == "bfloat16" else "float32 in several passes"
             for p in sorted(estimates["precision"].unique())
         ),
-        notes="\n".join(NOTES[kind] for kind in kinds if kind in NOTES),
-        times=_times(architectures, columns),
+        notes="\n".join(_note(whole[whole["device_kind"] == kind]) for kind in kinds),
+        estimated=_times(architectures, _estimated(whole)),
+        picture=PICTURE,
+        orders="\n".join(told(_labelled(tables))),
+        measured=_times(architectures, measured) if measured else NOT_TIMED,
         shares=_shares(architectures, estimates),
         memory=_memory(architectures, whole),
     )
 
 
+def _of_one_size(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    estimates = tables["decode_estimates"]
+    if estimates.empty:
+        raise DataError(
+            "a page of decode estimates has some",
+            "none in this OUT",
+            "launch/sweep.py ... hardware=tpu_v4 stages=[plan,complexity,benchmark]",
+        )
+    first = estimates.iloc[0]
+    return estimates[
+        (estimates["height_px"] == first["height_px"])
+        & (estimates["width_px"] == first["width_px"])
+    ]
+
+
+def _architectures(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """By `arch_id`, cheapest first."""
+    table = tables["architectures"].sort_values("kflops_per_px")
+    return table.set_index("arch_id")
+
+
+def _note(rows: pd.DataFrame) -> str:
+    """What a device is, as its records say."""
+    first = rows.iloc[0]
+    clock = first["clock_mhz"]
+    parts = [first["device_note"], "" if pd.isna(clock) else f"{clock:g} MHz"]
+    facts = ", ".join(part for part in parts if part)
+    return f"- {first['device_kind']}: {facts or 'nothing noted'}."
+
+
+def _estimated(whole: pd.DataFrame) -> dict[str, pd.Series]:
+    return {
+        f"{kind}, estimated": rows.set_index("arch_id")["decode_ms"]
+        for kind, rows in whole.groupby("device_kind")
+    }
+
+
+def _labelled(tables: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
+    """All columns by the letter, or the family, of an architecture."""
+    estimates, architectures = _of_one_size(tables), _architectures(tables)
+    columns = {
+        PUBLISHED: published_ms(architectures),
+        **_estimated(estimates[estimates["component"] == MAIN_STAGE]),
+        **_measured(tables, estimates.iloc[0]),
+    }
+    letters = architectures["name"].str.removeprefix("rdc_").str.upper()
+    letters = letters.fillna(architectures["family"])
+    return {name: times.rename(index=letters) for name, times in columns.items()}
+
+
+def _picture(tables: dict[str, pd.DataFrame]) -> Figure:
+    columns = _labelled(tables)
+    return ranks_picture(columns, order(columns[PUBLISHED]))
+
+
 def _measured(
     tables: dict[str, pd.DataFrame], first: pd.Series
 ) -> dict[str, pd.Series]:
-    times = tables["decode_times"]
-    times = times[
-        (times["stage"] == NETWORK)
-        & (times["height_px"] == first["height_px"])
-        & (times["width_px"] == first["width_px"])
+    """Medians by `arch_id` for each device that was timed, as `decode_times` shows."""
+    shown = DecodeTimes.of(tables["decode_times"]).shown
+    shown = shown[
+        (shown["stage"] == MAIN_STAGE)
+        & (shown["height_px"] == first["height_px"])
+        & (shown["width_px"] == first["width_px"])
     ]
     hardware = tables["hardware"].set_index("hardware_id")
     found = {}
-    for hardware_id, rows in times.groupby("hardware_id"):
+    for hardware_id, rows in shown.groupby("hardware_id"):
         device = hardware.loc[hardware_id]
-        name = device["host_cpu" if device["platform"] == "cpu" else "device_kind"]
-        threads = int(rows["cpu_threads"].iloc[0])
-        where = f", {threads} threads" if device["platform"] == "cpu" else ""
+        cpu = device["platform"] == "cpu"
+        name = device["host_cpu" if cpu else "device_kind"]
+        threads = f", {rows['cpu_threads'].iloc[0]} threads" if cpu else ""
         medians = rows.groupby("arch_id")["decode_ms"].median()
-        found[f"{name}{where}, measured"] = medians
+        found[f"{name}{threads}, measured"] = medians
     return found
 
 
@@ -135,8 +207,9 @@ def _times(architectures: pd.DataFrame, columns: dict[str, pd.Series]) -> str:
     ranks = {name: values.rank(method="first") for name, values in columns.items()}
     for arch_id, row in architectures.iterrows():
         cells = [
-            f"{number(values.get(arch_id, float('nan')), '.2f')}"
-            f" ({number(ranks[name].get(arch_id, float('nan')), '.0f')})"
+            f"{values[arch_id]:.2f} ({ranks[name][arch_id]:.0f})"
+            if pd.notna(values.get(arch_id))
+            else "-"
             for name, values in columns.items()
         ]
         lines.append((_label(row), f"{row['kflops_per_px']:.1f}", *cells))
@@ -144,13 +217,13 @@ def _times(architectures: pd.DataFrame, columns: dict[str, pd.Series]) -> str:
 
 
 def _shares(architectures: pd.DataFrame, estimates: pd.DataFrame) -> str:
-    parts = [c for c in estimates["component"].unique() if c != NETWORK]
+    parts = [c for c in estimates["component"].unique() if c != MAIN_STAGE]
     lines: list[Sequence[str]] = [("architecture", "device", *parts)]
     for arch_id, row in architectures.iterrows():
         own = estimates[estimates["arch_id"] == arch_id]
         for kind, rows in own.groupby("device_kind"):
             cycles = rows.set_index("component")["cycles"].astype(float)
-            share = 100 * cycles / cycles.get(NETWORK, float("nan"))
+            share = 100 * cycles / cycles.get(MAIN_STAGE, float("nan"))
             cells = [number(share.get(p, float("nan")), ".0f", " %") for p in parts]
             lines.append((_label(row), str(kind), *cells))
     return table(lines)

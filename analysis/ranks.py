@@ -84,29 +84,52 @@ def flops_against_time(frontier: pd.DataFrame) -> pd.DataFrame:
             pairs = architectures[["kflops_per_px", column]].dropna()
             if len(pairs) < MIN_POINTS or (pairs.nunique() == 1).any():
                 continue
-            kendall, spearman = rank_correlations(*pairs.to_numpy().T)
-            rows.append(
-                {
-                    "hardware_id": hardware_id,
-                    "stage": stage,
-                    "coder": coder,
-                    "numerics": numerics,
-                    "architectures": len(pairs),
-                    "kendall_tau_b": kendall.value,
-                    "kendall_low": kendall.low,
-                    "kendall_high": kendall.high,
-                    "spearman_rho": spearman.value,
-                    "spearman_low": spearman.low,
-                    "spearman_high": spearman.high,
-                }
-            )
-    columns = ["hardware_id", "stage", "coder", "numerics", "architectures"]
-    for name in ("kendall_tau_b", "kendall", "spearman_rho", "spearman"):
-        columns += [name] if "_" in name else [f"{name}_low", f"{name}_high"]
+            timed = {
+                "hardware_id": hardware_id,
+                "stage": stage,
+                "coder": coder,
+                "numerics": numerics,
+            }
+            rows.append({**timed, **_correlated(pairs)})
+    columns = ["hardware_id", "stage", "coder", "numerics", *_CORRELATED]
     table = pd.DataFrame(rows, columns=columns)
     order = table["stage"].map(STAGES.index)
     keys = (order, table["numerics"], table["coder"], table["hardware_id"])
     return table.iloc[np.lexsort(keys)].reset_index(drop=True)
+
+
+def flops_against_estimates(estimates: pd.DataFrame) -> pd.DataFrame:
+    """The same of what compilers expect of devices that are not at hand.
+
+    Args:
+      estimates: `analysis.decode_estimates.network_estimates`.
+
+    Returns:
+      `device_kind`, and the columns of `flops_against_time` from `architectures` on;
+      one row per device with at least three architectures of different cost.
+    """
+    rows = []
+    for device_kind, own in estimates.groupby("device_kind"):
+        pairs = own[["kflops_per_px", "decode_ms"]].dropna()
+        if len(pairs) >= MIN_POINTS and (pairs.nunique() > 1).all():
+            rows.append({"device_kind": device_kind, **_correlated(pairs)})
+    return pd.DataFrame(rows, columns=["device_kind", *_CORRELATED])
+
+
+_CORRELATED = (
+    "architectures",
+    *("kendall_tau_b", "kendall_low", "kendall_high"),
+    *("spearman_rho", "spearman_low", "spearman_high"),
+)
+
+
+def _correlated(pairs: pd.DataFrame) -> dict[str, float]:
+    """Of two columns without gaps, in the order of `_CORRELATED`."""
+    kendall, spearman = rank_correlations(*pairs.to_numpy().T)
+    values: list[float] = [len(pairs)]
+    for found in (kendall, spearman):
+        values += [found.value, found.low, found.high]
+    return dict(zip(_CORRELATED, values, strict=True))
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -20,10 +20,16 @@ from rdc.jobs.records import (
     BenchmarkResult,
     CodecResult,
     EstimateResult,
+    TrainingEstimateResult,
     TrainingSummary,
 )
 from rdc.measurements.metrics import METRIC_NAMES
-from rdc.measurements.rows import DecodeEstimate, DecodeTime, ImageMeasurement
+from rdc.measurements.rows import (
+    DecodeEstimate,
+    DecodeTime,
+    ImageMeasurement,
+    TrainingEstimate,
+)
 from rdc.system.files import read_json
 
 _FILE = {"record": pa.string()}  # relative to OUT
@@ -51,7 +57,7 @@ ROWS: dict[str, pa.Schema] = {
         name: pa.schema({**_FILE, **columns(name)})
         for name in (
             *("rate_distortion", "codecs", "decode_times", "decode_estimates"),
-            "hardware",
+            *("training_estimates", "hardware"),
         )
     },
 }
@@ -174,7 +180,8 @@ def _estimate_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
     _, rows = _common(file, record)
     if record["status"] != "ok":
         return rows
-    keys = _required(record["result"], fields(EstimateResult))
+    result = {**_ESTIMATE_DEFAULTS, **record["result"]}
+    keys = _required(result, fields(EstimateResult))
     rows["decode_estimates"] = [
         {**_required(estimate, _ESTIMATE), **keys, "record": file.record}
         for estimate in record["result"]["estimates"]
@@ -182,12 +189,29 @@ def _estimate_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
     return rows
 
 
-# What records from before there were overfitted codecs do not say.
-_CODEC_DEFAULTS = {
-    f.name: f.default
-    for f in dataclasses.fields(CodecResult)
-    if f.default is not dataclasses.MISSING
-}
+def _training_estimate_rows(
+    out: Path, file: RecordFile, record: dict[str, Any]
+) -> Rows:
+    _, rows = _common(file, record)
+    if record["status"] != "ok":
+        return rows
+    keys = _required(record["result"], fields(TrainingEstimateResult))
+    estimate = _required(record["result"]["estimate"], fields(TrainingEstimate))
+    rows["training_estimates"] = [{**estimate, **keys, "record": file.record}]
+    return rows
+
+
+def _defaults(kind: type[CodecResult] | type[EstimateResult]) -> dict[str, Any]:
+    return {
+        f.name: f.default
+        for f in dataclasses.fields(kind)
+        if f.default is not dataclasses.MISSING
+    }
+
+
+# What records from before these fields do not say.
+_CODEC_DEFAULTS = _defaults(CodecResult)
+_ESTIMATE_DEFAULTS = _defaults(EstimateResult)
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
 _IMAGE, _ESTIMATE = fields(ImageMeasurement), fields(DecodeEstimate)
 
@@ -216,4 +240,5 @@ _READERS = {
     "overfit": _codec_rows,
     "benchmark": _benchmark_rows,
     "estimate": _estimate_rows,
+    "estimate_training": _training_estimate_rows,
 }

@@ -24,10 +24,16 @@ from rdc.jobs.records import (
     CodecResult,
     EstimateResult,
     EvaluateResult,
+    TrainingEstimateResult,
     TrainingSummary,
 )
 from rdc.measurements.metrics import METRIC_NAMES
-from rdc.measurements.rows import DecodeEstimate, DecodeTime, ImageMeasurement
+from rdc.measurements.rows import (
+    DecodeEstimate,
+    DecodeTime,
+    ImageMeasurement,
+    TrainingEstimate,
+)
 from rdc.system.files import write_bytes_atomically
 
 SCHEMA_VERSION = 2
@@ -117,6 +123,10 @@ _COLUMNS: dict[str, Columns] = {
         **fields(DecodeTime),
     },
     "decode_estimates": {**fields(EstimateResult), **fields(DecodeEstimate)},
+    "training_estimates": {
+        **fields(TrainingEstimateResult),
+        **fields(TrainingEstimate),
+    },
     "hardware": {
         "hardware_id": _TEXT,
         "device_kind": _TEXT,

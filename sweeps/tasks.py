@@ -24,6 +24,7 @@ from rdc.jobs.job import (
     Job,
     OverfitJob,
     Request,
+    TrainingEstimateJob,
 )
 from rdc.overfitted.schedule import EFFORT_STEPS
 from rdc.overfitted.spec import preset
@@ -35,6 +36,10 @@ from rdc.specs.compiler import CompilerTarget
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.executor import Resources
 from sweeps.plan import Plan, Run
+
+Estimated = Literal["decoder", "training_step"]
+# Jobs that need no accelerator.
+ON_CPU = CodecJob | EstimateJob | TrainingEstimateJob
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ class TaskSettings(Spec):
       hardware_id: that times are taken on, with `per_stage`.
       devices: several, with what processes get there; empty: that one.
       compiler: in place of times, what it expects of a device that is not at hand.
+      estimates: what the compiler is asked.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -123,6 +129,7 @@ class TaskSettings(Spec):
     benchmark: BenchmarkSpec
     devices: Mapping[str, StageSettings] = field(default_factory=dict)
     compiler: CompilerTarget | None = None
+    estimates: tuple[Estimated, ...] = ("decoder",)
     codec: CodecSettings = field(default_factory=CodecSettings)
     codecs: tuple[str, ...] = ()
     overfitted: Overfitting = field(default_factory=Overfitting)
@@ -165,7 +172,7 @@ class Task:
     @property
     def setting(self) -> str:
         """Where its resources are asked for."""
-        evaluated = isinstance(self.job, CodecJob | OverfitJob | EstimateJob)
+        evaluated = isinstance(self.job, ON_CPU | OverfitJob)
         return f"hardware.{'evaluate' if evaluated else self.job.stage}"
 
     def wanted(self, memory_factor: int) -> Resources:
@@ -194,7 +201,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
     with it, and then the longest first, so that none is left for the end; in the order
     of the plan where nothing was counted.
     """
-    order = ["train", "evaluate", "codec", "overfit", "estimate"]
+    order = ["train", "evaluate", "codec", "overfit", "estimate", "estimate_training"]
     order.insert(4 if settings.weights == "trained" else 0, "benchmark")
     first = _starting_order(plan.runs, order.index("train"))
     tasks: dict[str, Task] = {}
@@ -234,7 +241,7 @@ def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
     """
     if isinstance(job, BenchmarkJob) and job.hardware_id in settings.devices:
         return settings.devices[job.hardware_id]
-    if not isinstance(job, CodecJob | OverfitJob | EstimateJob):
+    if not isinstance(job, ON_CPU | OverfitJob):
         return settings.per_stage.get(job.stage, StageSettings())
     stage = settings.per_stage.get("evaluate", StageSettings())
     if isinstance(job, OverfitJob):
@@ -294,14 +301,7 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
             images = settings.eval_set
             yield _Work(evaluate, evaluate.job_id, label, images, run.run_id)
         if "benchmark" in settings.stages and settings.compiler is not None:
-            estimate = EstimateJob(
-                architecture=run.model.architecture,
-                target=settings.compiler,
-                height_px=settings.benchmark.height_px,
-                width_px=settings.benchmark.width_px,
-            )
-            on = f"{run.title} on {settings.compiler.device_kind}"
-            yield _Work(estimate, estimate.job_id, on)
+            yield from _estimates(run, settings, settings.compiler)
         elif "benchmark" in settings.stages:
             needs = (settings.eval_set, run.run_id) if trained else ()
             for hardware_id in settings.devices or (settings.hardware_id,):
@@ -326,6 +326,25 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
             label = f"{name} on {images.name}"
             yield _Work(codec, codec.job_id, label, images)
         yield from _overfitted(settings)
+
+
+def _estimates(
+    run: Run, settings: TaskSettings, target: CompilerTarget
+) -> Iterator[_Work]:
+    """Runs of one architecture, and of one step, share them."""
+    architecture = run.model.architecture
+    on = f"{run.title} on {target.device_kind}"
+    if "decoder" in settings.estimates:
+        decoder = EstimateJob(
+            architecture=architecture,
+            target=target,
+            height_px=settings.benchmark.height_px,
+            width_px=settings.benchmark.width_px,
+        )
+        yield _Work(decoder, decoder.job_id, on)
+    if "training_step" in settings.estimates:
+        step = TrainingEstimateJob.of(run.model, target)
+        yield _Work(step, step.job_id, f"training step of {on}")
 
 
 def _overfitted(settings: TaskSettings) -> Iterator[_Work]:

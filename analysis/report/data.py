@@ -18,11 +18,12 @@ from analysis.codec_points import (
     codec_points,
     overfitted_measures,
 )
+from analysis.decode_estimates import network_estimates
 from analysis.decode_times import DecodeTimes
 from analysis.frontier_table import SETTINGS, on_frontier
 from analysis.image_sets import image_set_id
 from analysis.measures import DEFAULT_OBJECTIVES, Measure, measures_of, objectives_note
-from analysis.ranks import flops_against_time
+from analysis.ranks import flops_against_estimates, flops_against_time
 from analysis.report.style import FamilyStyle, family_styles
 from analysis.tables import read_tables
 from rdc.errors import StorageError
@@ -177,8 +178,17 @@ class ReportData:
         ]
 
     @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """Of decoders on devices that are not at hand, never among times."""
+        return network_estimates(self.tables)
+
+    @cached_property
     def rank_correlations(self) -> pd.DataFrame:
         return flops_against_time(self.frontier)
+
+    @cached_property
+    def estimated_ranks(self) -> pd.DataFrame:
+        return flops_against_estimates(self.estimates)
 
     @cached_property
     def configurations(self) -> pd.Series:

@@ -10,12 +10,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from analysis import baselines, references
 from analysis.codec_points import CLASSICAL
 from analysis.comparability import compares
+from analysis.decode_estimates import NO_MEASUREMENT
 from analysis.measures import MEASURES, compared_within
 from analysis.report.data import ReportData
 from analysis.report.drawing import (
@@ -120,9 +122,15 @@ def frontier_figure(data: ReportData) -> Figure:
 
 
 def decode_time_figure(data: ReportData) -> Figure:
-    """Median decode time over kFLOPs/px, one panel per stage, of the main hardware."""
-    figure = Figure(figsize=(8.4, 3.5), dpi=200, layout="constrained")
-    panels = list(figure.subplots(1, len(STAGES)))
+    """Median decode time over kFLOPs/px, one panel per stage, of the main hardware;
+    below, what compilers expect of devices that are not at hand.
+    """
+    estimated = [*data.estimates.groupby("device_kind")]
+    lines = 1 + -(-len(estimated) // len(STAGES))
+    size = 8.4, 3.5 if lines == 1 else 3.0 * lines
+    figure = Figure(figsize=size, dpi=200, layout="constrained")
+    grid = figure.subplots(lines, len(STAGES), squeeze=False)
+    panels = list(grid[0])
     device = data.devices[0] if data.devices else None
     cost = MEASURES["kflops_per_px"]
     rows = _shown(data)
@@ -137,8 +145,30 @@ def decode_time_figure(data: ReportData) -> Figure:
         axes.set(title=stage.replace("_", " "), xlabel=cost.title)
     name = device["name"] if device else "no hardware"
     panels[0].set_ylabel(f"Decode time (ms), median\n{name}")
-    legend(figure, *panels)
+    below = list(grid[1:].flat)
+    for axes in below[len(estimated) :]:
+        axes.remove()
+    for axes, (device_kind, own) in zip(below, estimated, strict=False):
+        _draw_estimates(data, axes, str(device_kind), own)
+    legend(figure, *panels, *below[: len(estimated)])
     return figure
+
+
+def _draw_estimates(
+    data: ReportData, axes: Axes, device_kind: str, rows: pd.DataFrame
+) -> None:
+    cost = MEASURES["kflops_per_px"]
+    rows = rows.dropna(subset=[cost.name, "decode_ms"]).assign(differs_in="")
+    if not empty(axes, rows, "does not fit"):
+        families(axes, data.styles, rows, cost.name, "decode_ms")
+        log_axis(axes, "x", rows[cost.name])
+        log_axis(axes, "y", rows["decode_ms"])
+    axes.set(
+        title=f"{device_kind}, estimated",
+        xlabel=cost.title,
+        ylabel=f"network (ms)\n{NO_MEASUREMENT}",
+    )
+    axes.set_facecolor("#f6f3e8")  # at a glance: not of those above
 
 
 def rate_distortion_figure(data: ReportData) -> Figure:

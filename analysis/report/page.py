@@ -23,7 +23,8 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
     """Writes OUT/report from OUT/tables, and returns the path of index.html.
 
     Beside it: figures/*.{svg,png,pdf}, frontier.csv, runs.csv, curves.csv,
-    cost_breakdown.csv and rank_correlation.csv.
+    cost_breakdown.csv, rank_correlation.csv, and of devices that are not at hand
+    decode_estimates.csv and estimated_ranks.csv.
 
     Args:
       objectives: of the frontier, names of `analysis.measures.MEASURES`; the first two
@@ -43,6 +44,8 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
         ("curves", data.tables["curves"]),
         ("cost_breakdown", data.cost_breakdown.reset_index()),
         ("rank_correlation", data.rank_correlations),
+        ("estimated_ranks", data.estimated_ranks),
+        ("decode_estimates", data.estimates),
     ):
         text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_bytes_atomically(folder / f"{name}.csv", text.encode(), durable=False)

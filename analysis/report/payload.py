@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, references
+from analysis.decode_estimates import NO_MEASUREMENT, conditions
 from analysis.decode_times import statistics
 from analysis.measures import MEASURES
 from analysis.report.data import ReportData
@@ -46,6 +47,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         "objectives": data.objectives,
         "axes": [measure.name for measure in data.axes],
         "told": _TOLD,
+        "estimates": _estimates(data),
         "points": _points(data),
         "components": list(bars.columns),
         "component_colours": COMPONENT_COLOURS,
@@ -90,6 +92,21 @@ def _points(data: ReportData) -> dict[str, Any]:
     columns["config"] = _texts(table["arch_id"].map(data.configurations))
     columns["curve"] = _curves(table)
     return columns
+
+
+def _estimates(data: ReportData) -> list[dict[str, Any]]:
+    """Per device that is not at hand: milliseconds by point, apart from its times."""
+    architectures = data.frontier["arch_id"]
+    return [
+        {
+            "name": f"{device_kind}, estimated",
+            "note": f"{NO_MEASUREMENT}: {conditions(rows)}",
+            "network_ms": _numbers(
+                architectures.map(rows.set_index("arch_id")["decode_ms"])
+            ),
+        }
+        for device_kind, rows in data.estimates.groupby("device_kind")
+    ]
 
 
 def _curves(table: pd.DataFrame) -> list[int]:

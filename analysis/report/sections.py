@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis import baselines, references
+from analysis.decode_estimates import NO_MEASUREMENT, conditions
+from analysis.decode_times import MAIN_STAGE
 from analysis.measures import objectives_note
 from analysis.report.data import STATES, ReportData
 from rdc.measurements.rows import STAGES
@@ -140,7 +142,35 @@ def curves(data: ReportData) -> str:
     return _table(heads, rows) + missing
 
 
+_RANK_HEADS = ("Architectures", "Kendall tau-b", "Spearman rho")
+
+
 def ranks(data: ReportData) -> str:
+    """Of times, and apart from them of estimates."""
+    return _measured_ranks(data) + _estimated_ranks(data)
+
+
+def _estimated_ranks(data: ReportData) -> str:
+    table = data.estimated_ranks
+    if table.empty:
+        return ""
+    rows = [
+        [
+            f"{row.device_kind}, estimated",
+            MAIN_STAGE,
+            conditions(own),
+            row.architectures,
+            _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
+            _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+        ]
+        for row in table.itertuples()
+        for own in [data.estimates[data.estimates["device_kind"] == row.device_kind]]
+    ]
+    heads = ["Device", "Stage", "Estimated for", *_RANK_HEADS]
+    return f"<h3>Not timed: {text(NO_MEASUREMENT)}</h3>{_table(heads, rows)}"
+
+
+def _measured_ranks(data: ReportData) -> str:
     table = data.rank_correlations
     if table.empty:
         return '<p class="missing">missing: fewer than three architectures timed</p>'
@@ -156,15 +186,7 @@ def ranks(data: ReportData) -> str:
         ]
         for row in table.itertuples()
     ]
-    heads = [
-        "Hardware",
-        "Stage",
-        "Codec",
-        "Architectures",
-        "Kendall tau-b",
-        "Spearman rho",
-    ]
-    return _table(heads, rows)
+    return _table(["Hardware", "Stage", "Codec", *_RANK_HEADS], rows)
 
 
 def _interval(value: float, low: float, high: float) -> str:

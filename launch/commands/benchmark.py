@@ -5,6 +5,7 @@ compiler expects of one that is not at hand.
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -17,15 +18,25 @@ from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
 from rdc.errors import ExitCode
-from rdc.jobs.job import BenchmarkJob, EstimateJob, Request
-from rdc.jobs.records import BenchmarkResult, EstimateResult, Record
+from rdc.jobs.base import Job
+from rdc.jobs.estimates import EstimateJob, TrainingEstimateJob
+from rdc.jobs.job import BenchmarkJob, Request
+from rdc.jobs.records import (
+    BenchmarkResult,
+    EstimateResult,
+    Record,
+    TrainingEstimateResult,
+)
 from rdc.registry import REGISTRY
 from rdc.specs.base import require
 from rdc.specs.compiler import CompilerTarget
+from rdc.specs.components import ArchitectureSpec
+from rdc.specs.model import ModelSpec
 from sweeps.lease import Lease
 from sweeps.outputs import Outputs
+from sweeps.settings import TrainSettings
 from sweeps.state import JobFolder
-from sweeps.tasks import Task
+from sweeps.tasks import StageSettings, Task
 
 
 def run_benchmark(call: Call[BenchmarkConfig]) -> int:
@@ -39,51 +50,80 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
     settings = config.hardware.child_settings(staged_code())
     described = describe_hardware(settings)
     stages = config.hardware.stages(described)
-    spec, target = config.benchmark.spec, config.hardware.compiler
-    job: BenchmarkJob | EstimateJob
-    if target is not None:
-        stage = stages["evaluate"]
-        job = EstimateJob(
+    target, label = config.hardware.compiler, name or architecture.family
+    jobs: Sequence[Job] = _estimates(config, architecture)
+    if target is None:
+        times = BenchmarkJob(
+            architecture=architecture,
+            hardware_id=described["hardware_id"],
+            benchmark=config.benchmark.spec,
+        )
+        jobs = [times]
+    stage = stages["benchmark" if target is None else "evaluate"]
+    tasks = [_task(job, label, stage) for job in jobs]
+    out = absolute(config.out)
+    outputs = Outputs(out)
+    folders = [JobFolder(job.folder(out), job.job_id, outputs) for job in jobs]
+    with Lease(out) as lease:
+        for folder in folders:
+            if folder.record() is not None:
+                folder.forgive()
+        executor = LocalExecutor.on(described, settings)
+        end = execute(outputs, tasks, executor, lease, console, limits=config.limits)
+    if end.exit_code != ExitCode.OK:
+        console.print(end.message, soft_wrap=True)
+        return end.exit_code
+    for folder in folders:
+        record = folder.record()
+        assert record is not None
+        if target is None:
+            _print_times(console, label, record, described)
+        elif record.stage == TrainingEstimateJob.stage:
+            _print_step(console, label, record, target)
+        else:
+            _print_estimates(console, label, record, target)
+    return ExitCode.OK
+
+
+def _estimates(config: BenchmarkConfig, architecture: ArchitectureSpec) -> list[Job]:
+    """What a compiler is asked; empty where there is a device."""
+    target, spec = config.hardware.compiler, config.benchmark.spec
+    config.benchmark.check(target)
+    if target is None:
+        return []
+    jobs: list[Job] = []
+    if "decoder" in config.benchmark.estimates:
+        decoder = EstimateJob(
             architecture=architecture,
             target=target,
             height_px=spec.height_px,
             width_px=spec.width_px,
         )
-    else:
-        stage = stages["benchmark"]
-        job = BenchmarkJob(
+        jobs.append(decoder)
+    if "training_step" in config.benchmark.estimates:
+        settings = TrainSettings.from_dict(config.train)
+        model = ModelSpec(
             architecture=architecture,
-            hardware_id=described["hardware_id"],
-            benchmark=spec,
+            recipe=settings.recipe,
+            rates=settings.lmbda,
+            data_sha256="",
         )
+        jobs.append(TrainingEstimateJob.of(model, target))
+    return jobs
+
+
+def _task(job: Job, label: str, stage: StageSettings) -> Task:
     hours = stage.timeout_hours
-    task = Task(
+    return Task(
         job=job,
         job_id=job.job_id,
-        label=name or architecture.family,
+        label=label,
         parent=None,
         priority=(0.0, 0.0),
         request=Request(),
         resources=stage.resources,
         timeout_seconds=None if hours is None else hours * 3600,
     )
-    out = absolute(config.out)
-    outputs = Outputs(out)
-    folder = JobFolder(job.folder(out), job.job_id, outputs)
-    with Lease(out) as lease:
-        if folder.record() is not None:
-            folder.forgive()
-        executor = LocalExecutor.on(described, settings)
-        end = execute(outputs, [task], executor, lease, console, limits=config.limits)
-    record = folder.record()
-    if end.exit_code != ExitCode.OK or record is None:
-        console.print(end.message, soft_wrap=True)
-        return end.exit_code
-    if target is not None:
-        _print_estimates(console, task.label, record, target)
-    else:
-        _print_times(console, task.label, record, described)
-    return ExitCode.OK
 
 
 def _print_times(
@@ -137,6 +177,34 @@ def _print_estimates(
         )
 
 
+def _print_step(
+    console: Console, label: str, record: Record, target: CompilerTarget
+) -> None:
+    result = TrainingEstimateResult.from_dict(record.result)
+    step = result.estimate
+    table = Table(
+        title=f"training step of {label} on {target.device_kind}: an estimate of "
+        f"{result.compiler}, no measurement",
+        caption=f"forward, backward and optimiser; products in {step.precision}, "
+        f"{target.clock_mhz:g} MHz; {target.note}",
+    )
+    for title in ("batch", "cycles", "ms", "images/s", "memory MB", "fits"):
+        table.add_column(title, justify="right")
+    batch = f"{step.batch_size} x {step.crop_px} px"
+    if step.cycles is None or step.step_ms is None or step.peak_bytes is None:
+        table.add_row(batch, "does not fit", "-", "-", "-", "no")
+    else:
+        table.add_row(
+            batch,
+            f"{step.cycles:,}",
+            f"{step.step_ms:.2f}",
+            f"{1e3 * step.batch_size / step.step_ms:.0f}",
+            f"{step.peak_bytes / 1e6:,.0f} of {target.memory_gb * 1e3:,.0f}",
+            "yes" if step.fits else "no",
+        )
+    console.print(table)
+
+
 BENCHMARK_APP = App(
     "benchmark_run",
     BenchmarkConfig,
@@ -147,12 +215,16 @@ nothing needs to be trained. Entropy coding needs a trained model, so the sweep 
 it. Keep the machine idle meanwhile.
 
 hardware=tpu_v4, tpu_v5e or tpu_v6e asks the TPU compiler instead, which needs no TPU
-(make tpu-compiler): cycles by component, memory, and no measurement.""",
+(make tpu-compiler): cycles by component, memory, and no measurement. With
+benchmark.estimates=[training_step] it is asked for a training step, at the batch and
+crop of the group train: whether it fits and how long it takes. That takes minutes.""",
     (
         "python launch/benchmark.py architecture=rdc_g",
         "python launch/benchmark.py architecture=rdc_g benchmark.repeats=50",
         "python launch/benchmark.py architecture=rdc_g hardware=cpu",
         "python launch/benchmark.py architecture=rdc_g hardware=tpu_v4",
+        "python launch/benchmark.py architecture=rdc_g hardware=tpu_v5e "
+        "'benchmark.estimates=[training_step]' train.batch_size=8",
     ),
     groups=("architecture", *REGISTRY),
 )

@@ -131,5 +131,5 @@ its exit code. `out` and the folders of `data` must be reachable from the cluste
         "python launch/submit.py +grid=rdc_mini cluster.address=http://HOST:8265",
         "python launch/submit.py +grid=rdc_mini cluster=NAME --config-dir DIR",
     ),
-    groups=("grid",),
+    groups=("grid", "throughput"),
 )

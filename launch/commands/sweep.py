@@ -85,6 +85,7 @@ class Sweep:
             devices=config.hardware.timed(devices or {}),
             benchmark=config.benchmark.spec,
             compiler=config.hardware.compiler,
+            estimates=config.benchmark.estimates,
             weights=config.benchmark.weights,
             codec=config.codec,
             codecs=config.codecs,
@@ -145,6 +146,7 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     if config.overfitted.codecs:
         found = zip(known[1], known[1].facts, strict=True)
         alone = tuple(ImageFile(str(path), facts.sha256) for path, facts in found)
+    config.benchmark.check(config.hardware.compiler)
     require(
         bool(plan.runs or alone),
         "a sweep has models to train, or codecs to fit to images",
@@ -199,7 +201,8 @@ def run_sweep(call: Call[SweepConfig]) -> int:
     sweep, config = prepare(call), call.config
     if config.plan_only:
         tasks = sweep.tasks()
-        print_plan(console, sweep.plan, tasks, config.throughput)
+        throughput = config.chosen_throughput(call.options)
+        print_plan(console, sweep.plan, tasks, throughput)
         with sweep.outputs.lease(wait_seconds=config.lease.wait_seconds):
             _migrate(sweep, console)
             console.print(f"plan: {_write_plan(sweep)}")
@@ -327,5 +330,5 @@ reached, 12 disk full (state kept), 130 interrupted (state kept).""",
         "python launch/sweep.py +grid=rdc_mini data.train=DIR data.eval=DIR out=DIR",
         "python launch/sweep.py +grid=rdc_mini launcher=local 'stages=[plan,train]'",
     ),
-    groups=("grid",),
+    groups=("grid", "throughput"),
 )

@@ -22,6 +22,7 @@ from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.coding import CodecSettings
 from rdc.system.store import is_url
 from sweeps.grid import Grid
+from sweeps.points import Options
 from sweeps.policy import Limits
 from sweeps.tasks import Overfitting
 
@@ -45,7 +46,7 @@ class SweepConfig(Spec):
     hardware: HardwareSettings
     cluster: Cluster
     limits: Limits
-    throughput: Throughput
+    throughput: Throughput | None = None
     out: str | None
     launcher: Literal["ray", "local"]
     stages: tuple[Stage, ...]
@@ -69,6 +70,17 @@ class SweepConfig(Spec):
         if self.grid is None:
             raise ConfigError("a sweep has a grid", "none", "add +grid=NAME")
         return self.grid
+
+    def chosen_throughput(self, options: Options) -> Throughput:
+        """The one that was asked for, or that of the hardware.
+
+        Args:
+          options: the plain data of one option of a group.
+        """
+        if self.throughput is not None:
+            return self.throughput
+        values = options("throughput", self.hardware.throughput)
+        return Throughput.from_dict(values, "throughput")
 
     def out_place(self) -> str:
         """An absolute folder or a URL; by default a folder named by the grid."""
@@ -97,6 +109,7 @@ class TrainConfig(ArchitectureChoice):
 class BenchmarkConfig(ArchitectureChoice):
     """`conf/benchmark_run.yaml`, of `launch/benchmark.py`."""
 
+    train: dict[str, Any]
     benchmark: BenchmarkSettings
     hardware: HardwareSettings
     limits: Limits

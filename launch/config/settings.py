@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from rdc.specs.timing import BenchmarkSpec
 from rdc.system.user_cache import compilation_cache
 from sweeps.executor import Resources
 from sweeps.lease import WAIT_SECONDS
-from sweeps.tasks import ImageSet, StageSettings
+from sweeps.tasks import Estimated, ImageSet, StageSettings
 
 _JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 
@@ -93,8 +93,10 @@ class HardwareSettings(Spec):
 
     Attributes:
       compiler: in place of times, what it expects of a device that is not at hand.
+      throughput: option of that group whose device-hours a plan tells.
     """
 
+    throughput: str
     train: StageHardware
     evaluate: StageHardware
     benchmark: BenchmarkHardware
@@ -192,25 +194,45 @@ class DataSettings(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput(Spec):
-    """The group `throughput`: what was measured on a named device.
+    """The group `throughput`: how fast a named device trains.
 
     Attributes:
       training_gflops_per_second: FLOPs of a training step (backward counted as twice
-        forward) over its seconds.
-      source: where the measurement stands.
+        forward) over its seconds, on one device.
+      source: where the figures stand.
+      by: `measurement` on the device, or `compiler`: what it expects of one that is not
+        at hand.
+      by_family: the same of families of architectures, as "elic/charm:swin", whose
+        speed is known.
+      unit: that hours are counted in, `device` or `chip`.
+      devices_per_unit: a TPU v4 chip is two of JAX's devices, each with a training of
+        its own.
     """
 
     name: str
     training_gflops_per_second: float
     source: str
+    by: Literal["measurement", "compiler"] = "measurement"
+    by_family: Mapping[str, float] = field(default_factory=dict)
+    unit: Literal["device", "chip"] = "device"
+    devices_per_unit: int = 1
 
     def __post_init__(self) -> None:
         speed = self.training_gflops_per_second
         require(speed > 0, "throughput.training_gflops_per_second is positive", speed)
+        for family, own in self.by_family.items():
+            require(own > 0, f"throughput.by_family.{family} is positive", own)
+        number = self.devices_per_unit
+        require(number >= 1, "throughput.devices_per_unit is at least 1", number)
 
-    def device_hours(self, flops: float) -> float:
-        """Of training work."""
-        return flops / (self.training_gflops_per_second * 1e9) / 3600
+    def hours(self, flops: float, family: str) -> float:
+        """Of a unit, with all of its devices at such work.
+
+        Args:
+          flops: of trainings of architectures of one family.
+        """
+        speed = self.by_family.get(family, self.training_gflops_per_second)
+        return flops / (speed * 1e9) / 3600 / self.devices_per_unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,15 +242,32 @@ class BenchmarkSettings(BenchmarkSpec):
     Attributes:
       weights: `trained` times all stages of the trained model, `random` the network
         alone, without any training.
+      estimates: what a compiler is asked about a device that is not at hand.
     """
 
     weights: Literal["trained", "random"] = "trained"
+    estimates: tuple[Estimated, ...] = ("decoder",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        some = len(set(self.estimates)) == len(self.estimates) >= 1
+        rule = "benchmark.estimates has decoder, training_step or both"
+        require(some, rule, list(self.estimates))
+
+    def check(self, compiler: CompilerTarget | None) -> None:
+        """Raises where training steps are asked of a device that is at hand."""
+        require(
+            compiler is not None or "training_step" not in self.estimates,
+            "benchmark.estimates=[training_step] asks a compiler",
+            "a device that is at hand",
+            "add hardware=tpu_v4, tpu_v5e or tpu_v6e; launch/train.py measures steps",
+        )
 
     @property
     def spec(self) -> BenchmarkSpec:
         """How times are taken."""
         values = self.to_dict()
-        del values["weights"]
+        del values["weights"], values["estimates"]
         return BenchmarkSpec(**values)
 
 

@@ -49,16 +49,41 @@ def _print_runs(console: Console, plan: Plan, throughput: Throughput) -> None:
     }
     if any(left_out.values()):
         console.print("left out: " + _listed(left_out))
-    flops = [run.training_flops() for run in plan.runs]
-    if None not in flops:
-        total = sum(f for f in flops if f is not None)
-        console.print(f"training: {total:.3g} FLOPs; backward counts as 2 x forward")
-        hours = throughput.device_hours(total)
-        speed = f"{throughput.training_gflops_per_second:g} GFLOP/s"
+    _print_price(console, plan, throughput)
+
+
+def _print_price(console: Console, plan: Plan, throughput: Throughput) -> None:
+    """What all trainings cost, where their costs are known."""
+    flops: dict[str, float] = {}
+    for run in plan.runs:
+        own = run.training_flops()
+        if own is None:
+            return
+        family = run.model.architecture.family
+        flops[family] = flops.get(family, 0.0) + own
+    total = sum(flops.values())
+    console.print(f"training: {total:.3g} FLOPs; backward counts as 2 x forward")
+    hours = {family: throughput.hours(f, family) for family, f in flops.items()}
+    whole = sum(hours.values())
+    number = throughput.devices_per_unit
+    speed = total / whole / 3600e9 / number  # the mean of families where they differ
+    how = "the compiler, no measurement" if throughput.by == "compiler" else ""
+    console.print(
+        f"estimated{' by ' if how else ''}{how}: {_three_digits(whole)} "
+        f"{throughput.unit}-hours on {throughput.name}, at {speed:.4g} GFLOP/s "
+        f"({throughput.source})"
+    )
+    if number > 1:
         console.print(
-            f"estimated: {hours:,.3g} device-hours on {throughput.name}, at {speed} "
-            f"({throughput.source})"
+            f"a {throughput.unit} is {number} devices, each with a training of its own"
         )
+    if throughput.by_family and len(hours) > 1:
+        parts = (f"{_three_digits(own)} {family}" for family, own in hours.items())
+        console.print(f"{throughput.unit}-hours by family: {', '.join(parts)}")
+
+
+def _three_digits(hours: float) -> str:
+    return f"{float(f'{hours:.3g}'):,.10g}"
 
 
 def _training(run: Run) -> dict[str, str]:

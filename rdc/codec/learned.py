@@ -217,7 +217,8 @@ class LearnedCodec(Codec):
                 "compress with these settings, or decode it the usual way",
             )
         shapes = self._shapes(header)
-        steps = self._compiled("native").coding_steps(header.rate)
+        networks = self._compiled("native").for_size(self._padded_px(header))
+        steps = networks.coding_steps(header.rate)
         pixels = self._one_program.decode(
             RansStream.parsed(stream),
             parity,

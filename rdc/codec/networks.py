@@ -104,10 +104,11 @@ class CompiledNetworks:
           image_px: with its padding.
         """
         with self._numerics.scope():
-            y_hat = run_coding_steps(self._for_size(image_px), code, rate)
+            y_hat = run_coding_steps(self.for_size(image_px), code, rate)
             return np.asarray(y_hat, np.float32)[0]
 
-    def _for_size(self, image_px: Size) -> SizedNetworks:
+    def for_size(self, image_px: Size) -> SizedNetworks:
+        """Networks and steps for images of one size, padding included."""
         multiple_px, y_px = self._spec.padding_multiple_px, self._spec.transform.stride
         where = tiling(image_px, self._reach_px, multiple_px)
         steps = [step.on(where, y_px) for step in self._steps]

@@ -1,30 +1,28 @@
-"""What the TPU compiler says of a decoder, without a TPU.
+"""XLA's compiler for TPUs, without a TPU.
 
 libtpu compiles for topologies that are not there, and writes how many cycles it
-expects beside each instruction. That is a model of the hardware, and no measurement:
-`decode_estimates` never mixes with `decode_times`.
+expects beside each instruction. That is a model of the hardware, and no measurement.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions, requires
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from rdc.compiler.decoder import COMPONENTS, decoding_program
-from rdc.compiler.hlo_cycles import OTHER, cycles_by_component
+from rdc.compiler.hlo_cycles import cycles_by_component
 from rdc.errors import ConfigError, DataError
-from rdc.measurements.rows import DecodeEstimate
+from rdc.ops.backend import traced_for
 from rdc.specs.base import require
 from rdc.specs.compiler import CompilerTarget
-from rdc.specs.components import ArchitectureSpec
 
-SOURCE = "compiler"
 # libtpu asks the machine which TPU it has, and tells of what it does not find.
 _QUIET = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -35,6 +33,24 @@ _QUIET = {
     # Several processes of a machine may compile at once: none of them has a TPU.
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the compiler expects of one run of a program on one device.
+
+    Attributes:
+      cycles: by component; None where the program does not fit the device's memory.
+      peak_bytes: arguments, results and temporaries; None with the cycles.
+    """
+
+    cycles: Mapping[str, int] | None
+    peak_bytes: int | None
+
+    def fits(self, target: CompilerTarget) -> bool:
+        """Into the memory of the device."""
+        peak = self.peak_bytes
+        return peak is not None and peak <= target.memory_gb * 1e9
 
 
 def compiler_folder() -> Path:
@@ -73,49 +89,44 @@ def _installed() -> Distribution:
     )
 
 
-def estimated_decoder(
-    spec: ArchitectureSpec, target: CompilerTarget, height_px: int, width_px: int
-) -> list[DecodeEstimate]:
-    """One row per component of the network stage, and one of all: `network`.
+def expected(
+    what: str,
+    target: CompilerTarget,
+    program: Callable[..., Any],
+    shapes: Sequence[Any],
+    components: Sequence[str] = (),
+    donated: tuple[int, ...] = (),
+) -> Expected:
+    """Compiles a program for one device of a target.
 
-    The decoder is one program of one image, batch 1, with the symbols given: what
-    entropy coding and transfers take is not in it.
+    Args:
+      what: the program is, for messages.
+      shapes: of its arguments, trees of `jax.ShapeDtypeStruct`.
+      components: scopes of the program, whose cycles are told apart.
+      donated: arguments whose memory its results may take.
 
     Raises:
       ConfigError: no compiler, or a topology that it does not know.
-      DataError: the program does not compile. One that needs more memory than there is
-        gives a row without cycles that does not fit.
+      DataError: the program does not compile, for other reasons than its memory.
     """
     device = _device(target)
-    program, state, symbols = decoding_program(spec, height_px, width_px)
     placed = jax.sharding.SingleDeviceSharding(device)
 
     def there(shape: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=placed)
 
-    def row(component: str, cycles: int | None, peak_bytes: int | None) -> Any:
-        return DecodeEstimate(
-            height_px=height_px,
-            width_px=width_px,
-            precision=target.precision,
-            component=component,
-            cycles=cycles,
-            decode_ms=None if cycles is None else cycles / target.clock_mhz / 1e3,
-            peak_bytes=peak_bytes,
-            fits=peak_bytes is not None and peak_bytes <= target.memory_gb * 1e9,
-            source=SOURCE,
-        )
-
-    with _precision(target):
-        lowered = jax.jit(program).lower(*jax.tree.map(there, (state, symbols)))
+    with ExitStack() as stack:
+        stack.enter_context(traced_for("tpu"))
+        stack.enter_context(_precision(target))
+        jitted = jax.jit(program, donate_argnums=donated)
+        lowered = jitted.lower(*jax.tree.map(there, tuple(shapes)))
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" in str(error):
-            return [row("network", None, None)]
+            return Expected(None, None)
         raise DataError(
-            f"the decoder of {height_px} x {width_px} pixels compiles for "
-            f"{target.device_kind}",
+            f"{what} compiles for {target.device_kind}",
             str(error).splitlines()[0],
             "another size, or another version of libtpu",
         ) from error
@@ -126,10 +137,9 @@ def estimated_decoder(
         + memory.temp_size_in_bytes
         - memory.alias_size_in_bytes
     )
-    cycles = cycles_by_component(compiled.as_text() or "", COMPONENTS)
-    rows = {name: cycles.get(name, 0) for name in (*COMPONENTS, OTHER)}
-    rows["network"] = sum(rows.values())
-    return [row(name, count, peak_bytes) for name, count in rows.items()]
+    return Expected(
+        cycles_by_component(compiled.as_text() or "", components), peak_bytes
+    )
 
 
 def _device(target: CompilerTarget) -> Any:

@@ -6,16 +6,15 @@ and `request.json` and writes only inside its own attempt folder (`rdc.jobs.layo
 
 from __future__ import annotations
 
-import abc
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from rdc.errors import ConfigError
-from rdc.identity import NUMERICS_VERSION, content_id
-from rdc.jobs.layout import job_folder
+from rdc.identity import NUMERICS_VERSION
+from rdc.jobs.base import Job
+from rdc.jobs.estimates import EstimateJob, TrainingEstimateJob
 from rdc.overfitted.identity import codec_id
 from rdc.overfitted.spec import OverfittedSpec
 from rdc.registry import arch_id, parse_architecture
@@ -23,42 +22,10 @@ from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.classical import ClassicalSpec
 from rdc.specs.coding import CodecSettings
-from rdc.specs.compiler import CompilerTarget
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job(abc.ABC):
-    """What one process computes; equal jobs have equal ids."""
-
-    stage: ClassVar[str]
-    folder_name: ClassVar[str]
-    resumes: ClassVar[bool] = False  # from what earlier attempts left behind
-
-    @property
-    def job_id(self) -> str:
-        return content_id(self.stage, self.identity())
-
-    @abc.abstractmethod
-    def identity(self) -> dict[str, Any]:
-        """Plain data of all that makes this job what it is."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As in `spec.json`: the identity, with every spec in it resolved."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        specs = {k: v.to_dict() for k, v in values.items() if isinstance(v, Spec)}
-        return {"stage": self.stage, **self.identity(), **specs}
-
-    @classmethod
-    @abc.abstractmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The job that `to_dict` gave."""
-
-    def folder(self, out: Path) -> Path:
-        return job_folder(out, self.folder_name, self.job_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,42 +236,6 @@ class BenchmarkJob(Job):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class EstimateJob(Job):
-    """What a compiler expects of the decoder of one architecture on one device, which
-    is not at hand. In the place of a `BenchmarkJob`.
-    """
-
-    stage: ClassVar[str] = "estimate"
-    folder_name: ClassVar[str] = "estimates"
-
-    architecture: ArchitectureSpec
-    target: CompilerTarget
-    height_px: int
-    width_px: int
-
-    @property
-    def arch_id(self) -> str:
-        return arch_id(self.architecture)
-
-    def identity(self) -> dict[str, Any]:
-        return {
-            "architecture": self.architecture.identity(),
-            "target": self.target.identity(),
-            "height_px": self.height_px,
-            "width_px": self.width_px,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        return cls(
-            architecture=parse_architecture(values["architecture"]),
-            target=CompilerTarget.from_dict(values["target"], "hardware.compiler"),
-            height_px=values["height_px"],
-            width_px=values["width_px"],
-        )
-
-
 JOB_KINDS: dict[str, type[Job]] = {
     kind.stage: kind
     for kind in (
@@ -314,6 +245,7 @@ JOB_KINDS: dict[str, type[Job]] = {
         OverfitJob,
         BenchmarkJob,
         EstimateJob,
+        TrainingEstimateJob,
     )
 }
 

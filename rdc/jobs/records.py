@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rdc.measurements.rows import DecodeEstimate, DecodeTime, ImageMeasurement
+from rdc.measurements.rows import (
+    DecodeEstimate,
+    DecodeTime,
+    ImageMeasurement,
+    TrainingEstimate,
+)
 from rdc.specs.base import Spec
 from rdc.training.summary import TrainingSummary
 
@@ -137,13 +142,29 @@ class EstimateResult(Spec):
 
     Attributes:
       device_kind: that the estimates are of.
-      compiler: that gave them, with its version.
+      device_note: what a device is.
+      clock_mhz: by which cycles became times; None: of an earlier version.
+      compiler: that gave the cycles, with its version.
     """
 
     arch_id: str
     device_kind: str
     compiler: str
     estimates: tuple[DecodeEstimate, ...]
+    device_note: str = ""
+    clock_mhz: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingEstimateResult(Spec):
+    """Of the stage `estimate_training`; attributes as of an `EstimateResult`."""
+
+    arch_id: str
+    device_kind: str
+    compiler: str
+    estimate: TrainingEstimate
+    device_note: str
+    clock_mhz: float
 
 
 RESULTS: dict[str, type[Spec]] = {
@@ -153,4 +174,5 @@ RESULTS: dict[str, type[Spec]] = {
     "overfit": CodecResult,
     "benchmark": BenchmarkResult,
     "estimate": EstimateResult,
+    "estimate_training": TrainingEstimateResult,
 }

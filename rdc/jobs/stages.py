@@ -34,6 +34,7 @@ from rdc.jobs.job import (
     Job,
     OverfitJob,
     Request,
+    TrainingEstimateJob,
     TrainJob,
 )
 from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
@@ -42,10 +43,12 @@ from rdc.jobs.records import (
     CodecResult,
     EstimateResult,
     EvaluateResult,
+    TrainingEstimateResult,
     TrainResult,
 )
 from rdc.specs.base import Spec
 from rdc.specs.coding import CodecSettings
+from rdc.specs.compiler import CompilerTarget
 from rdc.system.files import read_json, write_json_atomically
 
 _log = logging.getLogger(__name__)
@@ -219,16 +222,39 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
 
 
 def _estimate(job: EstimateJob, request: Request) -> EstimateResult:
-    from rdc.compiler.tpu import compiler_version, estimated_decoder
+    from rdc.compiler.estimates import estimated_decoder
 
-    compiler = compiler_version()
     size = job.height_px, job.width_px
     return EstimateResult(
         arch_id=job.arch_id,
-        device_kind=job.target.device_kind,
-        compiler=compiler,
+        **_compiler(job.target),
         estimates=tuple(estimated_decoder(job.architecture, job.target, *size)),
     )
+
+
+def _estimate_training(
+    job: TrainingEstimateJob, request: Request
+) -> TrainingEstimateResult:
+    from rdc.compiler.estimates import estimated_training
+
+    step = job.architecture, job.recipe, job.num_rates, job.target
+    return TrainingEstimateResult(
+        arch_id=job.arch_id,
+        **_compiler(job.target),
+        estimate=estimated_training(*step),
+    )
+
+
+def _compiler(target: CompilerTarget) -> dict[str, Any]:
+    """What results tell of a device and its compiler, which is there."""
+    from rdc.compiler.tpu import compiler_version
+
+    return {
+        "device_kind": target.device_kind,
+        "device_note": target.note,
+        "clock_mhz": target.clock_mhz,
+        "compiler": compiler_version(),
+    }
 
 
 def _options(settings: CodecSettings) -> dict[str, Any]:
@@ -274,4 +300,5 @@ STAGES: dict[type[Job], Stage] = {
     OverfitJob: lambda attempts: [_overfit(attempt) for attempt in attempts],
     BenchmarkJob: _each(_benchmark),
     EstimateJob: _each(_estimate),
+    TrainingEstimateJob: _each(_estimate_training),
 }

@@ -105,4 +105,33 @@ class DecodeEstimate(Spec):
     source: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingEstimate(Spec):
+    """What a compiler expects of one training step on one device.
+
+    Attributes:
+      num_rates: that the model is trained for.
+      network_precision: in which the networks compute, as the recipe says.
+      precision: of products of float32, as of a `DecodeEstimate`.
+      cycles: of a device; None where the step did not fit its memory.
+      step_ms: of these cycles at the device's clock.
+      peak_bytes: of the whole step: state, batch, gradients, what backward needs.
+      fits: into the device's memory.
+      source: `compiler`.
+    """
+
+    batch_size: int
+    crop_px: int
+    num_rates: int
+    network_precision: str
+    accumulate: int
+    remat: bool
+    precision: str
+    cycles: int | None
+    step_ms: float | None
+    peak_bytes: int | None
+    fits: bool
+    source: str
+
+
 STAGES = ("network", "entropy_coding", "end_to_end")

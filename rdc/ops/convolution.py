@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rdc.ops.backend import backend
 from rdc.ops.borders import zero_beyond_border
 from rdc.ops.products import channel_product
 
@@ -76,7 +77,7 @@ def upsample(
     """
     form = form or _FIXED_FORM.get()
     if form is None:
-        form = UPSAMPLING_FORM.get(jax.default_backend(), UPSAMPLING_FORM["default"])
+        form = UPSAMPLING_FORM.get(backend(), UPSAMPLING_FORM["default"])
     return _upsample(zero_beyond_border(x), kernel, form)
 
 
@@ -144,7 +145,7 @@ def _kernel_gradient(
         return jax.vjp(lambda k: _plain(x, k, stride), kernel)[1](gradient)[0]
 
     positions = gradient.shape[1] * gradient.shape[2]
-    if jax.default_backend() != "cpu" or positions < PER_IMAGE_POSITIONS:
+    if backend() != "cpu" or positions < PER_IMAGE_POSITIONS:
         return of(x, gradient)
     # Not by `lax.scan`: in its body, XLA's convolutions on CPU are 30 x slower.
     parts = zip(*(jnp.split(a, x.shape[0]) for a in (x, gradient)), strict=True)

@@ -39,3 +39,7 @@ class CompilerTarget(Spec):
         known = self.precision in ("bfloat16", "highest")
         rule = "hardware.compiler.precision is bfloat16 or highest"
         require(known, rule, self.precision)
+
+    def milliseconds(self, cycles: int) -> float:
+        """Of these cycles at the clock of the device."""
+        return cycles / self.clock_mhz / 1e3

@@ -14,6 +14,7 @@ from flax import nnx
 
 from rdc.layers import Rate
 from rdc.model import CompressionModel
+from rdc.ops.backend import backend
 from rdc.ops.distortions import DISTORTIONS, mse_255
 from rdc.specs.recipe import Recipe
 from rdc.training.networks import prepare
@@ -172,7 +173,7 @@ def accumulated(function: Callable[..., Any], count: int, *batch: jax.Array) -> 
         return jax.tree.map(jnp.add, total, function(*part)), None
 
     # In the body of a loop, XLA's convolutions on CPU are 30 x slower.
-    total, _ = jax.lax.scan(add, zeros, micro, unroll=jax.default_backend() == "cpu")
+    total, _ = jax.lax.scan(add, zeros, micro, unroll=backend() == "cpu")
     return jax.tree.map(lambda t: t / count, total)
 
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from rdc.compiler.decoder import COMPONENTS
-from rdc.compiler.tpu import estimated_decoder
+from rdc.compiler.estimates import estimated_decoder, estimated_training
 from rdc.specs.compiler import CompilerTarget
+from rdc.specs.recipe import Recipe
 from tests.architectures import small
 from tests.conftest import REPOSITORY
 
@@ -44,6 +45,22 @@ def test_every_family_compiles(family: str, hardware: str) -> None:
         assert cycles[component]
     assert all(row.fits for row in rows)
     print(family, hardware, f"{network:,} cycles, {rows[-1].decode_ms:.3f} ms")
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(1800)
+def test_a_training_step_costs_more_than_its_decoder_and_grows_with_the_batch() -> None:
+    spec, tpu = FAMILIES["conv/hyperprior"], target("tpu_v5e")
+    decoder = estimated_decoder(spec, tpu, 128, 128)[-1]
+    one, four = (
+        estimated_training(spec, Recipe(batch_size=size, crop_px=128), 1, tpu)
+        for size in (1, 4)
+    )
+    assert (decoder.cycles or 0) < (one.cycles or 0) < (four.cycles or 0)
+    assert (one.peak_bytes or 0) < (four.peak_bytes or 0)
+    assert one.fits
+    assert four.fits
+    assert four.step_ms == pytest.approx((four.cycles or 0) / 1500e3)
 
 
 @pytest.mark.benchmark

@@ -79,6 +79,24 @@ function drawTimes(points) {
     xLabel: measures.get(COST).title, yLabel: measures.get("decode_ms").title,
     xLog: state.cost === "log", yLog: state.time === "log",
   }));
+  drawEstimates(points);
+}
+
+// Of devices that are not at hand: panels of their own, never among times.
+function drawEstimates(points) {
+  const host = document.getElementById("plot-estimates");
+  host.replaceChildren(...data.estimates.map((device) => element("div", {},
+    element("h3", {}, device.name), element("p", { class: "note" }, device.note), element("div", { class: "plot" }))));
+  data.estimates.forEach((device, k) => {
+    const found = points.filter((i) => device.network_ms[i] !== null && valueOf(COST, i) !== null);
+    drawPlot(host.children[k].lastChild, {
+      id: `estimates-${k}`, aspect: 0.8, empty: "missing: does not fit, or not asked for",
+      points: [...new Map(found.map((i) => [columns.arch_id[i], i])).values()],
+      x: (i) => valueOf(COST, i), y: (i) => device.network_ms[i],
+      xLabel: measures.get(COST).title, yLabel: "network, estimated (ms)",
+      xLog: state.cost === "log", yLog: state.time === "log",
+    });
+  });
 }
 
 // Reference models of the project, where the image set is theirs: Kodak; and codecs

@@ -268,6 +268,9 @@ function details(i) {
     rows.push([stage.replaceAll("_", " "), median === null ? "missing"
       : `${number(median)} ms (quartiles ${number(low)} to ${number(high)})`]);
   }
+  for (const device of data.estimates) {
+    if (device.network_ms[i] !== null) rows.push([device.name, `network, ${number(device.network_ms[i])} ms`]);
+  }
   if (columns.codec[i]) rows.push(["codec", columns.codec[i]]);
   rows.push(["trained", `${number(columns.steps[i])} steps, batch ${columns.batch_size[i]}, lambda ${columns.lmbda[i]}`]);
   if (columns.differs_in[i]) rows.push(["other than most in", columns.differs_in[i].replaceAll("_", " ")]);

@@ -22,6 +22,7 @@ from rdc.jobs.job import (
     Job,
     OverfitJob,
     Request,
+    TrainingEstimateJob,
     TrainJob,
     parse_job,
 )
@@ -64,7 +65,8 @@ ESTIMATE = EstimateJob(
     height_px=512,
     width_px=768,
 )
-JOBS: tuple[Job, ...] = (TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK, ESTIMATE)
+STEP = TrainingEstimateJob.of(replace(MODEL, rates=(0.01, 0.02)), ESTIMATE.target)
+JOBS: tuple[Job, ...] = (*(TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK, ESTIMATE, STEP),)
 every_job = pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stage)
 
 # Ids of NUMERICS_VERSION 3. One that changes has every OUT computed again: see
@@ -76,6 +78,7 @@ GOLDEN = {
     "overfit": "44f98d63de919bfe",
     "benchmark": "fad6ac1ea4b550b9",
     "estimate": "60fbe051d9bcc030",
+    "estimate_training": "1923e36288c65aa7",
 }
 # Another valid value of every field that identities are made of.
 OTHER: dict[type, dict[str, Any]] = {
@@ -133,6 +136,7 @@ OTHER: dict[type, dict[str, Any]] = {
         "height_px": 1365,
         "width_px": 2048,
     },
+    TrainingEstimateJob: {"architecture": ALL["conv-charm-conv"], "num_rates": 1},
     CompilerTarget: {
         "device_kind": "TPU v5 lite",
         "topology": "v5e:2x2",
@@ -160,6 +164,8 @@ ONLY_ONE = {
     (BenchmarkSpec, "precision"),
     (OverfitJob, "codec"),
     (EstimateJob, "target"),
+    (TrainingEstimateJob, "target"),
+    (TrainingEstimateJob, "recipe"),
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
 }
 
@@ -195,7 +201,7 @@ def family(job: Job) -> dict[str, Job]:
             found[name] = TrainJob(model=replace(job.model, recipe=recipe))
         return found
     found |= dict(variations(job))
-    for field in ("codec", "benchmark", "target"):
+    for field in ("codec", "benchmark", "target", "recipe"):
         spec = getattr(job, field, None)
         if isinstance(spec, Spec):
             for name, other in variations(spec):
@@ -225,6 +231,12 @@ def test_every_field_makes_another_job(job: Job) -> None:
 def test_ids_stay(job: Job) -> None:
     assert NUMERICS_VERSION == 3
     assert job.job_id == GOLDEN[job.stage]
+
+
+def test_seeds_and_data_share_the_estimate_of_a_step() -> None:
+    other = replace(MODEL, data_sha256="cd", recipe=replace(MODEL.recipe, seed=7))
+    one, two = (TrainingEstimateJob.of(m, ESTIMATE.target) for m in (MODEL, other))
+    assert one.job_id == two.job_id
 
 
 def test_equal_numbers_make_equal_jobs() -> None:
@@ -310,5 +322,6 @@ def test_kinds_have_folders_of_their_own() -> None:
     folders = {kind.folder_name for kind in JOB_KINDS.values()}
     assert folders == {
         *("runs", "evaluations", "codecs", "overfitted", "benchmarks", "estimates"),
+        "training_estimates",
     }
     assert all(dataclasses.is_dataclass(kind) for kind in JOB_KINDS.values())

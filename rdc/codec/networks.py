@@ -14,22 +14,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rdc.codec import programs
 from rdc.codec.numerics import Numerics
 from rdc.codec.tiles import Size, Tiling, tiling
-from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
+from rdc.entropy_models.gaussian_step import GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
 from rdc.layers import NO_GAINS, RateGains, StepGains
 from rdc.layers.reach import Reach, reach
 from rdc.model import CodePart, CompressionModel, run_coding_steps
-from rdc.ops.borders import ImageBorder, image_border
-from rdc.ops.gaussian import LEVELS_PER_LOG, gaussian_bits
+from rdc.ops.gaussian import LEVELS_PER_LOG
 from rdc.ops.scales import NUM_SCALES
-
-BLOCK = 1 << 16  # symbols whose bits are computed at once
 
 
 class TransformNetworks:
@@ -40,10 +37,14 @@ class TransformNetworks:
         self._hyper_input_is_magnitude = spec.entropy_model.hyper_input_is_magnitude
         self._multiple_px, stride = spec.padding_multiple_px, spec.transform.stride
         self._y_px = stride
-        self._analysis = _Transform(_from_pixels, model.analysis_transform, 1)
-        self._synthesis = _Transform(_to_pixels, model.synthesis_transform, stride)
+        self._analysis = _Transform(programs.from_pixels, model.analysis_transform, 1)
+        self._synthesis = _Transform(
+            programs.to_pixels, model.synthesis_transform, stride
+        )
         if model.hyper_analysis is not None:
-            self._hyper_analysis = _Transform(_apply, model.hyper_analysis, stride)
+            self._hyper_analysis = _Transform(
+                programs.apply, model.hyper_analysis, stride
+            )
 
     @property
     def are_tiled(self) -> bool:
@@ -116,7 +117,9 @@ class CompiledNetworks:
         features = None
         if self._hyper_synthesis is not None:
             graph, state = self._hyper_synthesis
-            program = partial(_features, self._numerics, graph, where.canvas_px, state)
+            program = partial(
+                programs.features, self._numerics, graph, where.canvas_px, state
+            )
             features = partial(TiledFeatures, program, where, multiple_px, len(steps))
         return SizedNetworks(self._prior, self._gains, steps, features)
 
@@ -216,8 +219,10 @@ class CompiledPriorStep:
         channels = symbols.shape[-1]
         rows = symbols.reshape(-1, channels)
         step = np.broadcast_to(np.exp(-self.gains.gain), channels)
-        bits = partial(_prior_bits, *self._prior)
-        return _in_blocks(lambda part: bits(part, step), BLOCK // channels + 1, rows)
+        bits = partial(programs.prior_bits, *self._prior)
+        return programs.in_blocks(
+            lambda part: bits(part, step), programs.BLOCK // channels + 1, rows
+        )
 
 
 class CompiledGaussianStep:
@@ -269,7 +274,11 @@ class CompiledGaussianStep:
         where = self._where
         support = self._step.support(y_hat) if self._step.support_channels else None
         program = partial(
-            _parameters, self._numerics, self._graph, where.canvas_px, self._state
+            programs.parameters,
+            self._numerics,
+            self._graph,
+            where.canvas_px,
+            self._state,
         )
         inputs = []
 
@@ -297,7 +306,7 @@ class CompiledGaussianStep:
             return part
         where = self._where
         made = (
-            _refine(
+            programs.refine(
                 self._numerics,
                 self._graph,
                 where.canvas_px,
@@ -314,8 +323,11 @@ class CompiledGaussianStep:
         self, symbols: np.ndarray, parameters: HostParameters
     ) -> np.ndarray:
         """f32[n] bits of integer `symbols` under the continuous scales, flat."""
-        return _in_blocks(
-            _gaussian_bits, BLOCK, symbols.ravel(), parameters.scale_index.ravel()
+        return programs.in_blocks(
+            programs.gaussian_bits,
+            programs.BLOCK,
+            symbols.ravel(),
+            parameters.scale_index.ravel(),
         )
 
 
@@ -343,129 +355,3 @@ def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:
     graph, state = nnx.split(module)
     device = numerics.device()
     return graph, state if device is None else jax.device_put(state, device)
-
-
-def _in_blocks(
-    function: Callable[..., jax.Array], size: int, *values: np.ndarray
-) -> np.ndarray:
-    """Flat results of `function` on blocks of so many entries: one program for all."""
-    found = []
-    for start in range(0, len(values[0]), size):
-        parts = [v[start : start + size].astype(np.float32) for v in values]
-        count = len(parts[0])
-        pads = [(0, size - count)]
-        full = [np.pad(p, pads + [(0, 0)] * (p.ndim - 1)) for p in parts]
-        found.append(np.asarray(function(*full))[:count].ravel())
-    return np.concatenate(found)
-
-
-def _border(canvas_px: Size, border_px: jax.Array | None) -> Any:
-    """The context that programs are traced in."""
-    border = None if border_px is None else ImageBorder(canvas_px, border_px)
-    return image_border(border)
-
-
-@jax.jit
-def _gaussian_bits(symbols: jax.Array, scale_index: jax.Array) -> jax.Array:
-    return gaussian_bits(symbols, scale_index)
-
-
-@partial(jax.jit, static_argnums=0)
-def _prior_bits(
-    graph: nnx.GraphDef, state: Any, symbols: jax.Array, step: jax.Array
-) -> jax.Array:
-    return nnx.merge(graph, state).bits(symbols, step)
-
-
-# Programs: of a graph, the canvas, weights, the border and maps.
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _apply(
-    graph: nnx.GraphDef,
-    canvas_px: Size,
-    state: Any,
-    border_px: jax.Array | None,
-    x: jax.Array,
-) -> jax.Array:
-    with _border(canvas_px, border_px):
-        return nnx.merge(graph, state)(x).astype(jnp.float32)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _from_pixels(
-    graph: nnx.GraphDef,
-    canvas_px: Size,
-    state: Any,
-    border_px: jax.Array | None,
-    x: jax.Array,
-) -> jax.Array:
-    x = x[None].astype(jnp.float32) / 255.0
-    return _apply(graph, canvas_px, state, border_px, x)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _to_pixels(
-    graph: nnx.GraphDef,
-    canvas_px: Size,
-    state: Any,
-    border_px: jax.Array | None,
-    y_hat: jax.Array,
-) -> jax.Array:
-    x_hat = _apply(graph, canvas_px, state, border_px, y_hat[None])[0]
-    return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _features(
-    numerics: Numerics,
-    graph: nnx.GraphDef,
-    canvas_px: Size,
-    state: Any,
-    border_px: jax.Array | None,
-    z_hat: jax.Array,
-) -> jax.Array:
-    def features(state: Any, border_px: Any, z_hat: jax.Array) -> jax.Array:
-        with _border(canvas_px, border_px):
-            return nnx.merge(graph, state)(z_hat).astype(jnp.float32)
-
-    return numerics.adapt(features)(state, border_px, z_hat)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _parameters(
-    numerics: Numerics,
-    graph: nnx.GraphDef,
-    canvas_px: Size,
-    state: Any,
-    border_px: jax.Array | None,
-    features: jax.Array,
-    support: jax.Array | None,
-) -> GaussianParameters:
-    def parameters(
-        state: Any, border_px: Any, features: jax.Array, support: Any
-    ) -> Any:
-        step = nnx.merge(graph, state)
-        with _border(canvas_px, border_px):
-            found = step.parameters(features, support)
-        return found if step.lrp is not None else found._replace(mean_input=None)
-
-    return numerics.adapt(parameters)(state, border_px, features, support)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _refine(
-    numerics: Numerics,
-    graph: nnx.GraphDef,
-    canvas_px: Size,
-    state: Any,
-    border_px: jax.Array | None,
-    part: jax.Array,
-    mean_input: jax.Array,
-) -> jax.Array:
-    def refine(state: Any, border_px: Any, part: jax.Array, seen: jax.Array) -> Any:
-        parameters: Any = GaussianParameters(None, None, seen)  # type: ignore[arg-type]
-        with _border(canvas_px, border_px):
-            return nnx.merge(graph, state).refine(part, parameters)
-
-    return numerics.adapt(refine)(state, border_px, part, mean_input)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rdc.architectures import build
-from rdc.codec import networks, tiles
+from rdc.codec import networks, programs, tiles
 from rdc.codec.learned import LearnedCodec
 from rdc.codec.networks import entropy_reach_px
 from rdc.codec.tiles import CANVASES_PX, Tiling, tiling
@@ -134,7 +134,7 @@ def test_tiles_are_equal_to_the_whole(
     encoded = codec.encoded(x)
     whole = codec.decoded(encoded.data)
     y = codec._transforms.analyse(codec._padded(x))
-    synthesis = networks._Transform(networks._apply, model.synthesis_transform, 16)
+    synthesis = networks._Transform(programs.apply, model.synthesis_transform, 16)
     latents = np.random.default_rng(1).normal(0, 3, whole.y_hat[None].shape)
     x_hat = synthesis(latents.astype(np.float32), 16)
     monkeypatch.setattr(networks, "tiling", tiling)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.measures import MEASURES
-from rdc.measurements.rows import STAGES, DecodeTime
+from rdc.measurements.rows import OBSERVED, STAGES, DecodeTime
 
 # The stage that needs no trained weights: every architecture has it.
 MAIN_STAGE = "network"
@@ -24,7 +24,7 @@ _TIMED = ["arch_id", "run_id", "hardware_id", "coder", "numerics", "rate", "stag
 _CONDITIONS = [
     field.name
     for field in dataclasses.fields(DecodeTime)
-    if field.name not in ("stage", "repeat", "decode_ms", "load_average", "dataset")
+    if field.name not in ("stage", "repeat", "decode_ms", "dataset", *OBSERVED)
 ]
 _QUARTILES = {"decode_ms_q25": 0.25, "decode_ms": 0.5, "decode_ms_q75": 0.75}
 

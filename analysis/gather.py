@@ -37,8 +37,8 @@ from rdc.system.files import read_json
 _log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 60  # a live attempt writes its progress about once a second
 _DETAILS = (
-    *("rate_distortion", "codecs", "decode_times", "decode_estimates"),
-    *("training_estimates", "hardware"),
+    *("rate_distortion", "codecs", "decode_times", "component_times"),
+    *("decode_estimates", "training_estimates", "hardware"),
 )
 
 

@@ -25,6 +25,8 @@ from rdc.jobs.records import (
 )
 from rdc.measurements.metrics import METRIC_NAMES
 from rdc.measurements.rows import (
+    OBSERVED,
+    ComponentTime,
     DecodeEstimate,
     DecodeTime,
     ImageMeasurement,
@@ -56,8 +58,8 @@ ROWS: dict[str, pa.Schema] = {
     **{
         name: pa.schema({**_FILE, **columns(name)})
         for name in (
-            *("rate_distortion", "codecs", "decode_times", "decode_estimates"),
-            *("training_estimates", "hardware"),
+            *("rate_distortion", "codecs", "decode_times", "component_times"),
+            *("decode_estimates", "training_estimates", "hardware"),
         )
     },
 }
@@ -170,8 +172,16 @@ def _benchmark_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows
     keys = _required(record["result"], fields(BenchmarkResult))
     job["run_id"] = keys["run_id"]
     keys |= {"hardware_id": job["hardware_id"], "record": file.record}
-    rows["decode_times"] = [
-        {**_required(time, _TIME), **keys} for time in record["result"]["times"]
+    observed = dict.fromkeys(OBSERVED)  # what earlier records do not say
+    times = [
+        _required({**observed, **time}, _TIME) for time in record["result"]["times"]
+    ]
+    rows["decode_times"] = [{**time, **keys} for time in times]
+    if times:
+        keys |= _required(times[0], ("height_px", "width_px", "precision"))
+    rows["component_times"] = [
+        {**_required(part, _PART), **keys}
+        for part in record["result"].get("components", ())
     ]
     return rows
 
@@ -213,6 +223,7 @@ def _defaults(kind: type[CodecResult] | type[EstimateResult]) -> dict[str, Any]:
 _CODEC_DEFAULTS = _defaults(CodecResult)
 _ESTIMATE_DEFAULTS = _defaults(EstimateResult)
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
+_PART = fields(ComponentTime)
 _IMAGE, _ESTIMATE = fields(ImageMeasurement), fields(DecodeEstimate)
 
 

@@ -29,6 +29,7 @@ from rdc.jobs.records import (
 )
 from rdc.measurements.metrics import METRIC_NAMES
 from rdc.measurements.rows import (
+    ComponentTime,
     DecodeEstimate,
     DecodeTime,
     ImageMeasurement,
@@ -121,6 +122,16 @@ _COLUMNS: dict[str, Columns] = {
         "hardware_id": _TEXT,
         **fields(BenchmarkResult),
         **fields(DecodeTime),
+    },
+    "component_times": {
+        "arch_id": _TEXT,
+        "run_id": _TEXT,
+        "hardware_id": _TEXT,
+        **fields(BenchmarkResult),
+        "height_px": _INT,
+        "width_px": _INT,
+        "precision": _TEXT,
+        **fields(ComponentTime),
     },
     "decode_estimates": {**fields(EstimateResult), **fields(DecodeEstimate)},
     "training_estimates": {

@@ -4,12 +4,9 @@ compiler expects of one that is not at hand.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from launch.commands.execution import execute
 from launch.config.app import App, Call
@@ -17,19 +14,13 @@ from launch.config.roots import BenchmarkConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
+from launch.terminal.decode_tables import print_estimates, print_step, print_times
 from rdc.errors import ExitCode
 from rdc.jobs.base import Job
 from rdc.jobs.estimates import EstimateJob, TrainingEstimateJob
 from rdc.jobs.job import BenchmarkJob, Request
-from rdc.jobs.records import (
-    BenchmarkResult,
-    EstimateResult,
-    Record,
-    TrainingEstimateResult,
-)
 from rdc.registry import REGISTRY
 from rdc.specs.base import require
-from rdc.specs.compiler import CompilerTarget
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from sweeps.lease import Lease
@@ -77,11 +68,11 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
         record = folder.record()
         assert record is not None
         if target is None:
-            _print_times(console, label, record, described)
+            print_times(console, label, record, described)
         elif record.stage == TrainingEstimateJob.stage:
-            _print_step(console, label, record, target)
+            print_step(console, label, record, target)
         else:
-            _print_estimates(console, label, record, target)
+            print_estimates(console, label, record, target)
     return ExitCode.OK
 
 
@@ -124,85 +115,6 @@ def _task(job: Job, label: str, stage: StageSettings) -> Task:
         resources=stage.resources,
         timeout_seconds=None if hours is None else hours * 3600,
     )
-
-
-def _print_times(
-    console: Console, label: str, record: Record, described: dict[str, Any]
-) -> None:
-    table = Table(title=f"{label} on {described['device_kind']}")
-    for title in ("stage", "image", "precision", "median ms", "IQR ms", "MP/s"):
-        table.add_column(title, justify="right")
-    groups: dict[tuple, list[float]] = {}
-    for row in BenchmarkResult.from_dict(record.result).times:
-        key = (row.stage, row.height_px, row.width_px, row.precision)
-        groups.setdefault(key, []).append(row.decode_ms)
-    for (stage, height, width, precision), times in groups.items():
-        median = statistics.median(times)
-        quartiles = statistics.quantiles(times, n=4) if len(times) > 1 else [median] * 3
-        table.add_row(
-            stage,
-            f"{height} x {width}",
-            precision,
-            f"{median:.2f}",
-            f"{quartiles[2] - quartiles[0]:.2f}",
-            f"{height * width / median / 1e3:.2f}",
-        )
-    console.print(table)
-
-
-def _print_estimates(
-    console: Console, label: str, record: Record, target: CompilerTarget
-) -> None:
-    result = EstimateResult.from_dict(record.result)
-    first, network = result.estimates[0], result.estimates[-1]
-    table = Table(
-        title=f"{label} on {target.device_kind}: estimates of {result.compiler}, "
-        "no measurement",
-        caption=f"{first.height_px} x {first.width_px}, batch 1, products in "
-        f"{first.precision}, {target.clock_mhz:g} MHz; {target.note}",
-    )
-    for title in ("component", "cycles", "ms", "share"):
-        table.add_column(title, justify="right")
-    for row in result.estimates:
-        if row.cycles is None or row.decode_ms is None or not network.cycles:
-            table.add_row(row.component, "does not fit", "-", "-")
-            continue
-        share = f"{100 * row.cycles / network.cycles:.0f} %"
-        table.add_row(row.component, f"{row.cycles:,}", f"{row.decode_ms:.2f}", share)
-    console.print(table)
-    if network.peak_bytes is not None:
-        console.print(
-            f"memory: {network.peak_bytes / 1e6:,.0f} MB of "
-            f"{target.memory_gb * 1e3:,.0f} MB"
-        )
-
-
-def _print_step(
-    console: Console, label: str, record: Record, target: CompilerTarget
-) -> None:
-    result = TrainingEstimateResult.from_dict(record.result)
-    step = result.estimate
-    table = Table(
-        title=f"training step of {label} on {target.device_kind}: an estimate of "
-        f"{result.compiler}, no measurement",
-        caption=f"forward, backward and optimiser; products in {step.precision}, "
-        f"{target.clock_mhz:g} MHz; {target.note}",
-    )
-    for title in ("batch", "cycles", "ms", "images/s", "memory MB", "fits"):
-        table.add_column(title, justify="right")
-    batch = f"{step.batch_size} x {step.crop_px} px"
-    if step.cycles is None or step.step_ms is None or step.peak_bytes is None:
-        table.add_row(batch, "does not fit", "-", "-", "-", "no")
-    else:
-        table.add_row(
-            batch,
-            f"{step.cycles:,}",
-            f"{step.step_ms:.2f}",
-            f"{1e3 * step.batch_size / step.step_ms:.0f}",
-            f"{step.peak_bytes / 1e6:,.0f} of {target.memory_gb * 1e3:,.0f}",
-            "yes" if step.fits else "no",
-        )
-    console.print(table)
 
 
 BENCHMARK_APP = App(

@@ -17,6 +17,9 @@ from rdc.specs.coding import OperatingPoint
 if TYPE_CHECKING:
     from rdc.complexity import Complexity
 
+# (`encode` or `decode`, part) -> what to time.
+Components = dict[tuple[str, str], Callable[[], Any]]
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -129,6 +132,13 @@ class Codec(abc.ABC):
         `end_to_end` gives x_hat, u8[H,W,3].
         """
         return {"end_to_end": lambda: self.decode(data)}
+
+    def components(self, x: np.ndarray, rate: float = 0) -> Components:
+        """Parts of encoder and decoder, each to be timed by itself on an image.
+
+        Every codec has the part `end_to_end` of `encode`.
+        """
+        return {("encode", "end_to_end"): lambda: self.encode(x, rate)}
 
     def compress(
         self, x: np.ndarray, quality: float | None = None, effort: int = 0

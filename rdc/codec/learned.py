@@ -10,7 +10,7 @@ from typing import Any, Self
 import jax.numpy as jnp
 import numpy as np
 
-from rdc.codec.base import Codec, Decoded, Encoded, check_image_array
+from rdc.codec.base import Codec, Components, Decoded, Encoded, check_image_array
 from rdc.codec.container import Header, check_writer, nearest_rate, pack, unpack
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
@@ -68,6 +68,7 @@ class LearnedCodec(Codec):
             exported.decoder_peak_bytes_per_px,
             max_pixels,
             self._transforms.are_tiled and entropy_reach_px(exported.model) is not None,
+            len(exported.model.steps),
         )
         self._networks: dict[str, CompiledNetworks] = {}
         self._num_checksums = len(exported.model.steps)
@@ -269,6 +270,29 @@ class LearnedCodec(Codec):
             "entropy_coding": entropy_coding,
             **super().decoding_stages(data),
         }
+
+    def components(self, x: np.ndarray, rate: float = 0) -> Components:
+        """Networks of encoder and decoder, each by itself, and the whole encoder."""
+        parts = super().components(x, rate)
+        padded, transforms = self._padded(x), self._transforms
+        y = transforms.analyse(padded)
+        parts["encode", "analysis_transform"] = lambda: transforms.analyse(padded)
+        if self.model.hyper_analysis is not None:
+            parts["encode", "hyper_analysis"] = lambda: transforms.hyperlatents(y)
+        header, _, stream = self._opened(self.encode(x, rate))
+        decoder, shapes = CODERS[header.coder].decoder(stream), self._shapes(header)
+        networks = self._compiled(header.numerics)
+
+        def code(step: Any, parameters: Any) -> np.ndarray:
+            portion = self._portion(step, parameters, shapes, header.rate)
+            return portion.values(
+                decoder.get(portion.table_index.ravel(), portion.tables)
+            )
+
+        runs, y_hat = networks.components(code, self._padded_px(header), header.rate)
+        parts |= {("decode", name): run for name, run in runs.items()}
+        parts["decode", "synthesis_transform"] = lambda: transforms.synthesise(y_hat)
+        return parts
 
     def _opened(self, data: bytes) -> tuple[Header, bytes, bytes]:
         """(header, checksums of the steps, entropy-coded stream) of a bitstream.

@@ -10,13 +10,16 @@ from rdc.specs.components import ArchitectureSpec
 
 # What one image may take to decode, beside the loaded model.
 DEFAULT_MEMORY_BYTES = 2 << 30
-# What a process takes for each byte that `rdc.complexity` counts: convolutions need
-# scratch memory, and pixels are copied. Measured on the CPU.
+# Of the tile at work, or of the whole image: what a process takes for each byte that
+# `rdc.complexity` counts, and what XLA takes to compile. Measured on the CPU.
 PROCESS_FACTOR = 1.7
-# Beside the tile at work, per pixel, whatever the model: pixels in and out, symbols,
-# means and values of latents in float64; the second figure is per latent.
-_HOST_BYTES_PER_PX = 9.0
-_HOST_BYTES_PER_LATENT = 28.0
+_COMPILER_BYTES = 1 << 27
+# Of the whole image, whatever the model: pixels in and out; of each latent its mean in
+# float64, two indices, its symbol and its value; with several coding steps also y_hat
+# so far in float64, twice, and the hyper features.
+_HOST_BYTES_PER_PX = 8.0
+_HOST_BYTES_PER_LATENT = 21.0
+_BYTES_PER_LATENT_BETWEEN_STEPS = 44.0
 
 
 class PixelLimit:
@@ -26,6 +29,7 @@ class PixelLimit:
       decoder_peak_bytes_per_px: what `rdc.complexity` counts for the networks.
       max_pixels: the limit; None for as many as `DEFAULT_MEMORY_BYTES` can hold.
       is_tiled: networks see a tile at a time (`rdc.codec.tiles`).
+      num_steps: coding steps of y.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class PixelLimit:
         decoder_peak_bytes_per_px: float,
         max_pixels: int | None = None,
         is_tiled: bool = False,
+        num_steps: int = 1,
     ):
         if max_pixels is not None and max_pixels < 1:
             raise ConfigError("codec.max_pixels is positive", max_pixels)
@@ -41,7 +46,10 @@ class PixelLimit:
         self._network_bytes = PROCESS_FACTOR * decoder_peak_bytes_per_px
         transform = architecture.transform
         latents_per_px = transform.latent_channels / transform.stride**2
-        self._host_bytes = _HOST_BYTES_PER_PX + _HOST_BYTES_PER_LATENT * latents_per_px
+        per_latent = _HOST_BYTES_PER_LATENT
+        if num_steps > 1:
+            per_latent += _BYTES_PER_LATENT_BETWEEN_STEPS
+        self._host_bytes = _HOST_BYTES_PER_PX + per_latent * latents_per_px
         self._stated, self._is_tiled = max_pixels, is_tiled
 
     @property
@@ -49,15 +57,17 @@ class PixelLimit:
         """So many pixels at most."""
         if self._stated is not None:
             return self._stated
-        whole = int(DEFAULT_MEMORY_BYTES / (self._network_bytes + self._host_bytes))
+        budget = DEFAULT_MEMORY_BYTES - _COMPILER_BYTES
+        whole = int(budget / (self._network_bytes + self._host_bytes))
         if whole < LARGEST_CANVAS_PX or not self._is_tiled:
             return whole
         tile = self._network_bytes * LARGEST_CANVAS_PX
-        return int((DEFAULT_MEMORY_BYTES - tile) / self._host_bytes)
+        return int((budget - tile) / self._host_bytes)
 
     def _bytes(self, pixels: int) -> float:
         at_once = min(pixels, LARGEST_CANVAS_PX) if self._is_tiled else pixels
-        return self._network_bytes * at_once + self._host_bytes * pixels
+        networks = self._network_bytes * at_once + _COMPILER_BYTES
+        return networks + self._host_bytes * pixels
 
     def check_image(self, height_px: int, width_px: int) -> None:
         """Raises `DataError` for an image that is too large to encode."""

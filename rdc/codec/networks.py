@@ -18,6 +18,7 @@ import numpy as np
 from flax import nnx
 
 from rdc.codec import programs
+from rdc.codec.components import decoder_components
 from rdc.codec.numerics import Numerics
 from rdc.codec.tiles import Size, Tiling, tiling
 from rdc.entropy_models.gaussian_step import GaussianStep
@@ -108,6 +109,22 @@ class CompiledNetworks:
             y_hat = run_coding_steps(self.for_size(image_px), code, rate)
             return np.asarray(y_hat, np.float32)[0]
 
+    def components(
+        self, code: CodePart, image_px: Size, rate: float = 0
+    ) -> tuple[dict[str, Callable[[], Any]], np.ndarray]:
+        """(parts to be timed, y_hat f32[h,w,C]); arguments as of `run`."""
+
+        def scoped(part: Callable[[], Any]) -> Any:
+            with self._numerics.scope():
+                return part()
+
+        with self._numerics.scope():
+            parts, y_hat = decoder_components(self.for_size(image_px), code, rate)
+        runs: dict[str, Callable[[], Any]] = {
+            name: partial(scoped, part) for name, part in parts.items()
+        }
+        return runs, np.asarray(y_hat, np.float32)[0]
+
     def for_size(self, image_px: Size) -> SizedNetworks:
         """Networks and steps for images of one size, padding included."""
         multiple_px, y_px = self._spec.padding_multiple_px, self._spec.transform.stride
@@ -173,6 +190,11 @@ class TiledFeatures:
         self._program, self._where, self._z_px = program, where, z_px
         self._z_hat, self._keep = z_hat, steps > 1
         self._kept: list[jax.Array] | None = None
+
+    def kept(self) -> TiledFeatures:
+        """These, made now and kept."""
+        self._kept = list(self)
+        return self
 
     def __iter__(self) -> Iterator[jax.Array]:
         if self._kept is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rdc.measurements.rows import (
+    ComponentTime,
     DecodeEstimate,
     DecodeTime,
     ImageMeasurement,
@@ -124,7 +125,10 @@ class BenchmarkResult(Spec):
     Attributes:
       run_id: None for random weights.
       rate: of the stream that was decoded.
+      components: encoder and decoder, part by part.
       model_id: as of an evaluation; None for random weights.
+      kflops_per_px: of the decoder's networks at this size; None: of an earlier
+        version.
     """
 
     arch_id: str
@@ -133,7 +137,9 @@ class BenchmarkResult(Spec):
     numerics: str
     rate: float
     times: tuple[DecodeTime, ...]
+    components: tuple[ComponentTime, ...] = ()
     model_id: str | None = None
+    kflops_per_px: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -194,22 +194,19 @@ def _measurements(codec: Codec, request: Request, effort: int = 0) -> dict[str, 
 def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
     from rdc.architectures import build
     from rdc.codec.learned import LearnedCodec
-    from rdc.measurements import time_decoder
+    from rdc.measurements import time_components, time_decoder
 
     spec, options = job.benchmark, _options(job.codec)
     if request.model_dir is None:
         codec = LearnedCodec.of(build(job.architecture), **options)
-        rate, times = 0.0, time_decoder(codec, spec, stages=("network",))
+        image, rate = None, 0.0
+        times = time_decoder(codec, spec, stages=("network",))
     else:
         codec = LearnedCodec.load(request.model_dir, **options)
         rate = codec.rate_of(None)
-        times = time_decoder(
-            codec,
-            spec,
-            photograph(_images(request), spec.height_px, spec.width_px),
-            dataset=dataset_name(_given(request.images)),
-            rate=rate,
-        )
+        image = photograph(_images(request), spec.height_px, spec.width_px)
+        dataset = dataset_name(_given(request.images))
+        times = time_decoder(codec, spec, image, dataset=dataset, rate=rate)
     return BenchmarkResult(
         arch_id=job.arch_id,
         run_id=job.run_id,
@@ -217,6 +214,8 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
         numerics=job.codec.numerics,
         rate=rate,
         times=tuple(times),
+        components=tuple(time_components(codec, spec, image, rate=rate)),
+        kflops_per_px=codec.cost(spec.height_px, spec.width_px).kflops_per_px,
         model_id=None if request.model_dir is None else codec.codec_id,
     )
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rdc.measurements.decode_time import time_decoder
+    from rdc.measurements.decode_time import time_components, time_decoder
     from rdc.measurements.evaluation import evaluate
 
-__all__ = ["evaluate", "time_decoder"]
+__all__ = ["evaluate", "time_components", "time_decoder"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,8 +20,8 @@ def __getattr__(name: str) -> Any:
         from rdc.measurements.evaluation import evaluate
 
         return evaluate
-    if name == "time_decoder":
-        from rdc.measurements.decode_time import time_decoder
+    if name in ("time_components", "time_decoder"):
+        from rdc.measurements import decode_time
 
-        return time_decoder
+        return getattr(decode_time, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -66,6 +66,14 @@ class DecodeTime(Spec):
       cpu_threads: that the process may use.
       visible_devices: of JAX, in the process.
       load_average: of the machine, over the minute before.
+      others_busy_cores: of the host, that other processes kept busy meanwhile.
+      drift: of the anchor (`rdc.measurements.conditions`) over the block of repeats;
+        0.1 is a tenth slower at its end.
+      blocks: how often the block was measured until the drift was small.
+      matrix_gflops: 10^9 operations per second of the anchor, a product of matrices
+        in the same precision.
+      clock_mhz, temperature_c, is_throttled: of the device after the block; None where
+        it does not tell. So are all from `others_busy_cores` on in earlier records.
     """
 
     dataset: str | None
@@ -78,6 +86,36 @@ class DecodeTime(Spec):
     stage: str
     repeat: int
     decode_ms: float
+    others_busy_cores: float | None = None
+    drift: float | None = None
+    blocks: int | None = None
+    matrix_gflops: float | None = None
+    clock_mhz: float | None = None
+    temperature_c: float | None = None
+    is_throttled: bool | None = None
+
+
+# Of a `DecodeTime`: what went on, not what it is a time of.
+OBSERVED = (
+    *("load_average", "others_busy_cores", "drift", "blocks", "matrix_gflops"),
+    *("clock_mhz", "temperature_c", "is_throttled"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentTime(Spec):
+    """One repeat of one part of encoder or decoder, by itself.
+
+    Attributes:
+      side: `encode` or `decode`.
+      component: `hyper_synthesis`, `coding_step_1` and so on, `synthesis_transform`;
+        `analysis_transform`, `hyper_analysis`, `entropy_coding`, `end_to_end`.
+    """
+
+    side: str
+    component: str
+    repeat: int
+    milliseconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,41 @@ def describe() -> dict[str, Any]:
         "jax_version": jax.__version__,
         "clock_note": clock_note,
     }
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """What a device tells of itself at the moment; None where it does not.
+
+    Attributes:
+      is_throttled: it holds its clock down, for power or heat.
+    """
+
+    clock_mhz: float | None = None
+    temperature_c: float | None = None
+    is_throttled: bool | None = None
+
+
+def device_state() -> DeviceState:
+    """Of the first visible GPU, or of the CPU where there is none."""
+    asked = _nvidia("clocks.sm", "temperature.gpu", "clocks_throttle_reasons.active")
+    if asked is None:
+        return DeviceState(clock_mhz=_cpu_clock_mhz())
+    clock, temperature, reasons = asked
+    try:
+        # The lowest bit is an idle GPU, the second a clock that somebody set.
+        active = int(reasons, 16) & ~0x3
+        return DeviceState(float(clock.split()[0]), float(temperature), active != 0)
+    except ValueError:  # "[N/A]"
+        return DeviceState()
+
+
+def _cpu_clock_mhz() -> float | None:
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
+    try:
+        return float(path.read_text()) / 1e3
+    except (OSError, ValueError):
+        return None
 
 
 def gpu_memory_in_use() -> float | None:

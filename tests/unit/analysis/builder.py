@@ -282,7 +282,7 @@ class SweepOutput:
                 dataset=self.dataset,
                 height_px=512,
                 width_px=768,
-                precision="float32",
+                precision="highest",
                 cpu_threads=cpu_threads,
                 visible_devices=1,
                 load_average=0.5,

@@ -14,7 +14,7 @@ ROW = {
     "dataset": "val",
     "height_px": 500,
     "width_px": 1000,
-    "precision": "float32",
+    "precision": "highest",
     "cpu_threads": 2,
     "visible_devices": 1,
     "load_average": 0.1,

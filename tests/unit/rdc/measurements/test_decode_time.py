@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from rdc.architectures import build
 from rdc.codec import ClassicalCodec, LearnedCodec
 from rdc.data.photograph import photograph
 from rdc.errors import ConfigError
-from rdc.measurements import time_decoder
+from rdc.measurements import time_components, time_decoder
+from rdc.measurements.conditions import Anchor
 from rdc.measurements.rows import STAGES
 from rdc.specs.classical import ClassicalSpec
 from rdc.specs.timing import BenchmarkSpec
@@ -46,10 +49,14 @@ def test_stages_of_a_learned_codec(learned: LearnedCodec, image: np.ndarray) -> 
     for row in rows:
         assert row.decode_ms > 0
         assert (row.height_px, row.width_px) == (64, 128)
-        assert (row.dataset, row.precision) == ("photographs", "float32")
+        assert (row.dataset, row.precision) == ("photographs", "highest")
         assert row.cpu_threads == len(os.sched_getaffinity(0))
         assert row.visible_devices >= 1
         assert row.load_average is not None
+        assert 1 <= row.blocks <= SPEC.attempts
+        assert row.blocks == SPEC.attempts or abs(row.drift) <= SPEC.max_drift
+        assert row.matrix_gflops > 0
+        assert row.others_busy_cores >= 0
 
 
 def test_what_is_timed_is_the_decoder(
@@ -69,10 +76,61 @@ def test_what_is_timed_is_the_decoder(
     time_decoder(learned, SPEC, image)
     expected = learned.decode(learned.encode(image))
     for stage, calls in seen.items():
-        assert len(calls) == SPEC.warmup + SPEC.repeats
+        blocks, rest = divmod(len(calls) - SPEC.warmup, SPEC.repeats)
+        assert 1 <= blocks <= SPEC.attempts
+        assert rest == 0
         if stage != "entropy_coding":
             for x_hat in calls:
                 np.testing.assert_array_equal(x_hat, expected)
+
+
+def test_parts_of_encoder_and_decoder(
+    learned: LearnedCodec, jpeg: ClassicalCodec, image: np.ndarray
+) -> None:
+    rows = time_components(learned, SPEC, image)
+    steps = [f"coding_step_{i}" for i in range(1, 1 + len(learned.model.steps))]
+    assert list(dict.fromkeys((row.side, row.component) for row in rows)) == [
+        *(("encode", "end_to_end"), ("encode", "analysis_transform")),
+        *(("encode", "hyper_analysis"), ("decode", "hyper_synthesis")),
+        *(("decode", step) for step in steps),
+        ("decode", "synthesis_transform"),
+    ]
+    assert all(row.milliseconds > 0 for row in rows)
+    assert {row.component for row in time_components(jpeg, SPEC, image)} == {
+        "end_to_end"
+    }
+
+
+def test_parts_are_given_what_decoding_gives_them(
+    learned: LearnedCodec, image: np.ndarray
+) -> None:
+    """The last part, of what the steps before it made, gives the decoded pixels."""
+    parts = learned.components(image)
+    data = learned.encode(image)
+    expected = learned.decoded(data)
+    pixels = parts["decode", "synthesis_transform"]()
+    np.testing.assert_array_equal(pixels, expected.x_hat)
+    last = np.float32(parts["decode", f"coding_step_{len(learned.model.steps)}"]())[0]
+    np.testing.assert_array_equal(last, expected.y_hat[..., -last.shape[-1] :])
+
+
+def test_precisions_that_the_device_has_not(learned: LearnedCodec) -> None:
+    spec = replace(SPEC, precision="bfloat16")
+    with pytest.raises(ConfigError, match="on cpu, products are computed in highest"):
+        time_decoder(learned, spec)
+
+
+def test_a_block_that_drifts_is_measured_again(
+    jpeg: ClassicalCodec, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that becomes slower with every call of the anchor."""
+    calls = itertools.count(1)
+    monkeypatch.setattr(Anchor, "milliseconds", lambda _: 1.5 ** next(calls))
+    rows = time_decoder(jpeg, SPEC, image)
+    assert {row.blocks for row in rows} == {SPEC.attempts}
+    assert {round(row.drift, 9) for row in rows} == {0.5}
+    monkeypatch.setattr(Anchor, "milliseconds", lambda _: 1.0)
+    assert {row.blocks for row in time_decoder(jpeg, SPEC, image)} == {1}
 
 
 def test_random_weights_are_timed_in_the_network_alone(learned: LearnedCodec) -> None:

@@ -10,11 +10,13 @@ from rdc.specs.components import ArchitectureSpec
 
 # What one image may take to decode, beside the loaded model.
 DEFAULT_MEMORY_BYTES = 2 << 30
-# Of the tile at work, or of the whole image: what a process takes for each byte that
-# `rdc.complexity` counts, and what XLA takes to compile. Measured on the CPU.
-PROCESS_FACTOR = 1.7
+# What a process takes for each byte that `rdc.complexity` counts, pixels and latents
+# included, where networks see the whole image; and of a tile, without them. Measured on
+# the CPU.
+WHOLE_FACTOR = 1.35
+TILE_FACTOR = 1.7
 _COMPILER_BYTES = 1 << 27
-# Of the whole image, whatever the model: pixels in and out; of each latent its mean in
+# Of a tiled image, whatever the model: pixels in and out; of each latent its mean in
 # float64, two indices, its symbol and its value; with several coding steps also y_hat
 # so far in float64, twice, and the hyper features.
 _HOST_BYTES_PER_PX = 8.0
@@ -43,7 +45,7 @@ class PixelLimit:
         if max_pixels is not None and max_pixels < 1:
             raise ConfigError("codec.max_pixels is positive", max_pixels)
         self._architecture = architecture
-        self._network_bytes = PROCESS_FACTOR * decoder_peak_bytes_per_px
+        self._peak_bytes = decoder_peak_bytes_per_px
         transform = architecture.transform
         latents_per_px = transform.latent_channels / transform.stride**2
         per_latent = _HOST_BYTES_PER_LATENT
@@ -57,17 +59,19 @@ class PixelLimit:
         """So many pixels at most."""
         if self._stated is not None:
             return self._stated
-        budget = DEFAULT_MEMORY_BYTES - _COMPILER_BYTES
-        whole = int(budget / (self._network_bytes + self._host_bytes))
+        whole = int(DEFAULT_MEMORY_BYTES / (WHOLE_FACTOR * self._peak_bytes))
         if whole < LARGEST_CANVAS_PX or not self._is_tiled:
             return whole
-        tile = self._network_bytes * LARGEST_CANVAS_PX
-        return int((budget - tile) / self._host_bytes)
+        return int((DEFAULT_MEMORY_BYTES - self._tile_bytes) / self._host_bytes)
+
+    @property
+    def _tile_bytes(self) -> float:
+        return TILE_FACTOR * self._peak_bytes * LARGEST_CANVAS_PX + _COMPILER_BYTES
 
     def _bytes(self, pixels: int) -> float:
-        at_once = min(pixels, LARGEST_CANVAS_PX) if self._is_tiled else pixels
-        networks = self._network_bytes * at_once + _COMPILER_BYTES
-        return networks + self._host_bytes * pixels
+        if self._is_tiled and pixels > LARGEST_CANVAS_PX:
+            return self._tile_bytes + self._host_bytes * pixels
+        return WHOLE_FACTOR * self._peak_bytes * pixels
 
     def check_image(self, height_px: int, width_px: int) -> None:
         """Raises `DataError` for an image that is too large to encode."""

@@ -152,3 +152,29 @@ def test_tiles_are_equal_to_the_whole(
             (codec._transforms.analyse(codec._padded(x)), y),
         ):
             np.testing.assert_allclose(again, once, atol=1e-5 * np.abs(once).max())
+
+
+def test_a_folder_of_sizes_compiles_little() -> None:
+    """24 photographs of random sizes: as many programs as there are canvases in it."""
+    random = np.random.default_rng(3)
+    sides = random.integers(300, 1200, 24)
+    found = [
+        tiling((int(s) // 64 * 64, int(s * 2 / 3) // 64 * 64), 112, 64) for s in sides
+    ]
+    assert len({(t.canvas_px, t.border_px is None) for t in found}) <= 9
+
+
+def test_a_size_never_seen_compiles_nothing() -> None:
+    codec = LearnedCodec.of(build(COVERING["conv-scale_hyperprior-conv"], seed=0))
+    jitted = [f for f in vars(programs).values() if hasattr(f, "_cache_size")]
+
+    def compiled() -> int:
+        return sum(f._cache_size() for f in jitted)
+
+    images = [np.zeros((h, w, 3), np.uint8) for h, w in ((60, 90), (100, 60), (9, 126))]
+    codec.decode(codec.encode(images[0]))
+    once = compiled()
+    assert once > 0
+    for x in images[1:]:
+        assert codec.decode(codec.encode(x)).shape == x.shape
+    assert compiled() == once

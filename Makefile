@@ -15,7 +15,7 @@ CONSTRAINTS = constraints-$(MINOR).txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install tfc tpu-compiler browser ip test-environments frontier reference reference-page \
+.PHONY: help install tfc peers tpu-compiler browser ip test-environments frontier reference reference-page \
   reference-overfitted reference-times test test-alone lint format bench goldens clean
 
 help: ## List these commands
@@ -50,6 +50,26 @@ tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entro
 	$(TFC_PYTHON) -m venv .venv-tfc
 	.venv-tfc/bin/python -m pip install --quiet --disable-pip-version-check \
 	  tensorflow-compression msgpack -c constraints-tfc.txt
+	@touch $@
+
+# PyTorch's builds for CPUs; those of the package registry bring CUDA, 3 GB of it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+peers: .venv-compressai/.installed ## Make .venv-compressai: PyTorch and CompressAI, which benchmarks compare with
+
+.venv-compressai/.installed: constraints-compressai.txt
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Python 3.11 or 3.12 is needed; install one, or name it: make PYTHON=..." >&2; \
+	  exit 2; \
+	fi
+	$(PYTHON) -m venv .venv-compressai
+	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check \
+	  filelock fsspec jinja2 networkx numpy scipy setuptools sympy typing_extensions \
+	  -c constraints-compressai.txt
+	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  torch -c constraints-compressai.txt --index-url $(TORCH_INDEX)
+	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  compressai -c constraints-compressai.txt
 	@touch $@
 
 # In a folder of its own, of the version that JAX names (rdc/compiler/tpu.py says why).
@@ -128,13 +148,13 @@ format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ip tpu-compiler ## The long measurements
+bench: install ip tpu-compiler peers ## The long measurements
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks tests/integration -s
 
 goldens: install ## Write the golden files again (look at the difference)
 	$(BIN)/python -m tests.golden.write
 
 clean: ## Remove what these commands made here, the sweeps' outputs excepted
-	rm -rf $(VENV) .venv-tfc .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+	rm -rf $(VENV) .venv-tfc .venv-compressai .pytest_cache .ruff_cache .mypy_cache .hypothesis \
 	  build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,6 +15,7 @@ from rdc.architectures import resolve
 from rdc.complexity.jaxpr_cost import Cost, cost_of
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.layers import Network, ParameterFactory
+from rdc.ops.convolution import fixed_upsampling_form
 from rdc.specs.components import (
     ArchitectureSpec,
     EntropyModelSpec,
@@ -77,6 +78,7 @@ class _Counted:
     peak_bytes: int
 
 
+@fixed_upsampling_form("phases")  # whose products are the closed form's
 def count(
     spec_or_name: ArchitectureSpec | str, height_px: int = 512, width_px: int = 768
 ) -> Complexity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial, reduce
@@ -16,12 +16,39 @@ from jax import lax
 from rdc.ops.backend import backend
 from rdc.ops.borders import zero_beyond_border
 from rdc.ops.products import channel_product
+from rdc.ops.winograd import convolve_3x3, products_bytes
 
-UpsamplingForm = Literal["phases", "dilated"]
+UpsamplingForm = Literal["phases", "dilated", "winograd"]
 
-# Per backend, measured on CPU (2 threads): the weight gradient of the dilated form is
-# 10 x slower there. GPU and TPU: not measured; the exact phase form is the default.
-UPSAMPLING_FORM: dict[str, UpsamplingForm] = {"default": "phases"}
+# On CPU, `winograd` pays its transform of the kernel from about so many positions on,
+# and may hold so much memory for it. `dilated` is the fastest of all into pixels.
+WINOGRAD_POSITIONS = 1024
+WINOGRAD_CHANNELS = 32
+WINOGRAD_BYTES = 256 * 2**20
+PIXEL_CHANNELS = 4
+
+
+def _fastest_on_cpu(x: tuple[int, ...], kernel: tuple[int, ...]) -> UpsamplingForm:
+    """Of the shapes of input and kernel; measured in docs/results/decode_cpu.md."""
+    batch, height, width, channels = x
+    k, out_channels = kernel[0], kernel[3]
+    if out_channels <= PIXEL_CHANNELS:
+        return "dilated"
+    if (
+        k == 5
+        and min(channels, out_channels) >= WINOGRAD_CHANNELS
+        and batch * height * width >= WINOGRAD_POSITIONS
+        and products_bytes(batch, height, width, 4 * out_channels) <= WINOGRAD_BYTES
+    ):
+        return "winograd"
+    return "phases"
+
+
+# The fastest form per backend, of the shapes of input and kernel. GPU and TPU: not
+# measured.
+UPSAMPLING_FORM: dict[
+    str, Callable[[tuple[int, ...], tuple[int, ...]], UpsamplingForm]
+] = {"cpu": _fastest_on_cpu, "default": lambda _x, _kernel: "phases"}
 
 _FIXED_FORM: ContextVar[UpsamplingForm | None] = ContextVar("form", default=None)
 
@@ -72,12 +99,15 @@ def upsample(
     Args:
       kernel: f32[k,k,I,O], k odd.
       form: `phases` computes the four output parities as small convolutions and
-        interleaves them; `dilated` asks XLA for the same sum. Equal up to rounding.
-        None: what `fixed_upsampling_form` or `UPSAMPLING_FORM` says.
+        interleaves them; `dilated` asks XLA for the same sum; `winograd`, of kernels
+        up to 5, makes one 3x3 convolution of the four and saves most of its products.
+        Equal up to rounding. None: what `fixed_upsampling_form` or `UPSAMPLING_FORM`
+        says. What is differentiated is computed in phases.
     """
     form = form or _FIXED_FORM.get()
     if form is None:
-        form = UPSAMPLING_FORM.get(backend(), UPSAMPLING_FORM["default"])
+        choose = UPSAMPLING_FORM.get(backend(), UPSAMPLING_FORM["default"])
+        form = choose(x.shape, kernel.shape)
     return _upsample(zero_beyond_border(x), kernel, form)
 
 
@@ -106,7 +136,7 @@ def _convolve_backward(
         x_gradient = _plain(gradient, jnp.flip(transposed, (0, 1)), 1)
     else:
         height, width = x.shape[1:3]
-        x_gradient = upsample(gradient, transposed)[:, :height, :width]
+        x_gradient = _phases(gradient, transposed)[:, :height, :width]
     return x_gradient, _kernel_gradient(x, kernel, gradient, stride)
 
 
@@ -115,13 +145,14 @@ _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _upsample(x: jax.Array, kernel: jax.Array, form: UpsamplingForm) -> jax.Array:
-    return _phases(x, kernel) if form == "phases" else _dilated(x, kernel)
+    return _FORMS[form](x, kernel)
 
 
 def _upsample_forward(
-    x: jax.Array, kernel: jax.Array, form: UpsamplingForm
+    x: jax.Array, kernel: jax.Array, _form: UpsamplingForm
 ) -> tuple[jax.Array, tuple]:
-    return _upsample(x, kernel, form), (x, kernel)
+    # Whatever the form of inference, so that a training gives what it gave.
+    return _phases(x, kernel), (x, kernel)
 
 
 def _upsample_backward(
@@ -190,6 +221,32 @@ def _phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
         rows.append(jnp.stack(columns, axis=3))
     out = jnp.stack(rows, axis=2)  # [B, H, row, W, column, O]
     return out.reshape(batch, 2 * height, 2 * width, out_channels)
+
+
+def _winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return depth_to_space(convolve_3x3(x, _one_kernel(kernel)))
+
+
+def _one_kernel(kernel: jax.Array) -> jax.Array:
+    """f32[k,k,I,O], k of 3 or 5 -> f32[3,3,I,4O]: the phases' kernels, zeros around."""
+    k = kernel.shape[0]
+    parts = []
+    for row in range(2):
+        for column in range(2):
+            (top, row_pads), (left, column_pads) = _phase(k, row), _phase(k, column)
+            part = jnp.flip(kernel[top::2, left::2], (0, 1))
+            zeros = [
+                (1 - before, 1 - after) for before, after in (row_pads, column_pads)
+            ]
+            parts.append(jnp.pad(part, (*zeros, (0, 0), (0, 0))))
+    return jnp.concatenate(parts, axis=3)
+
+
+_FORMS: dict[UpsamplingForm, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "phases": _phases,
+    "dilated": _dilated,
+    "winograd": _winograd,
+}
 
 
 def _phase(k: int, parity: int) -> tuple[int, tuple[int, int]]:

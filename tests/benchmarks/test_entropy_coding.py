@@ -1,8 +1,7 @@
 """Throughput of the entropy coders on one core, and what it must reach.
 
 `make bench` writes docs/results/entropy_coding.md. The peers run in environments of
-their own, .venv-tfc (`make tfc`) and .venv-compressai (the document says how it is
-made).
+their own, .venv-tfc (`make tfc`) and .venv-compressai (`make peers`).
 """
 
 from __future__ import annotations
@@ -138,9 +137,7 @@ def document(lines: list[str]) -> str:
             "(tests/benchmarks/test_entropy_coding.py).",
             "",
             *lines,
-            "The environment of CompressAI: `python3.11 -m venv .venv-compressai`, "
-            "then with its pip",
-            "`install numpy` and `install --no-deps compressai==1.2.8`.",
+            "`make peers` makes the environment of CompressAI.",
             "",
             "The coder `rans`, which is for other devices, beside `range`: "
             "[decoding_on_devices.md](decoding_on_devices.md).",

@@ -1,7 +1,7 @@
 """Training against CompressAI's: steps per second, and the loss after equal steps.
 
 `make bench` writes docs/results/training.md. CompressAI runs in an environment of its
-own, .venv-compressai (docs/results/training.md says how it is made).
+own, .venv-compressai (`make peers`).
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 Runs in an environment of its own, without the project's packages:
 
-    python3.11 -m venv .venv-compressai
-    .venv-compressai/bin/pip install torch numpy scipy setuptools
-    .venv-compressai/bin/pip install --no-deps compressai==1.2.8
+    make peers
     .venv-compressai/bin/python tests/golden/write_peer_costs.py
 
 Writes, beside itself, `peer_costs.json` (integer MACs and parameters) and

@@ -27,6 +27,7 @@ from rdc.ops.products import channel_product
 from rdc.ops.quantization import ste_round
 from rdc.ops.scales import MAX_SCALE, MIN_SCALE, NUM_SCALES
 from rdc.ops.windows import merge, partition, region_ids
+from rdc.ops.winograd import convolve_3x3
 
 RANDOM = np.random.default_rng(0)
 
@@ -134,7 +135,7 @@ def test_a_search_charges_no_more_than_an_escape() -> None:
 @pytest.mark.parametrize("k", [3, 5, 7])
 @pytest.mark.parametrize("size", [(1, 1), (3, 4), (6, 5)])
 def test_upsampling_is_its_definition(k: int, size: tuple[int, int]) -> None:
-    """out[o] = sum_i x[i] kernel[o - 2 i + pad] along both axes, in both forms."""
+    """out[o] = sum_i x[i] kernel[o - 2 i + pad] along both axes, in all forms."""
     height, width = size
     x = RANDOM.normal(size=(2, height, width, 3)).astype(np.float32)
     kernel = RANDOM.normal(size=(k, k, 3, 4)).astype(np.float32)
@@ -144,10 +145,39 @@ def test_upsampling_is_its_definition(k: int, size: tuple[int, int]) -> None:
         row, column = 2 * i + a - pad, 2 * j + b - pad
         if 0 <= row < 2 * height and 0 <= column < 2 * width:
             expected[:, row, column] += x[:, i, j] @ kernel[a, b]
-    for form in ("phases", "dilated"):
+    for form in ("phases", "dilated", *(["winograd"] if k <= 5 else [])):
         np.testing.assert_allclose(
             upsample(x, kernel, form), expected, rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 8), (5, 14), (64, 96)])
+def test_winograd_is_a_convolution_within_its_tolerance(size: tuple[int, int]) -> None:
+    x = RANDOM.normal(size=(2, *size, 48)).astype(np.float32)
+    kernel = RANDOM.normal(size=(3, 3, 48, 40)).astype(np.float32)
+    expected = convolve(x, kernel)
+    found = convolve_3x3(x, kernel)
+    np.testing.assert_allclose(found, expected, atol=2e-4 * float(expected.std()))
+
+
+def test_the_fastest_upsampling_of_shapes_on_a_cpu() -> None:
+    choose = convolution.UPSAMPLING_FORM["cpu"]
+    wide, to_pixels = (5, 5, 192, 192), (5, 5, 192, 3)
+    assert choose((1, 128, 192, 192), wide) == "winograd"
+    assert choose((1, 8, 12, 192), wide) == "phases"  # few positions
+    assert choose((1, 1024, 1024, 192), wide) == "phases"  # too much memory
+    assert choose((1, 128, 192, 192), (3, 3, 192, 192)) == "phases"
+    assert choose((1, 128, 192, 16), (5, 5, 16, 16)) == "phases"
+    assert choose((1, 256, 384, 192), to_pixels) == "dilated"
+
+
+def test_what_is_differentiated_rounds_as_phases() -> None:
+    """So that a training gives what it gave, whatever its evaluation runs."""
+    x = RANDOM.normal(size=(1, 6, 5, 4)).astype(np.float32)
+    kernel = RANDOM.normal(size=(5, 5, 4, 4)).astype(np.float32)
+    for form in ("winograd", "dilated"):
+        value, _ = jax.vjp(lambda *a, form=form: upsample(*a, form), x, kernel)
+        np.testing.assert_array_equal(value, upsample(x, kernel, "phases"))
 
 
 def test_strided_convolution_is_centred_on_even_positions() -> None:

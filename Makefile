@@ -15,7 +15,7 @@ CONSTRAINTS = constraints-$(MINOR).txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install tfc peers tpu-compiler browser ip test-environments frontier reference reference-page \
+.PHONY: help install tfc peers tpu-compiler cuda-compiler browser ip test-environments frontier reference reference-page \
   reference-overfitted reference-times test test-alone lint format bench goldens clean
 
 help: ## List these commands
@@ -79,6 +79,14 @@ $(VENV)/tpu-compiler/.installed: $(VENV)/.installed
 	rm -rf $(@D)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --target $(@D) "$$($(BIN)/python -c 'from rdc.compiler.tpu import compiler_requirement as r; print(r())')"
+	@touch $@
+
+cuda-compiler: $(VENV)/cuda-compiler/.installed ## JAX's CUDA plugin, for rooflines on GPUs that are not there (5 GB)
+
+$(VENV)/cuda-compiler/.installed: $(VENV)/.installed
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --target $(@D) "$$($(BIN)/python -c 'from rdc.compiler.cuda import compiler_requirement as r; print(r())')"
 	@touch $@
 
 browser: install ## A browser for the tests of the report: by apt-get as root, or Playwright's
@@ -148,7 +156,7 @@ format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ip tpu-compiler peers ## The long measurements
+bench: install ip tpu-compiler cuda-compiler peers ## The long measurements
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks tests/integration -s
 
 goldens: install ## Write the golden files again (look at the difference)

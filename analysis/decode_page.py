@@ -36,10 +36,13 @@ The network stage of the decoder, one image of {size} pixels, batch 1.
     done
     python -m analysis.decode_page OUT
 
-**Estimates are no measurements.** They are sums of the cycles that XLA's compiler for
-TPUs ({compilers}) writes beside the instructions of a program, over the clock of the
-device: its own model of the hardware, by which it chooses between programs. Nothing was
-run. Products are {precision}; entropy coding and transfers are not in it.
+**Estimates are no measurements.** Nothing was run; entropy coding and transfers are not
+in them. Of a TPU they are sums of the cycles that XLA's compiler writes beside the
+instructions of a program, over the clock of the device: its own model of the hardware,
+by which it chooses between programs. Of a GPU they are a roofline of the kernels that
+XLA's compiler makes: the longer of their products at the full rate of the matrix units
+and of their memory traffic at its full rate. That is a least time without the start of
+any kernel, and no model of how long one takes.
 
 {notes}
 
@@ -66,7 +69,7 @@ their MP/s. Their code is not public and A to G are a reconstruction
 
 ## Where the time goes
 
-Share of the estimated cycles; `other` are copies and changes of layout between
+Share of the estimated time; `other` are copies and changes of layout between
 components.
 
 {shares}
@@ -77,7 +80,19 @@ Of the compiled program, estimated.
 
 {memory}
 """
-OPTIONS = {"TPU v4": "tpu_v4", "TPU v5 lite": "tpu_v5e", "TPU v6 lite": "tpu_v6e"}
+OPTIONS = {
+    "TPU v4": "tpu_v4",
+    "TPU v5 lite": "tpu_v5e",
+    "TPU v6 lite": "tpu_v6e",
+    "NVIDIA A100-SXM4-80GB": "a100",
+    "NVIDIA H100 80GB HBM3": "h100",
+}
+PRODUCTS = {
+    "bfloat16": "in one pass of bfloat16",
+    "highest": "in float32, several passes",
+    "tensorfloat32": "in TF32",
+}
+MARKS = {"compiler": "estimated", "roofline": "roofline"}
 NOT_TIMED = "missing: no device was timed in this OUT."
 _DPI = 110  # of a picture in a document
 
@@ -110,11 +125,6 @@ def page(tables: dict[str, pd.DataFrame]) -> str:
     return TEMPLATE.format(
         size=f"{first['height_px']} x {first['width_px']}",
         devices=" ".join(OPTIONS.get(kind, kind) for kind in kinds),
-        compilers=", ".join(sorted(estimates["compiler"].unique())),
-        precision=" and ".join(
-            "one pass in bfloat16" if p == "bfloat16" else "float32 in several passes"
-            for p in sorted(estimates["precision"].unique())
-        ),
         notes="\n".join(_note(whole[whole["device_kind"] == kind]) for kind in kinds),
         estimated=_times(architectures, _estimated(whole)),
         picture=PICTURE,
@@ -150,15 +160,19 @@ def _note(rows: pd.DataFrame) -> str:
     """What a device is, as its records say."""
     first = rows.iloc[0]
     clock = first["clock_mhz"]
-    parts = [first["device_note"], "" if pd.isna(clock) else f"{clock:g} MHz"]
-    facts = ", ".join(part for part in parts if part)
-    return f"- {first['device_kind']}: {facts or 'nothing noted'}."
+    facts = [
+        first["device_note"],
+        "" if pd.isna(clock) else f"{clock:g} MHz",
+        f"products {PRODUCTS[first['precision']]}",
+        ", ".join(sorted(rows["compiler"].unique())),
+    ]
+    return f"- {first['device_kind']}: {'; '.join(fact for fact in facts if fact)}."
 
 
 def _estimated(whole: pd.DataFrame) -> dict[str, pd.Series]:
     return {
-        f"{kind}, estimated": rows.set_index("arch_id")["decode_ms"]
-        for kind, rows in whole.groupby("device_kind")
+        f"{kind}, {MARKS[str(source)]}": rows.set_index("arch_id")["decode_ms"]
+        for (kind, source), rows in whole.groupby(["device_kind", "source"])
     }
 
 
@@ -222,8 +236,8 @@ def _shares(architectures: pd.DataFrame, estimates: pd.DataFrame) -> str:
     for arch_id, row in architectures.iterrows():
         own = estimates[estimates["arch_id"] == arch_id]
         for kind, rows in own.groupby("device_kind"):
-            cycles = rows.set_index("component")["cycles"].astype(float)
-            share = 100 * cycles / cycles.get(MAIN_STAGE, float("nan"))
+            times = rows.set_index("component")["decode_ms"].astype(float)
+            share = 100 * times / times.get(MAIN_STAGE, float("nan"))
             cells = [number(share.get(p, float("nan")), ".0f", " %") for p in parts]
             lines.append((_label(row), str(kind), *cells))
     return table(lines)

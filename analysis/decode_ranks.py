@@ -103,7 +103,7 @@ def ranks_picture(columns: Mapping[str, pd.Series], labels: list[str]) -> Figure
                 zorder=4,
             )
     for place, name in zip(places, ranks.columns, strict=True):
-        if name.endswith("estimated"):
+        if name.endswith(("estimated", "roofline")):
             axes.axvspan(place - 0.5, place + 0.5, color="#f6f3e8", zorder=0)
     axes.set_xticks(places, [name.replace(", ", "\n") for name in ranks.columns])
     axes.set_yticks(range(1, len(ranks) + 1))

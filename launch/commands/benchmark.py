@@ -127,7 +127,8 @@ nothing needs to be trained. Entropy coding needs a trained model, so the sweep 
 it. Keep the machine idle meanwhile.
 
 hardware=tpu_v4, tpu_v5e or tpu_v6e asks the TPU compiler instead, which needs no TPU
-(make tpu-compiler): cycles by component, memory, and no measurement. With
+(make tpu-compiler): cycles by component, memory, and no measurement; hardware=a100 or
+h100 that for GPUs (make cuda-compiler), for a roofline of its kernels. With
 benchmark.estimates=[training_step] it is asked for a training step, at the batch and
 crop of the group train: whether it fits and how long it takes. That takes minutes.""",
     (

@@ -100,11 +100,12 @@ def print_estimates(
     for title in ("component", "cycles", "ms", "share"):
         table.add_column(title, justify="right")
     for row in result.estimates:
-        if row.cycles is None or row.decode_ms is None or not network.cycles:
+        if row.decode_ms is None or not network.decode_ms:
             table.add_row(row.component, "does not fit", "-", "-")
             continue
-        share = f"{100 * row.cycles / network.cycles:.0f} %"
-        table.add_row(row.component, f"{row.cycles:,}", f"{row.decode_ms:.2f}", share)
+        cycles = "-" if row.cycles is None else f"{row.cycles:,}"
+        share = f"{100 * row.decode_ms / network.decode_ms:.0f} %"
+        table.add_row(row.component, cycles, f"{row.decode_ms:.2f}", share)
     console.print(table)
     if network.peak_bytes is not None:
         console.print(
@@ -127,12 +128,12 @@ def print_step(
     for title in ("batch", "cycles", "ms", "images/s", "memory MB", "fits"):
         table.add_column(title, justify="right")
     batch = f"{step.batch_size} x {step.crop_px} px"
-    if step.cycles is None or step.step_ms is None or step.peak_bytes is None:
+    if step.step_ms is None or step.peak_bytes is None:
         table.add_row(batch, "does not fit", "-", "-", "-", "no")
     else:
         table.add_row(
             batch,
-            f"{step.cycles:,}",
+            "-" if step.cycles is None else f"{step.cycles:,}",
             f"{step.step_ms:.2f}",
             f"{1e3 * step.batch_size / step.step_ms:.0f}",
             f"{step.peak_bytes / 1e6:,.0f} of {target.memory_gb * 1e3:,.0f}",

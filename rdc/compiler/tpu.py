@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import Distribution, distributions, requires
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from rdc.compiler.expected import (
+    Expected,
+    compile_for,
+    lower_for,
+    peak_bytes_of,
+)
 from rdc.compiler.hlo_cycles import cycles_by_component
-from rdc.errors import ConfigError, DataError
+from rdc.errors import ConfigError
 from rdc.ops.backend import traced_for
 from rdc.specs.base import require
 from rdc.specs.compiler import CompilerTarget
@@ -33,24 +38,6 @@ _QUIET = {
     # Several processes of a machine may compile at once: none of them has a TPU.
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the compiler expects of one run of a program on one device.
-
-    Attributes:
-      cycles: by component; None where the program does not fit the device's memory.
-      peak_bytes: arguments, results and temporaries; None with the cycles.
-    """
-
-    cycles: Mapping[str, int] | None
-    peak_bytes: int | None
-
-    def fits(self, target: CompilerTarget) -> bool:
-        """Into the memory of the device."""
-        peak = self.peak_bytes
-        return peak is not None and peak <= target.memory_gb * 1e9
 
 
 def compiler_folder() -> Path:
@@ -97,49 +84,21 @@ def expected(
     components: Sequence[str] = (),
     donated: tuple[int, ...] = (),
 ) -> Expected:
-    """Compiles a program for one device of a target.
-
-    Args:
-      what: the program is, for messages.
-      shapes: of its arguments, trees of `jax.ShapeDtypeStruct`.
-      components: scopes of the program, whose cycles are told apart.
-      donated: arguments whose memory its results may take.
+    """Cycles of a program on one device of a target; arguments as of `compile_for`.
 
     Raises:
       ConfigError: no compiler, or a topology that it does not know.
       DataError: the program does not compile, for other reasons than its memory.
     """
     device = _device(target)
-    placed = jax.sharding.SingleDeviceSharding(device)
-
-    def there(shape: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=placed)
-
-    with ExitStack() as stack:
-        stack.enter_context(traced_for("tpu"))
-        stack.enter_context(_precision(target))
-        jitted = jax.jit(program, donate_argnums=donated)
-        lowered = jitted.lower(*jax.tree.map(there, tuple(shapes)))
-    try:
-        compiled = lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
-            return Expected(None, None)
-        raise DataError(
-            f"{what} compiles for {target.device_kind}",
-            str(error).splitlines()[0],
-            "another size, or another version of libtpu",
-        ) from error
-    memory: Any = compiled.memory_analysis()
-    peak_bytes = int(
-        memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        + memory.temp_size_in_bytes
-        - memory.alias_size_in_bytes
-    )
-    return Expected(
-        cycles_by_component(compiled.as_text() or "", components), peak_bytes
-    )
+    with traced_for("tpu"), _precision(target):
+        lowered = lower_for(device, program, shapes, donated)
+    compiled = compile_for(what, target, lowered)
+    if compiled is None:
+        return Expected()
+    cycles = cycles_by_component(compiled.as_text() or "", components)
+    times = {name: target.milliseconds(count) for name, count in cycles.items()}
+    return Expected(times, peak_bytes_of(compiled), cycles)
 
 
 def _device(target: CompilerTarget) -> Any:

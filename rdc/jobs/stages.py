@@ -246,13 +246,13 @@ def _estimate_training(
 
 def _compiler(target: CompilerTarget) -> dict[str, Any]:
     """What results tell of a device and its compiler, which is there."""
-    from rdc.compiler.tpu import compiler_version
+    from rdc.compiler.estimates import compiler_version
 
     return {
         "device_kind": target.device_kind,
         "device_note": target.note,
         "clock_mhz": target.clock_mhz,
-        "compiler": compiler_version(),
+        "compiler": compiler_version(target),
     }
 
 

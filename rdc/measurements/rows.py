@@ -125,11 +125,12 @@ class DecodeEstimate(Spec):
     Attributes:
       precision: of products, as the program asks for it.
       component: as `rdc.complexity` names them; `other` of none, `network` all.
-      cycles: of a device; None where the program did not fit its memory.
-      decode_ms: of these cycles at the device's clock.
+      cycles: of a device; None where its compiler tells none, or the program did not
+        fit its memory.
+      decode_ms: of these cycles at the device's clock, or the roofline of its kernels.
       peak_bytes: of the whole program: weights, inputs, outputs, temporaries.
       fits: into the device's memory.
-      source: `compiler`.
+      source: `compiler`, of its own cycles, or `roofline` of its kernels.
     """
 
     height_px: int
@@ -151,11 +152,10 @@ class TrainingEstimate(Spec):
       num_rates: that the model is trained for.
       network_precision: in which the networks compute, as the recipe says.
       precision: of products of float32, as of a `DecodeEstimate`.
-      cycles: of a device; None where the step did not fit its memory.
-      step_ms: of these cycles at the device's clock.
+      cycles, step_ms: as of a `DecodeEstimate`.
       peak_bytes: of the whole step: state, batch, gradients, what backward needs.
       fits: into the device's memory.
-      source: `compiler`.
+      source: as of a `DecodeEstimate`.
     """
 
     batch_size: int

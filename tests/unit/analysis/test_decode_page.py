@@ -58,8 +58,9 @@ def test_estimates_of_devices_stand_side_by_side(sweep: SweepOutput) -> None:
 
 def test_clocks_and_devices_are_those_of_the_records(sweep: SweepOutput) -> None:
     text = page(gather(sweep.out))
-    assert f"- TPU v4: {V4.note}, 1050 MHz." in text
-    assert "- TPU v5 lite: 1500 MHz." in text
+    told = "products in one pass of bfloat16; libtpu 0.0.42.1."
+    assert f"- TPU v4: {V4.note}; 1050 MHz; {told}" in text
+    assert f"- TPU v5 lite: 1500 MHz; {told}" in text
 
 
 def test_times_stand_in_a_table_of_their_own(sweep: SweepOutput) -> None:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
-from rdc.compiler.hlo_cycles import OTHER, cycles_by_component
+from rdc.compiler import decoder
+from rdc.compiler.hlo_cycles import cycles_by_component
+from rdc.compiler.hlo_program import OTHER
 from rdc.errors import DataError
+from tests.conftest import REPOSITORY
 
 COMPONENTS = ("hyper_synthesis", "synthesis_transform")
+# The decoder of a small conv/charm for 64 x 96 pixels, as libtpu 0.0.42.1 compiles it
+# for a v5e; names of files and stack frames are left out.
+DECODER = REPOSITORY / "tests" / "data" / "compiled" / "small_v5e.hlo.gz"
+
+
+def test_a_real_decoder() -> None:
+    text = gzip.decompress(DECODER.read_bytes()).decode()
+    assert cycles_by_component(text, decoder.COMPONENTS) == {
+        "hyper_synthesis": 60_762,
+        "entropy_model": 92_306,
+        "synthesis_transform": 168_310,
+        OTHER: 10_201,
+    }
 
 
 def instruction(name: str, cycles: int, op_name: str | None, rest: str = "") -> str:

@@ -166,6 +166,7 @@ ONLY_ONE = {
     (EstimateJob, "target"),
     (TrainingEstimateJob, "target"),
     (TrainingEstimateJob, "recipe"),
+    (CompilerTarget, "gpu"),  # which wants another precision
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
 }
 

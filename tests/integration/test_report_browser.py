@@ -21,6 +21,7 @@ from tests.browser import find_browser
 from tests.needs import needs
 from tests.unit.analysis.builder import CURVE_LAMBDAS, SweepOutput, write_curve
 from tests.unit.analysis.conftest import write_mixed_sweep
+from tests.unit.analysis.estimated import V5E, estimate_decoder
 from tests.unit.analysis.invented import architectures
 
 FLAGS = (
@@ -306,3 +307,25 @@ def test_prints_without_controls(watched: Watched) -> None:
     assert watched.page.locator("#families").is_visible()  # the key of the plots
     assert watched.page.locator("#plot-frontier svg").is_visible()
     watched.page.emulate_media(media="screen")
+
+
+def test_estimates_have_marked_panels_of_their_own(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    sweep = SweepOutput(tmp_path / "out")
+    for number, job in enumerate(sweep.plan(architectures((32,)))[:3]):
+        cycles = {"synthesis_transform": 2_000_000 * (number + 1)}
+        estimate_decoder(sweep, job, cycles)
+        estimate_decoder(sweep, job, cycles, V5E)
+    gather(sweep.out)
+    write_report(sweep.out)
+    watched = Watched(browser, sweep.out)
+    panels = watched.page.locator("#plot-estimates > div")
+    heads = panels.locator("h3").all_inner_texts()
+    assert heads == ["TPU v4, estimated", "TPU v5 lite, estimated"]
+    assert all("no measurement" in n for n in panels.locator("p").all_inner_texts())
+    assert panels.nth(0).locator("path.points").count() == 3  # one per family
+    # Nothing was timed, and what was estimated does not stand in for it.
+    assert watched.page.locator("#plot-times path.points").count() == 0
+    watched.page.close()
+    assert watched.complaints == []

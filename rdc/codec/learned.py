@@ -204,8 +204,9 @@ class LearnedCodec(Codec):
     def decode_on_device(self, data: bytes) -> np.ndarray:
         """As `decode`, in one program of the device (`rdc.codec.one_program`).
 
-        For streams of the coder `rans` and numerics `native`. Where the program rounds
-        otherwise than the encoder did, `decode` decodes them.
+        For streams of the coder `rans` and numerics `native`. Where the program, which
+        is of the image's own size, rounds otherwise than the encoder did, `decode`
+        decodes them: mostly, of sizes that are no canvas (`rdc.codec.tiles`).
 
         Raises:
           BitstreamError: a damaged or foreign stream, or one of another kind.

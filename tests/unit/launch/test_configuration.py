@@ -64,6 +64,7 @@ def test_files_with_all_values_agree_with_the_specs():
     assert limits == Limits().to_dict()
     kodak = yaml.safe_load((CONFIG_DIR / "benchmark/kodak_size.yaml").read_text())
     assert kodak.pop("weights") == "trained"
+    assert kodak.pop("estimates") == ["decoder"]
     assert kodak == BenchmarkSpec().to_dict()
 
 

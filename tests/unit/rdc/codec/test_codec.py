@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rdc.architectures import build
-from rdc.codec import BitstreamError, LearnedCodec, networks
+from rdc.codec import BitstreamError, LearnedCodec, programs
 from rdc.codec.container import pack, unpack
 from rdc.codec.exported import export
 from rdc.codec.networks import CompiledGaussianStep
@@ -184,9 +184,9 @@ def test_steps_of_equal_networks_share_one_program() -> None:
     model = build(COVERING["elic-charm-swint"], seed=3)
     steps = model.spec.entropy_model
     codec = LearnedCodec.of(model)
-    before = networks._parameters._cache_size()
+    before = programs.parameters._cache_size()
     codec.encode(np.zeros((64, 320, 3), np.uint8))  # of no other test
-    compiled = networks._parameters._cache_size() - before
+    compiled = programs.parameters._cache_size() - before
     assert steps.num_slices == 4
     assert compiled == steps.max_support_slices + 1 == 3
 

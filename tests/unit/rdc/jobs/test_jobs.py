@@ -76,7 +76,7 @@ GOLDEN = {
     "evaluate": "a4bca3ab18224b9a",
     "codec": "1a3e6841391bab42",
     "overfit": "44f98d63de919bfe",
-    "benchmark": "fad6ac1ea4b550b9",
+    "benchmark": "322e6e0afe750d9b",
     "estimate": "60fbe051d9bcc030",
     "estimate_training": "1923e36288c65aa7",
 }
@@ -122,7 +122,10 @@ OTHER: dict[type, dict[str, Any]] = {
         "hardware_id": "01",
         "run_id": "4567",
     },
-    BenchmarkSpec: {"height_px": 256, "width_px": 256, "warmup": 3, "repeats": 3},
+    BenchmarkSpec: {
+        **{"height_px": 256, "width_px": 256, "warmup": 3, "repeats": 3},
+        **{"precision": "highest", "max_drift": 0.2, "attempts": 1},
+    },
     CodecSettings: {"coder": "tfc", "numerics": "exact", "effort": 1},
     OverfitJob: {
         "name": "other",
@@ -161,7 +164,6 @@ ONLY_ONE = {
     (EvaluateJob, "codec"),
     (BenchmarkJob, "codec"),
     (BenchmarkJob, "benchmark"),
-    (BenchmarkSpec, "precision"),
     (OverfitJob, "codec"),
     (EstimateJob, "target"),
     (TrainingEstimateJob, "target"),

@@ -50,7 +50,7 @@ MODEL = ModelSpec(
     rates=(0.0125,),
     data_sha256="of no consequence here",
 )
-TIMING = BenchmarkSpec(height_px=64, width_px=64, warmup=1, repeats=2)
+TIMING = BenchmarkSpec(height_px=64, width_px=64, warmup=1, repeats=2, attempts=1)
 NEVER = CheckpointSpec(every_seconds=None)
 
 

@@ -74,7 +74,11 @@ what estimates leave out.{rooflines}
 
 ## Measured: milliseconds, and the rank in each column
 
+By the same command with the `hardware` at hand and `benchmark.weights=random`.
+
 {measured}
+
+{drifts}
 
 ## Where the time goes
 
@@ -82,6 +86,11 @@ Share of the estimated time; `other` are copies and changes of layout between
 components.
 
 {shares}
+
+Measured, milliseconds of each part by itself; coding steps together, the encoder's
+`end_to_end` with its entropy coding, of random weights:
+
+{parts}
 
 ## Memory
 
@@ -101,6 +110,7 @@ PRODUCTS = {
     "highest": "in float32, several passes",
     "tensorfloat32": "in TF32",
 }
+NOTABLE_DRIFT = 0.1
 MARKS = {"compiler": "estimated", "roofline": "roofline"}
 NOT_TIMED = "missing: no device was timed in this OUT."
 _DPI = 110  # of a picture in a document
@@ -140,7 +150,9 @@ def page(tables: dict[str, pd.DataFrame]) -> str:
         orders="\n".join(told(_labelled(tables))),
         rooflines=_rooflines(tables),
         measured=_times(architectures, measured) if measured else NOT_TIMED,
+        drifts=_drifts(architectures, tables["decode_times"]),
         shares=_shares(architectures, estimates),
+        parts=_parts(architectures, tables, first),
         memory=_memory(architectures, whole),
     )
 
@@ -243,6 +255,22 @@ def _measured(
     return found
 
 
+def _drifts(architectures: pd.DataFrame, times: pd.DataFrame) -> str:
+    """Whose times were taken while the device became faster or slower."""
+    moved = times[times["drift"].abs() > NOTABLE_DRIFT].drop_duplicates("arch_id")
+    if moved.empty:
+        return ""
+    names = [
+        f"{_label(architectures.loc[row.arch_id])} {100 * row.drift:+.0f} %"
+        for row in moved.itertuples()
+    ]
+    return (
+        "While these were timed, the anchor, a product of matrices before and after, "
+        f"changed by over {100 * NOTABLE_DRIFT:.0f} %: {', '.join(names)}. "
+        "Their times are of a device that others worked on."
+    )
+
+
 def _times(architectures: pd.DataFrame, columns: dict[str, pd.Series]) -> str:
     lines: list[Sequence[str]] = [("architecture", "kFLOPs/px", *columns)]
     ranks = {name: values.rank(method="first") for name, values in columns.items()}
@@ -266,6 +294,38 @@ def _shares(architectures: pd.DataFrame, estimates: pd.DataFrame) -> str:
             times = rows.set_index("component")["decode_ms"].astype(float)
             share = 100 * times / times.get(MAIN_STAGE, float("nan"))
             cells = [number(share.get(p, float("nan")), ".0f", " %") for p in parts]
+            lines.append((_label(row), str(kind), *cells))
+    return table(lines)
+
+
+def _parts(
+    architectures: pd.DataFrame, tables: dict[str, pd.DataFrame], first: pd.Series
+) -> str:
+    """Medians of `component_times`."""
+    times = tables["component_times"]
+    times = times[
+        (times["height_px"] == first["height_px"])
+        & (times["width_px"] == first["width_px"])
+    ]
+    if times.empty:
+        return NOT_TIMED
+    keys = ["arch_id", "hardware_id", "side", "component"]
+    medians = times.groupby(keys, as_index=False)["milliseconds"].median()
+    steps = medians["component"].str.startswith("coding_step_")
+    medians["component"] = medians["component"].mask(steps, "coding steps")
+    sums = medians.groupby(keys)["milliseconds"].sum().reset_index()
+    sums["part"] = sums["side"] + ": " + sums["component"]
+    names = list(dict.fromkeys(sums["part"]))
+    lines: list[Sequence[str]] = [("architecture", "device", *names)]
+    devices = tables["hardware"].set_index("hardware_id")
+    for arch_id, row in architectures.iterrows():
+        own = sums[sums["arch_id"] == arch_id]
+        for hardware_id, rows in own.groupby("hardware_id"):
+            device = devices.loc[hardware_id]
+            cpu = device["platform"] == "cpu"
+            found = rows.set_index("part")["milliseconds"]
+            cells = [number(found.get(name, float("nan")), ".1f") for name in names]
+            kind = device["host_cpu" if cpu else "device_kind"]
             lines.append((_label(row), str(kind), *cells))
     return table(lines)
 

@@ -52,8 +52,9 @@ tfc: .venv-tfc/.installed ## Make .venv-tfc, the environment of the second entro
 	  tensorflow-compression msgpack -c constraints-tfc.txt
 	@touch $@
 
-# PyTorch's builds for CPUs; those of the package registry bring CUDA, 3 GB of it.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# The address of an index with PyTorch's builds for CPUs, as its site names it. Without one,
+# the build of the package registry is taken, which brings CUDA, 3 GB of it.
+TORCH_INDEX ?=
 
 peers: .venv-compressai/.installed ## Make .venv-compressai: PyTorch and CompressAI, which benchmarks compare with
 
@@ -66,8 +67,8 @@ peers: .venv-compressai/.installed ## Make .venv-compressai: PyTorch and Compres
 	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check \
 	  filelock fsspec jinja2 networkx numpy scipy setuptools sympy typing_extensions \
 	  -c constraints-compressai.txt
-	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  torch -c constraints-compressai.txt --index-url $(TORCH_INDEX)
+	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check \
+	  torch -c constraints-compressai.txt $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 	.venv-compressai/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  compressai -c constraints-compressai.txt
 	@touch $@

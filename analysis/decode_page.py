@@ -28,6 +28,7 @@ from analysis.gather import gather
 from analysis.pages import number, run, table
 from analysis.report.figures import RC
 from rdc.errors import DataError
+from rdc.specs.timing import NOTABLE_DRIFT
 from rdc.system.files import write_bytes_atomically
 
 PAGE = Path(__file__).parents[1] / "docs/results/decode.md"
@@ -110,7 +111,6 @@ PRODUCTS = {
     "highest": "in float32, several passes",
     "tensorfloat32": "in TF32",
 }
-NOTABLE_DRIFT = 0.1
 MARKS = {"compiler": "estimated", "roofline": "roofline"}
 NOT_TIMED = "missing: no device was timed in this OUT."
 _DPI = 110  # of a picture in a document

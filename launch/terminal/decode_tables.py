@@ -17,9 +17,9 @@ from rdc.jobs.records import (
 )
 from rdc.measurements.rows import STAGES, DecodeTime
 from rdc.specs.compiler import CompilerTarget
+from rdc.specs.timing import NOTABLE_DRIFT
 
 MAIN_STAGE = STAGES[0]
-NOTABLE_DRIFT = 0.1
 NOTABLE_CORES = 0.2
 
 
@@ -77,8 +77,8 @@ def _warnings(row: DecodeTime) -> Iterator[str]:
     """Why times of a block are not to be relied on."""
     if row.drift is not None and abs(row.drift) > NOTABLE_DRIFT:
         yield (
-            f"the device was {100 * row.drift:+.0f} % slower after it than before, "
-            f"also in the last of {row.blocks} blocks"
+            f"the anchor's time changed by {100 * row.drift:+.0f} % meanwhile, in the "
+            f"last of {row.blocks} blocks"
         )
     if row.others_busy_cores is not None and row.others_busy_cores > NOTABLE_CORES:
         yield f"other processes kept {row.others_busy_cores:.1f} cores busy"

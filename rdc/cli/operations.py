@@ -184,7 +184,7 @@ def _codec(settings: Choices) -> Codec:
             "write and read them with any image program; `rdc` takes learned models",
         )
     keep_freed_memory()
-    # The networks are compiled anew for every image size: seconds, unless kept.
+    # Networks are compiled for each canvas (rdc.codec.tiles): seconds, unless kept.
     os.environ |= compilation_cache()
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     from rdc.codec import Codec

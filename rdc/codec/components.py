@@ -33,9 +33,8 @@ def decoder_components(
     parts: dict[str, Run] = {}
     if recorded.z_hat is not None:
         parts["hyper_synthesis"] = partial(_features, networks, recorded.z_hat)
-    for number, step in enumerate(recorded.steps, start=1):
-        if step.latent == "y" and recorded.z_hat is not None:
-            parts[f"coding_step_{number - 1}"] = step.again
+        for number, step in enumerate(recorded.steps[1:], start=1):  # z's is none
+            parts[f"coding_step_{number}"] = step.again
     return parts, y_hat
 
 

@@ -87,7 +87,7 @@ class LearnedCodec(Codec):
         """Loads a model that comes with the package, by name, or an exported folder.
 
         Args:
-          model: None for the default, `light`.
+          model: None for the default, `best`.
 
         Raises:
           ConfigError: not a model folder, or one of another version.

@@ -129,8 +129,10 @@ class CompiledNetworks:
         """Networks and steps for images of one size, padding included."""
         multiple_px, y_px = self._spec.padding_multiple_px, self._spec.transform.stride
         where = tiling(image_px, self._reach_px, multiple_px)
-        steps = [step.on(where, y_px) for step in self._steps]
-        steps[-1:] = [step.final() for step in steps[-1:]]
+        steps = [
+            step.on(where, y_px, is_last=step is self._steps[-1])
+            for step in self._steps
+        ]
         features = None
         if self._hyper_synthesis is not None:
             graph, state = self._hyper_synthesis
@@ -264,16 +266,15 @@ class CompiledGaussianStep:
         self._step, self._numerics = step, numerics
         self._graph, self._state = _split(step.unplaced(), numerics)
 
-    def on(self, where: Tiling, y_px: int) -> CompiledGaussianStep:
-        """The step for images of one size."""
+    def on(self, where: Tiling, y_px: int, is_last: bool) -> CompiledGaussianStep:
+        """The step for images of one size.
+
+        Args:
+          is_last: of the steps: no entropy parameter depends on its values.
+        """
         step = copy.copy(self)
         step._where, step._y_px = where, y_px
-        return step
-
-    def final(self) -> CompiledGaussianStep:
-        """The last step: no entropy parameter depends on its values."""
-        step = copy.copy(self)
-        step.is_final = self._step.lrp is None
+        step.is_final = is_last and self._step.lrp is None
         return step
 
     def at(self, gains: StepGains) -> CompiledGaussianStep:

@@ -140,8 +140,7 @@ def refine(
     mean_input: jax.Array,
 ) -> jax.Array:
     def refine(state: Any, border_px: Any, part: jax.Array, seen: jax.Array) -> Any:
-        parameters: Any = GaussianParameters(None, None, seen)  # type: ignore[arg-type]
         with _border(canvas_px, border_px):
-            return nnx.merge(graph, state).refine(part, parameters)
+            return nnx.merge(graph, state).refined(part, seen)
 
     return numerics.adapt(refine)(state, border_px, part, mean_input)

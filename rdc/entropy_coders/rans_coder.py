@@ -128,8 +128,10 @@ class RansEncoder:
             (exponents - low, remainders >> low),
         ):
             coded.append((limb << (PRECISION_BITS - bits), TOTAL >> bits))
-        both = zip(*coded, strict=True)
-        self._portions.append(tuple(np.stack(c).astype(np.uint32) for c in both))  # type: ignore[arg-type]
+        first, second = (
+            np.stack(column).astype(np.uint32) for column in zip(*coded, strict=True)
+        )
+        self._portions.append((first, second))
 
 
 @dataclass(frozen=True)

@@ -132,9 +132,13 @@ class GaussianStep(nnx.Module):
 
     def refine(self, part: jax.Array, parameters: GaussianParameters) -> jax.Array:
         """Adds what the quantisation is predicted to have removed (LRP)."""
+        return self.refined(part, parameters.mean_input)
+
+    def refined(self, part: jax.Array, mean_input: jax.Array) -> jax.Array:
+        """As `refine`, of what the mean's network saw."""
         if self.lrp is None:
             return part
-        residual = self.lrp(jnp.concatenate([parameters.mean_input, part], axis=-1))
+        residual = self.lrp(jnp.concatenate([mean_input, part], axis=-1))
         residual = 0.5 * jnp.tanh(residual)
         if self.lrp_merge is None:
             return part + residual

@@ -28,8 +28,9 @@ class Reach:
 
     def then(self, px: int | None, step_px: int) -> Reach:
         """With a layer after it that reaches so far."""
-        whole = px is None or self.px is None
-        return Reach(None if whole else self.px + px, step_px)  # type: ignore[operator]
+        if px is None or self.px is None:
+            return Reach(None, step_px)
+        return Reach(self.px + px, step_px)
 
 
 @singledispatch

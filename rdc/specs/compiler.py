@@ -63,7 +63,7 @@ class CompilerTarget(Spec):
     memory_gb: float
     precision: Literal["bfloat16", "highest", "tensorfloat32"] = "bfloat16"
     note: str = ""
-    gpu: GpuFacts | None = added(None)  # noqa: RUF009
+    gpu: GpuFacts | None = added(None)
 
     def __post_init__(self) -> None:
         for name in ("clock_mhz", "memory_gb"):

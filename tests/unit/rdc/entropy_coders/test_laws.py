@@ -17,13 +17,14 @@ from hypothesis.extra import numpy as hnp
 
 from rdc.entropy_coders.coders import CODERS, Decoder, coder_by_name
 from rdc.entropy_coders.rans_device import DeviceDecoder
-from rdc.entropy_coders.tables import CdfTables, tables_from_pmfs
+from rdc.entropy_coders.tables import tables_from_pmfs
 from rdc.errors import BitstreamError, ConfigError
+from tests.unit.rdc.entropy_coders import round_trips
+from tests.unit.rdc.entropy_coders.round_trips import Portion
 from tests.unit.rdc.entropy_coders.samples import GAUSSIAN, damage, ideal_bits, latents
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 PRIOR = tables_from_pmfs([np.full(9, 0.1)] * 300, [-4] * 300)
-Portion = tuple[np.ndarray, np.ndarray, CdfTables]
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,11 @@ class Pair:
     is_compiled: bool = False
 
     def encode(self, *portions: Portion) -> bytes:
-        encoder = CODERS[self.coder].encoder()
-        for symbols, table_index, tables in portions:
-            encoder.put(symbols, table_index, tables)
-        return encoder.finish()
+        return round_trips.encode(CODERS[self.coder], *portions)
 
     def assert_round_trip(self, *portions: Portion) -> bytes:
-        stream = self.encode(*portions)
-        decoder = self.decoder(stream)
-        for symbols, table_index, tables in portions:
-            decoded = decoder.get(table_index, tables)
-            assert decoded.dtype == np.int32
-            np.testing.assert_array_equal(decoded, symbols)
-        decoder.finish()
-        return stream
+        coder = CODERS[self.coder]
+        return round_trips.assert_round_trip(coder, self.decoder, *portions)
 
     def decode(self, stream: bytes, table_index: np.ndarray) -> np.ndarray:
         """One portion of the Gaussian tables."""

@@ -18,6 +18,7 @@ from rdc.entropy_coders.blocks import (
 from rdc.entropy_coders.range_coder import PART_SYMBOLS, RangeCoder
 from rdc.entropy_coders.tables import CdfTables
 from rdc.errors import BitstreamError
+from tests.unit.rdc.entropy_coders import round_trips
 from tests.unit.rdc.entropy_coders.reference_decoder import (
     ReferenceRangeDecoder,
     decode_portion,
@@ -29,21 +30,11 @@ INT32 = st.integers(-(2**31), 2**31 - 1)
 
 
 def encode(*portions) -> bytes:
-    encoder = CODER.encoder()
-    for symbols, table_index, tables in portions:
-        encoder.put(symbols, table_index, tables)
-    return encoder.finish()
+    return round_trips.encode(CODER, *portions)
 
 
 def assert_round_trip(*portions) -> bytes:
-    stream = encode(*portions)
-    decoder = CODER.decoder(stream)
-    for symbols, table_index, tables in portions:
-        decoded = decoder.get(table_index, tables)
-        assert decoded.dtype == np.int32
-        np.testing.assert_array_equal(decoded, symbols)
-    decoder.finish()
-    return stream
+    return round_trips.assert_round_trip(CODER, CODER.decoder, *portions)
 
 
 def test_portions_are_coded_in_parts():

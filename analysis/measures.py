@@ -90,7 +90,8 @@ def kflops_per_px_encode(points: pd.DataFrame) -> pd.Series:
 
 def mpx_per_s(times: pd.DataFrame) -> pd.Series:
     """Original megapixels per second of the median."""
-    return times["height_px"] * times["width_px"] / 1000 / times["decode_ms"]
+    pixels = times["batch_size"] * times["height_px"] * times["width_px"]
+    return pixels / 1000 / times["decode_ms"]
 
 
 def _registry(*measures: Measure) -> dict[str, Measure]:

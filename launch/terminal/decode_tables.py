@@ -31,15 +31,15 @@ def print_times(
     first = result.times[0]
     table = Table(
         title=f"{label} on {described['device_kind']}",
-        caption=f"{first.height_px} x {first.width_px}, batch 1, products in "
-        f"{first.precision}, {first.cpu_threads} threads",
+        caption=f"{first.height_px} x {first.width_px}, batch {first.batch_size}, "
+        f"products in {first.precision}, {first.cpu_threads} threads",
     )
     for title in ("stage", "median ms", "IQR ms", "MP/s", "of matrix rate"):
         table.add_column(title, justify="right")
     stages: dict[str, list[DecodeTime]] = {}
     for row in result.times:
         stages.setdefault(row.stage, []).append(row)
-    pixels = first.height_px * first.width_px
+    pixels = first.batch_size * first.height_px * first.width_px
     for stage, rows in stages.items():
         median, spread = _middle([row.decode_ms for row in rows])
         share, rate = "-", rows[0].matrix_gflops

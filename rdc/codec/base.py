@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,13 +125,20 @@ class Codec(abc.ABC):
         """Bytes of a file -> u8[H,W,3]; raises as `decoded`."""
         return self.decoded(data).x_hat
 
-    def decoding_stages(self, data: bytes) -> dict[str, Callable[[], Any]]:
-        """Stage of `rdc.measurements.rows.STAGES` -> function to time; raises as
-        `decoded`.
+    def decode_batch(self, streams: Sequence[bytes]) -> list[np.ndarray]:
+        """Several files -> u8[H,W,3] each; raises as `decoded`.
 
-        `end_to_end` gives x_hat, u8[H,W,3].
+        Codecs that gain by it decode them together.
         """
-        return {"end_to_end": lambda: self.decode(data)}
+        return [self.decode(data) for data in streams]
+
+    def decoding_stages(self, streams: Sequence[bytes]) -> dict[str, Callable[[], Any]]:
+        """Stage of `rdc.measurements.rows.STAGES` -> function to time, of files that
+        are decoded together; raises as `decoded`.
+
+        `end_to_end` gives x_hat, u8[H,W,3], of each.
+        """
+        return {"end_to_end": lambda: self.decode_batch(streams)}
 
     def components(self, x: np.ndarray, rate: float = 0) -> Components:
         """Parts of encoder and decoder, each to be timed by itself on an image.

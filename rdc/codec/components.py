@@ -20,7 +20,7 @@ Run = Callable[[], Any]
 def decoder_components(
     networks: SizedNetworks, code: CodePart, rate: float
 ) -> tuple[dict[str, Run], np.ndarray]:
-    """(hyper-synthesis and each coding step of y, y_hat f[1,h,w,C]).
+    """(hyper-synthesis and each coding step of y, y_hat f[n,h,w,C]).
 
     A step is what its networks compute and what of it goes to the host: parameters and
     refinement. To be called in the scope of the numerics.

@@ -11,23 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdc.codec.base import Codec, Components, Decoded, Encoded, check_image_array
-from rdc.codec.container import Header, check_writer, nearest_rate, pack, unpack
+from rdc.codec.coding import Coding
+from rdc.codec.container import Header, nearest_rate, pack
+from rdc.codec.decoding import StreamDecoder
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
 from rdc.codec.networks import (
-    CompiledNetworks,
-    TransformNetworks,
     entropy_reach_px,
 )
-from rdc.codec.numerics import NUMERICS, numerics_by_name
-from rdc.codec.one_program import OneProgram
+from rdc.codec.numerics import numerics_by_name
 from rdc.codec.refinement import Refinement
-from rdc.codec.symbols import PARITY_BYTES, Portion, RecordingDecoder
 from rdc.complexity import Complexity, count
-from rdc.entropy_coders.coders import CODERS, Decoder, coder_by_name
+from rdc.entropy_coders.coders import coder_by_name
 from rdc.entropy_coders.estimates import estimated_bits
-from rdc.entropy_coders.rans_coder import RansStream
 from rdc.errors import BitstreamError, ConfigError
 from rdc.model import CompressionModel
 from rdc.ops.distortions import DISTORTIONS, Distortion
@@ -62,19 +59,25 @@ class LearnedCodec(Codec):
         self._exported = exported
         self._coder = coder_by_name(coder)
         self._numerics = numerics_by_name(numerics).name
-        self._transforms = TransformNetworks(exported.model)
+        self._coding = Coding(exported)
         self._limit = PixelLimit(
             exported.model.spec,
             exported.decoder_peak_bytes_per_px,
             max_pixels,
-            self._transforms.are_tiled and entropy_reach_px(exported.model) is not None,
+            self._coding.transforms.are_tiled
+            and entropy_reach_px(exported.model) is not None,
             len(exported.model.steps),
         )
-        self._networks: dict[str, CompiledNetworks] = {}
-        self._num_checksums = len(exported.model.steps)
         self.codec_id = exported.identity
         self.operating_points = exported.operating_points
         self.continuous = len(self.operating_points) > 1
+        self._decoder = StreamDecoder(
+            self._coding,
+            self.codec_id,
+            self._coder,
+            self._limit,
+            len(self.operating_points),
+        )
 
     @classmethod
     def load(  # type: ignore[override]
@@ -129,9 +132,9 @@ class LearnedCodec(Codec):
         self.check_point(rate, effort)
         rate = nearest_rate(rate)
         self._limit.check_image(*x.shape[:2])
-        latents = {"y": self._transforms.analyse(self._padded(x))}
+        latents = {"y": self._coding.transforms.analyse(self._coding.padded(x))}
         if self.model.hyper_analysis is not None:
-            latents["z"] = self._transforms.hyperlatents(latents["y"])
+            latents["z"] = self._coding.transforms.hyperlatents(latents["y"])
         plain = self._coded(x, latents, rate)
         if effort == 0:
             return plain
@@ -145,13 +148,14 @@ class LearnedCodec(Codec):
     def _coded(
         self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float
     ) -> Encoded:
-        shapes = {name: values.shape[1:] for name, values in latents.items()}
+        height, width = x.shape[:2]
+        shapes = self._coding.shapes((height, width))
         encoder = self._coder.encoder()
         parity: list[bytes] = []
         bits: list[float] = []
 
         def code(step: Any, parameters: Any) -> np.ndarray:
-            portion = self._portion(step, parameters, shapes, rate)
+            portion = self._coding.portion(step, parameters, shapes, rate)
             symbols = portion.symbols(step.select(latents[step.latent]))
             coded = symbols.ravel(), portion.table_index.ravel(), portion.tables
             encoder.put(*coded)
@@ -160,19 +164,20 @@ class LearnedCodec(Codec):
             bits.append(estimated_bits(likelihoods, *coded))
             return portion.values(symbols)
 
-        padded_px = self.model.spec.padded_px(*x.shape[:2])
-        y_hat = self._compiled(self._numerics).run(code, padded_px, rate)
+        padded_px = self._coding.padded_px((height, width))
+        y_hat = self._coding.networks(self._numerics).run(code, padded_px, rate)
         header = Header.of(
             self.codec_id, x.shape, self._coder.name, self._numerics, rate
         )
         data = pack(header, b"".join(parity) + encoder.finish())
-        return Encoded(data, sum(bits), y_hat)
+        return Encoded(data, sum(bits), y_hat[0])
 
     def _loss(self, x: np.ndarray, encoded: Encoded, lmbda: float) -> float:
         """bpp + lmbda * distortion, of real bytes and of the pixels that they make."""
         height, width = x.shape[:2]
         assert encoded.y_hat is not None
-        x_hat = self._transforms.synthesise(encoded.y_hat)[:height, :width]
+        x_hat = self._coding.transforms.synthesise(encoded.y_hat[None])[0]
+        x_hat = x_hat[:height, :width]
         pair = np.stack([x, x_hat]).astype(np.float32) / 255
         error = self._distortion.function(*jnp.asarray(pair[:, None]))
         return 8 * len(encoded.data) / (height * width) + lmbda * float(error[0])
@@ -196,10 +201,29 @@ class LearnedCodec(Codec):
         return DISTORTIONS[self.operating_points[0].distortion]
 
     def decoded(self, data: bytes) -> Decoded:
-        header, parity, stream = self._opened(data)
-        decoder = CODERS[header.coder].decoder(stream)
-        y_hat = self._decoded_latents(header, parity, decoder)
-        return Decoded(self._synthesised(header, y_hat), y_hat)
+        opened = self._decoder.opened(data)
+        y_hat = self._decoder.latents([opened], [opened.decoder])
+        return Decoded(self._decoder.pixels(opened, y_hat)[0], y_hat[0])
+
+    def decode_batch(self, streams: Sequence[bytes]) -> list[np.ndarray]:
+        """As of every codec; networks see the images together.
+
+        The streams are of equal size, rate and numerics. Of `native` ones, a program
+        for several images may round otherwise than the encoder did; then each is
+        decoded by itself.
+
+        Raises:
+          ConfigError: streams that are not alike, or none.
+          BitstreamError: one that is damaged or foreign, or images too large together.
+        """
+        opened = self._decoder.alike(streams)
+        try:
+            y_hat = self._decoder.latents(opened, [each.decoder for each in opened])
+        except BitstreamError:
+            if len(streams) == 1:
+                raise
+            return super().decode_batch(streams)
+        return list(self._decoder.pixels(opened[0], y_hat))
 
     def decode_on_device(self, data: bytes) -> np.ndarray:
         """As `decode`, in one program of the device (`rdc.codec.one_program`).
@@ -211,187 +235,37 @@ class LearnedCodec(Codec):
         Raises:
           BitstreamError: a damaged or foreign stream, or one of another kind.
         """
-        header, parity, stream = self._opened(data)
-        if (header.coder, header.numerics) != ("rans", "native"):
-            raise BitstreamError(
-                "one program decodes streams of the coder rans, native",
-                f"{header.coder}, {header.numerics}",
-                "compress with these settings, or decode it the usual way",
-            )
-        shapes = self._shapes(header)
-        networks = self._compiled("native").for_size(self._padded_px(header))
-        steps = networks.coding_steps(header.rate)
-        pixels = self._one_program.decode(
-            RansStream.parsed(stream),
-            parity,
-            shapes[steps[0].latent],
-            self._exported.prior(header.rate),
-            [step.gains for step in steps],
-        )
-        if pixels is None:
-            return self.decode(data)
-        return pixels[: header.height_px, : header.width_px]
+        pixels = self._decoder.in_one_program(data)
+        return self.decode(data) if pixels is None else pixels
 
-    @cached_property
-    def _one_program(self) -> OneProgram:
-        return OneProgram(self.model, self._exported.gaussian)
-
-    def decoding_stages(self, data: bytes) -> dict[str, Callable[[], Any]]:
+    def decoding_stages(self, streams: Sequence[bytes]) -> dict[str, Callable[[], Any]]:
         """Parts of the decoder to be timed, of the programs that `decode` runs.
 
-        `network` has the symbols of `data` given and makes x_hat of them;
+        `network` has the symbols of the streams given and makes x_hat of them;
         `entropy_coding` has the table indices given and makes the symbols;
-        `end_to_end` is `decode`.
+        `end_to_end` is `decode_batch`.
         """
-        header, parity, stream = self._opened(data)
-        coder = CODERS[header.coder]
-        recorder = RecordingDecoder(coder.decoder(stream))
-        self._decoded_latents(header, parity, recorder)
-        networks = self._compiled(header.numerics)
-        shapes = self._shapes(header)
-
-        def network() -> np.ndarray:
-            symbols = iter(recorder.symbols)
-
-            def code(step: Any, parameters: Any) -> np.ndarray:
-                portion = self._portion(step, parameters, shapes, header.rate)
-                return portion.values(next(symbols))
-
-            y_hat = networks.run(code, self._padded_px(header), header.rate)
-            return self._synthesised(header, y_hat)
-
-        def entropy_coding() -> None:
-            decoder = coder.decoder(stream)
-            for table_index, tables in recorder.calls:
-                decoder.get(table_index, tables)
-            decoder.finish()
-
-        return {
-            "network": network,
-            "entropy_coding": entropy_coding,
-            **super().decoding_stages(data),
-        }
+        return self._decoder.stages(streams) | super().decoding_stages(streams)
 
     def components(self, x: np.ndarray, rate: float = 0) -> Components:
         """Networks of encoder and decoder, each by itself, and the whole encoder."""
         parts = super().components(x, rate)
-        padded, transforms = self._padded(x), self._transforms
+        padded, transforms = self._coding.padded(x), self._coding.transforms
         y = transforms.analyse(padded)
         parts["encode", "analysis_transform"] = lambda: transforms.analyse(padded)
         if self.model.hyper_analysis is not None:
             parts["encode", "hyper_analysis"] = lambda: transforms.hyperlatents(y)
-        header, _, stream = self._opened(self.encode(x, rate))
-        decoder, shapes = CODERS[header.coder].decoder(stream), self._shapes(header)
-        networks = self._compiled(header.numerics)
-
-        def code(step: Any, parameters: Any) -> np.ndarray:
-            portion = self._portion(step, parameters, shapes, header.rate)
-            return portion.values(
+        opened = self._decoder.opened(self.encode(x, rate))
+        decoder = opened.decoder
+        code = self._decoder.for_images(
+            [opened],
+            lambda _, portion: portion.values(
                 decoder.get(portion.table_index.ravel(), portion.tables)
-            )
-
-        runs, y_hat = networks.components(code, self._padded_px(header), header.rate)
+            ),
+        )
+        networks = self._coding.networks(opened.header.numerics)
+        image_px = self._coding.padded_px(opened.size_px)
+        runs, y_hat = networks.components(code, image_px, opened.header.rate)
         parts |= {("decode", name): run for name, run in runs.items()}
         parts["decode", "synthesis_transform"] = lambda: transforms.synthesise(y_hat)
         return parts
-
-    def _opened(self, data: bytes) -> tuple[Header, bytes, bytes]:
-        """(header, checksums of the steps, entropy-coded stream) of a bitstream.
-
-        Raises:
-          BitstreamError: whatever can be known before a network runs.
-        """
-        header, payload = unpack(data)
-        check_writer(header, self.codec_id)
-        if header.rate > len(self.operating_points) - 1:
-            raise BitstreamError(
-                f"the model's rates go from 0 to {len(self.operating_points) - 1}",
-                f"{header.rate:g}",
-                "this is no stream of the model: fetch the file again",
-            )
-        if header.coder not in CODERS:
-            raise BitstreamError(
-                f"learned models have the coders {', '.join(CODERS)}", header.coder
-            )
-        coder = CODERS[header.coder]
-        if coder.is_external and coder is not self._coder:
-            raise BitstreamError(
-                "streams are decoded in this process unless another is asked for",
-                f"one of the coder {coder.name}, which starts a program of its own",
-                f"if you trust the file, decode it with the setting coder {coder.name}",
-            )
-        self._limit.check_stream(header.height_px, header.width_px)
-        checksums = PARITY_BYTES * self._num_checksums
-        parity, stream = payload[:checksums], payload[checksums:]
-        shapes = self._shapes(header)
-        height, width, _ = shapes.get("z", shapes["y"])  # of what the prior codes
-        least = coder.least_bits(height * width, self._exported.prior(header.rate))
-        if len(parity) < checksums or 8 * len(stream) < least:
-            raise BitstreamError(
-                f"a payload for {header.width_px} x {header.height_px} pixels has at "
-                f"least {checksums + int(least / 8)} bytes",
-                len(payload),
-                "its header lies, or it was cut: fetch the file again",
-            )
-        return header, parity, stream
-
-    def _decoded_latents(
-        self, header: Header, parity: bytes, decoder: Decoder
-    ) -> np.ndarray:
-        shapes = self._shapes(header)
-        checksums = parity
-
-        def code(step: Any, parameters: Any) -> np.ndarray:
-            nonlocal checksums
-            portion = self._portion(step, parameters, shapes, header.rate)
-            parity_here = portion.parity
-            if not checksums.startswith(parity_here):
-                done = (len(parity) - len(checksums)) // PARITY_BYTES
-                raise BitstreamError(
-                    "this device computes the entropy parameters of the encoder",
-                    f"others in coding step {done}",
-                    "decode where it was encoded: same device kind, JAX version and "
-                    "threads; streams coded with numerics `exact` need none of this",
-                )
-            checksums = checksums[len(parity_here) :]
-            return portion.values(
-                decoder.get(portion.table_index.ravel(), portion.tables)
-            )
-
-        networks = self._compiled(header.numerics)
-        y_hat = networks.run(code, self._padded_px(header), header.rate)
-        decoder.finish()
-        return y_hat
-
-    def _synthesised(self, header: Header, y_hat: np.ndarray) -> np.ndarray:
-        x_hat = self._transforms.synthesise(y_hat)
-        return x_hat[: header.height_px, : header.width_px]
-
-    def _compiled(self, numerics: str) -> CompiledNetworks:
-        if numerics not in self._networks:
-            networks = CompiledNetworks(self.model, NUMERICS[numerics])
-            self._networks[numerics] = networks
-        return self._networks[numerics]
-
-    def _portion(
-        self, step: Any, parameters: Any, shapes: Shapes, rate: float
-    ) -> Portion:
-        if step.tables == "prior":
-            tables = self._exported.prior(rate)
-            return Portion.of_prior(shapes[step.latent], tables, step.gains)
-        return Portion.of_gaussian(
-            parameters, self._exported.gaussian, step.gains, step.is_final
-        )
-
-    def _shapes(self, header: Header) -> Shapes:
-        spec = self.model.spec
-        y_shape, z_shape = spec.latent_shapes(header.height_px, header.width_px)
-        return {"y": y_shape} if z_shape is None else {"y": y_shape, "z": z_shape}
-
-    def _padded_px(self, header: Header) -> tuple[int, int]:
-        return self.model.spec.padded_px(header.height_px, header.width_px)
-
-    def _padded(self, x: np.ndarray) -> np.ndarray:
-        padded = self.model.spec.padded_px(*x.shape[:2])
-        pads = [(0, new - old) for new, old in zip(padded, x.shape, strict=False)]
-        return np.pad(x, [*pads, (0, 0)], mode="edge") if np.any(pads) else x

@@ -53,17 +53,17 @@ class TransformNetworks:
         return None not in (self._analysis.reach_px, self._synthesis.reach_px)
 
     def analyse(self, x: np.ndarray) -> np.ndarray:
-        """u8[H,W,3], padded -> y f32[1,h,w,C]."""
+        """u8[n,H,W,3], padded -> y f32[n,h,w,C]."""
         return self._analysis(x, self._y_px)
 
     def hyperlatents(self, y: np.ndarray) -> np.ndarray:
-        """y f32[1,h,w,C] -> z f32[1,h/4,w/4,C]."""
+        """y f32[n,h,w,C] -> z f32[n,h/4,w/4,C]."""
         if self._hyper_input_is_magnitude:
             y = np.abs(y)
         return self._hyper_analysis(y, self._multiple_px)
 
     def synthesise(self, y_hat: np.ndarray) -> np.ndarray:
-        """y_hat f32[h,w,C] -> u8[H,W,3], padded size."""
+        """y_hat f32[n,h,w,C] -> u8[n,H,W,3], padded size."""
         return self._synthesis(y_hat, self._y_px)
 
 
@@ -100,19 +100,19 @@ class CompiledNetworks:
             self._hyper_synthesis = _split(model.hyper_synthesis, numerics)
 
     def run(self, code: CodePart, image_px: Size, rate: float = 0) -> np.ndarray:
-        """y_hat f32[h,w,C] from what `code` makes of each part, by the one loop.
+        """y_hat f32[n,h,w,C] from what `code` makes of each part, by the one loop.
 
         Args:
           image_px: with its padding.
         """
         with self._numerics.scope():
             y_hat = run_coding_steps(self.for_size(image_px), code, rate)
-            return np.asarray(y_hat, np.float32)[0]
+            return np.asarray(y_hat, np.float32)
 
     def components(
         self, code: CodePart, image_px: Size, rate: float = 0
     ) -> tuple[dict[str, Callable[[], Any]], np.ndarray]:
-        """(parts to be timed, y_hat f32[h,w,C]); arguments as of `run`."""
+        """(parts to be timed, y_hat f32[n,h,w,C]); arguments as of `run`."""
 
         def scoped(part: Callable[[], Any]) -> Any:
             with self._numerics.scope():
@@ -123,7 +123,7 @@ class CompiledNetworks:
         runs: dict[str, Callable[[], Any]] = {
             name: partial(scoped, part) for name, part in parts.items()
         }
-        return runs, np.asarray(y_hat, np.float32)[0]
+        return runs, np.asarray(y_hat, np.float32)
 
     def for_size(self, image_px: Size) -> SizedNetworks:
         """Networks and steps for images of one size, padding included."""
@@ -146,8 +146,8 @@ class CompiledNetworks:
 class SizedNetworks:
     """`CompiledNetworks` for one image size, as `rdc.model.CodingNetworks`.
 
-    Arrays have a batch of one. What was decoded stays on the host, where its symbols
-    come from; each step gets the part of it that its networks see.
+    Arrays have a batch of images of this size. What was decoded stays on the host,
+    where its symbols come from; each step gets the part of it that its networks see.
     """
 
     def __init__(
@@ -216,9 +216,9 @@ class HostParameters(NamedTuple):
     """Entropy parameters of a part of y, as the coder needs them.
 
     Attributes:
-      mean: f[1,h,w,C].
-      table_index: u8[1,h,w,C]; decided before anything is rounded to float32.
-      scale_index: f32[1,h,w,C], continuous, for estimates.
+      mean: f[n,h,w,C].
+      table_index: u8[n,h,w,C]; decided before anything is rounded to float32.
+      scale_index: f32[n,h,w,C], continuous, for estimates.
       mean_input: of each tile, on the device.
     """
 
@@ -226,6 +226,14 @@ class HostParameters(NamedTuple):
     table_index: np.ndarray
     scale_index: np.ndarray
     mean_input: Sequence[jax.Array | None]
+
+    def of_image(self, number: int) -> HostParameters:
+        """What the coder needs for one image, with a batch of one."""
+        mean, table_index, scale_index = (
+            part[number : number + 1]
+            for part in (self.mean, self.table_index, self.scale_index)
+        )
+        return HostParameters(mean, table_index, scale_index, ())
 
 
 class CompiledPriorStep:

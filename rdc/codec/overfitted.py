@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -140,16 +140,25 @@ class OverfittedCodec(Codec):
             )
         return Decoded(x_hat)
 
-    def decoding_stages(self, data: bytes) -> dict[str, Callable[[], Any]]:
+    def decoding_stages(self, streams: Sequence[bytes]) -> dict[str, Callable[[], Any]]:
         """`entropy_coding` is the entropy network with its coder, symbol by symbol;
         `network` is upsampling and synthesis of given latents.
         """
-        header, payload, decoder = self._opened(data)
-        latents = self._latents(header, payload, decoder)
+        opened = [self._opened(data) for data in streams]
+        latents = [self._latents(*each) for each in opened]
+
+        def network() -> list[np.ndarray]:
+            decoders = (decoder for *_, decoder in opened)
+            return [d.pixels(y) for d, y in zip(decoders, latents, strict=True)]
+
+        def entropy_coding() -> None:
+            for each in opened:
+                self._latents(*each)
+
         return {
-            "network": lambda: decoder.pixels(latents),
-            "entropy_coding": lambda: self._latents(header, payload, decoder),
-            **super().decoding_stages(data),
+            "network": network,
+            "entropy_coding": entropy_coding,
+            **super().decoding_stages(streams),
         }
 
     def _opened(self, data: bytes) -> tuple[Header, Payload, IntegerDecoder]:

@@ -76,7 +76,7 @@ def from_pixels(
     border_px: jax.Array | None,
     x: jax.Array,
 ) -> jax.Array:
-    x = x[None].astype(jnp.float32) / 255.0
+    x = x.astype(jnp.float32) / 255.0
     return apply(graph, canvas_px, state, border_px, x)
 
 
@@ -88,7 +88,7 @@ def to_pixels(
     border_px: jax.Array | None,
     y_hat: jax.Array,
 ) -> jax.Array:
-    x_hat = apply(graph, canvas_px, state, border_px, y_hat[None])[0]
+    x_hat = apply(graph, canvas_px, state, border_px, y_hat)
     return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
 
 

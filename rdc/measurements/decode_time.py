@@ -58,7 +58,8 @@ def time_decoder(
     image = _noise(spec) if image is None else image
     name = resolved_precision(spec.precision)
     with precision(name):
-        known = codec.decoding_stages(codec.encode(image, rate))
+        streams = [codec.encode(image, rate)] * spec.batch_size
+        known = codec.decoding_stages(streams)
         for stage in stages or ():
             if stage not in known:
                 raise unknown_name("decoding stage of this codec", stage, list(known))
@@ -71,6 +72,7 @@ def time_decoder(
                     dataset=dataset,
                     height_px=image.shape[0],
                     width_px=image.shape[1],
+                    batch_size=spec.batch_size,
                     precision=name,
                     cpu_threads=cpu_threads(),
                     visible_devices=jax.local_device_count(),

@@ -63,6 +63,7 @@ class DecodeTime(Spec):
     Attributes:
       stage: `network`, `entropy_coding` or `end_to_end`.
       dataset: that the image is from; None for noise.
+      batch_size: images that are decoded together; `decode_ms` is of all of them.
       cpu_threads: that the process may use.
       visible_devices: of JAX, in the process.
       load_average: of the machine, over the minute before.
@@ -86,6 +87,7 @@ class DecodeTime(Spec):
     stage: str
     repeat: int
     decode_ms: float
+    batch_size: int = 1
     others_busy_cores: float | None = None
     drift: float | None = None
     blocks: int | None = None

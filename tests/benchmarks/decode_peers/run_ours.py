@@ -48,4 +48,4 @@ image = random.integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
 with ExitStack() as stack:
     for form in sys.argv[2:]:
         stack.enter_context(fixed_upsampling_form(form))
-    serve(macs, codec.decoding_stages(codec.encode(image))["network"])
+    serve(macs, codec.decoding_stages([codec.encode(image)])["network"])

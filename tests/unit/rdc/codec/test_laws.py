@@ -37,7 +37,11 @@ def test_images_of_any_size_come_back(
 ) -> None:
     x = photograph[: size[0], : size[1]]
     data = codec.compress(x)
-    for x_hat in (codec.decompress(data), codec.decoding_stages(data)["end_to_end"]()):
+    for x_hat in (
+        *codec.decode_batch([data]),
+        codec.decompress(data),
+        codec.decoding_stages([data])["end_to_end"]()[0],
+    ):
         assert x_hat.dtype == np.uint8
         assert x_hat.shape == x.shape
     encoded = codec.encoded(x, codec.rate_of(None))

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from rdc.architectures import build
-from rdc.codec import BitstreamError, LearnedCodec, learned
+from rdc.codec import BitstreamError, LearnedCodec, coding
+from rdc.codec.networks import CompiledNetworks
 from rdc.codec.numerics import NUMERICS
 from rdc.data.images import read_image
+from rdc.errors import ConfigError
 from rdc.measurements.rows import STAGES
 from tests.architectures import COVERING
 
@@ -43,11 +45,11 @@ def test_stages_give_what_decoding_gives(
     data = codec.encode(x)
     expected = codec.decode(data)
     assert len(np.unique(np.rint(codec.decoded(data).y_hat))) > 3
-    stages = codec.decoding_stages(data)
+    stages = codec.decoding_stages([data])
     assert tuple(stages) == STAGES
     for _ in range(2):  # a stage can be repeated
-        np.testing.assert_array_equal(stages["network"](), expected)
-        np.testing.assert_array_equal(stages["end_to_end"](), expected)
+        np.testing.assert_array_equal(stages["network"](), [expected])
+        np.testing.assert_array_equal(stages["end_to_end"](), [expected])
         assert stages["entropy_coding"]() is None
 
 
@@ -70,9 +72,9 @@ def test_the_timed_programs_are_those_of_the_numerics(
     spies = {k: replace(v, adapt=spied(k)) for k, v in NUMERICS.items()}
     model = lively("elic-charm-swint")
     data = LearnedCodec.of(model, numerics=numerics).encode(x)
-    monkeypatch.setattr(learned, "NUMERICS", spies)
+    monkeypatch.setattr(coding, "NUMERICS", spies)
     # Programs that are traced for the spies alone; writing would be of the default.
-    stages = LearnedCodec.of(model).decoding_stages(data)
+    stages = LearnedCodec.of(model).decoding_stages([data])
     assert set(adapted) == {numerics}
     traced = len(adapted)
     stages["network"]()
@@ -83,11 +85,55 @@ def test_the_network_stage_computes_on_the_symbols_of_the_stream(
     x: np.ndarray,
 ) -> None:
     codec = LearnedCodec.of(lively("elic-mean_scale_hyperprior-conv"))
-    one, other = (codec.decoding_stages(codec.encode(v)) for v in (x, 255 - x))
-    assert (one["network"]() != other["network"]()).any()
+    one, other = (codec.decoding_stages([codec.encode(v)]) for v in (x, 255 - x))
+    assert (one["network"]()[0] != other["network"]()[0]).any()
 
 
 def test_a_damaged_stream_has_no_stages(x: np.ndarray) -> None:
     codec = LearnedCodec.of(lively("conv-factorized-None"))
     with pytest.raises(BitstreamError):
-        codec.decoding_stages(codec.encode(x)[:-1])
+        codec.decoding_stages([codec.encode(x)[:-1]])
+
+
+@pytest.fixture(scope="module")
+def windows(photographs: dict[str, list[Path]]) -> list[np.ndarray]:
+    """Three images of one size."""
+    x = read_image(photographs["eval"][0])
+    return [x[50 * n : 50 * n + 50, 100:200] for n in range(1, 4)]
+
+
+@pytest.mark.parametrize("name", ["conv-charm-conv", "elic-mean_scale_hyperprior-conv"])
+def test_images_are_decoded_together_as_each_by_itself(
+    name: str, windows: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = LearnedCodec.of(lively(name))
+    streams = [codec.encode(x) for x in windows]
+    expected = [codec.decode(data) for data in streams]
+    seen = []
+    real = CompiledNetworks.run
+    monkeypatch.setattr(
+        CompiledNetworks,
+        "run",
+        lambda *arguments: seen.append(real(*arguments)) or seen[-1],
+    )
+    np.testing.assert_array_equal(codec.decode_batch(streams), expected)
+    assert [len(y_hat) for y_hat in seen] == [3]
+    stages = codec.decoding_stages(streams)
+    np.testing.assert_array_equal(stages["network"](), expected)
+    assert stages["entropy_coding"]() is None
+
+
+def test_of_a_batch_a_damaged_stream_is_refused(windows: list[np.ndarray]) -> None:
+    codec = LearnedCodec.of(lively("conv-charm-conv"))
+    streams = [codec.encode(x) for x in windows]
+    streams[1] = streams[1][:-3] + b"abc"
+    with pytest.raises(BitstreamError):
+        codec.decode_batch(streams)
+
+
+def test_streams_of_two_sizes_are_no_batch(windows: list[np.ndarray]) -> None:
+    codec = LearnedCodec.of(lively("conv-factorized-None"))
+    with pytest.raises(ConfigError, match=r"equal size, rate and numerics.*2 kinds"):
+        codec.decode_batch([codec.encode(x) for x in (windows[0], windows[1][:40])])
+    with pytest.raises(ConfigError, match="0 kinds of 0 streams"):
+        codec.decode_batch([])

@@ -133,7 +133,7 @@ def test_tiles_are_equal_to_the_whole(
     monkeypatch.setattr(networks, "tiling", _whole)
     encoded = codec.encoded(x)
     whole = codec.decoded(encoded.data)
-    y = codec._transforms.analyse(codec._padded(x))
+    y = codec._coding.transforms.analyse(codec._coding.padded(x))
     synthesis = networks._Transform(programs.apply, model.synthesis_transform, 16)
     latents = np.random.default_rng(1).normal(0, 3, whole.y_hat[None].shape)
     x_hat = synthesis(latents.astype(np.float32), 16)
@@ -149,7 +149,7 @@ def test_tiles_are_equal_to_the_whole(
         np.testing.assert_array_equal(tiled.y_hat, whole.y_hat)
         for again, once in (
             (synthesis(latents.astype(np.float32), 16), x_hat),
-            (codec._transforms.analyse(codec._padded(x)), y),
+            (codec._coding.transforms.analyse(codec._coding.padded(x)), y),
         ):
             np.testing.assert_allclose(again, once, atol=1e-5 * np.abs(once).max())
 

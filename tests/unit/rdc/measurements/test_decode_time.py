@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,11 +66,11 @@ def test_what_is_timed_is_the_decoder(
     seen: dict[str, list] = {stage: [] for stage in STAGES}
     real = learned.decoding_stages
 
-    def watched(data: bytes) -> dict[str, Callable[[], Any]]:
+    def watched(streams: Sequence[bytes]) -> dict[str, Callable[[], Any]]:
         def watch(stage: str, run: Callable[[], Any]) -> Callable[[], Any]:
             return lambda: seen[stage].append(run())
 
-        return {stage: watch(stage, run) for stage, run in real(data).items()}
+        return {stage: watch(stage, run) for stage, run in real(streams).items()}
 
     monkeypatch.setattr(learned, "decoding_stages", watched)
     time_decoder(learned, SPEC, image)
@@ -80,8 +80,19 @@ def test_what_is_timed_is_the_decoder(
         assert 1 <= blocks <= SPEC.attempts
         assert rest == 0
         if stage != "entropy_coding":
-            for x_hat in calls:
+            for (x_hat,) in calls:
                 np.testing.assert_array_equal(x_hat, expected)
+
+
+def test_of_a_batch_all_images_are_decoded(
+    jpeg: ClassicalCodec, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    real = jpeg.decode_batch
+    monkeypatch.setattr(jpeg, "decode_batch", lambda s: sizes.append(len(s)) or real(s))
+    rows = time_decoder(jpeg, replace(SPEC, batch_size=3), image)
+    assert {row.batch_size for row in rows} == {3}
+    assert set(sizes) == {3}
 
 
 def test_parts_of_encoder_and_decoder(

@@ -267,5 +267,5 @@ class LearnedCodec(Codec):
         image_px = self._coding.padded_px(opened.size_px)
         runs, y_hat = networks.components(code, image_px, opened.header.rate)
         parts |= {("decode", name): run for name, run in runs.items()}
-        parts["decode", "synthesis_transform"] = lambda: transforms.synthesise(y_hat)
+        parts["decode", "synthesis_transform"] = lambda: transforms.synthesise(y_hat)[0]
         return parts

@@ -19,14 +19,19 @@ from rdc.system.user_cache import user_cache_folder
 
 ROOT = Path(launch.__file__).resolve().parents[1]
 STAGED = ("analysis", "launch", "rdc", "sweeps")
+OWN_OPTIONS = "own_options"  # the folder of --config-dir, in a copy
 MAX_STAGED_BYTES = 50 * 2**20  # Ray refuses uploads over 100 MiB
 KEPT = 5  # of the newest copies
 _FRESH_SECONDS = 7 * 24 * 3600.0  # a launch may still run from one that is older
+_HIDDEN = shutil.ignore_patterns(".*")
 _IGNORED = ("__pycache__", "*.pyc", ".*", "out", "conf")
 
 
-def stage_code(folder: Path) -> Path:
+def stage_code(folder: Path, config_dir: Path | None = None) -> Path:
     """Copies the code that a job needs, without repository, outputs or data.
+
+    Args:
+      config_dir: the user's own options, which go along.
 
     Raises:
       ConfigError: it is larger than a job may bring along.
@@ -36,13 +41,15 @@ def stage_code(folder: Path) -> Path:
     for name in STAGED:
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     shutil.copytree(CONFIG_DIR, folder / "conf", ignore=ignore)
+    if config_dir is not None:
+        shutil.copytree(config_dir, folder / OWN_OPTIONS, ignore=_HIDDEN)
     (folder / COMMIT_FILE).write_text(f"{git_sha() or ''}\n")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     require(
         size <= MAX_STAGED_BYTES,
         f"the code of a job has at most {MAX_STAGED_BYTES >> 20} MiB",
         f"{size >> 20} MiB",
-        f"move large files out of {', '.join(STAGED)} and conf",
+        f"move large files out of {', '.join(STAGED)}, conf and --config-dir",
     )
     return folder
 

@@ -1,14 +1,13 @@
 """`launch/submit.py`: the same sweep as a job on a Ray cluster that is already up.
 
 The job runs once: submitting the same command again is the recovery, as for
-`launch/sweep.py`.
+`launch/sweep.py`. While the job runs, the same command shows it again.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import shlex
+import json
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,17 @@ from typing import Any
 from rich.console import Console
 
 from launch.config.app import App, Call
-from launch.config.composing import quoted
 from launch.config.roots import SweepConfig
-from launch.executors.ray_session import check_address, no_answer
 from launch.staging import stage_code
-from rdc.errors import ConfigError
-
-_EXIT_CODE_MARK = "sweep-exit-code:"
-_OWN_KEYS = (
-    "cluster",
-    "cluster.address",
-    "cluster.autoscales",
-    "cluster.python",
-    "cluster.scratch",
-    "out",
-    "data.train",
-    "data.eval",
-)
+from launch.submission.job_server import JobServer
+from launch.submission.probe import MARK, Wanted
+from launch.submission.run_sweep import EXIT_CODE_MARK
+from launch.submission.sweep_job import SweepJob, command
+from rdc.errors import ConfigError, ExitCode
 
 
 def run_submit(call: Call[SweepConfig]) -> int:
-    """Submits the sweep, shows its log, and returns its exit code."""
+    """Submits the sweep, or finds its job, shows the log, returns the exit code."""
     console = Console()
     address = call.config.cluster.address
     if address is None:
@@ -45,79 +34,119 @@ def run_submit(call: Call[SweepConfig]) -> int:
             "none",
             "add cluster=NAME or cluster.address=HOST:PORT",
         )
-    command = entrypoint(call)
-    with tempfile.TemporaryDirectory(prefix="rdc-submit-") as folder:
-        working_dir = stage_code(Path(folder) / "code")
-        client = _client(address)
-        try:
-            job = client.submit_job(
-                entrypoint=command,
-                runtime_env={"working_dir": str(working_dir)},
-            )
-        except RuntimeError as error:
-            raise no_answer(address, _first_line(error)) from None
-        console.print(f"job {job} on {address}", highlight=False)
+    sweep = SweepJob.of(call)
+    server = JobServer(address)
+    job_id = _job(server, sweep, call, console)
     try:
-        code = asyncio.run(_follow(client, job))
+        return _follow(server, job_id, console)
     except KeyboardInterrupt:
-        console.print(f"the job goes on; stop it with: ray job stop {job}")
+        console.print(
+            f"the job goes on; the same command shows it again, "
+            f"ray job stop {job_id} stops it",
+            soft_wrap=True,
+        )
         raise
-    if code is not None:
-        return code
-    info = client.get_job_info(job)
-    raise ConfigError(
-        "the job on the cluster runs", f"{info.status}: {info.message}", "see its log"
+
+
+def _job(
+    server: JobServer, sweep: SweepJob, call: Call[SweepConfig], console: Console
+) -> str:
+    """Id of the running job of this sweep, or of one that is started now."""
+    generation, job = sweep.newest(server.jobs())
+    if job is not None and not job.has_ended:
+        return _attached(sweep, job, console)
+    with tempfile.TemporaryDirectory(prefix="rdc-submit-") as folder:
+        code = stage_code(Path(folder) / "code", call.config_dir)
+        with console.status(f"asking {server.address} what it can reach"):
+            _probe(server, sweep, call.config, code)
+        while not server.submit(
+            job_id := sweep.job_id(generation + 1),
+            sweep.entrypoint,
+            code,
+            sweep.metadata,
+            sweep.environment,
+        ):
+            # Somebody was faster, or a job of this id was deleted.
+            newest, job = sweep.newest(server.jobs())
+            if job is not None and not job.has_ended:
+                return _attached(sweep, job, console)
+            generation = max(newest, generation + 1)
+    _tell(console, f"job {job_id} on {server.address}")
+    return job_id
+
+
+def _attached(sweep: SweepJob, job: Any, console: Console) -> str:
+    _tell(console, f"job {job.submission_id} is at work already; its log:")
+    theirs, ours = job.metadata["rdc_commit"], sweep.metadata["rdc_commit"]
+    if theirs != ours:
+        _tell(console, f"it runs commit {theirs}; here is {ours}")
+    return str(job.submission_id)
+
+
+def _probe(server: JobServer, sweep: SweepJob, config: SweepConfig, code: Path) -> None:
+    """Raises `ConfigError` where the cluster lacks what the sweep needs."""
+    sources = (config.data.absolute("train"), config.data.absolute("eval"))
+    wanted = Wanted(
+        out=sweep.out,
+        images=tuple(s for s in sources if not s.startswith("bundled:")),
+        carried=config.data.carry,
+        scratch=config.cluster.scratch,
     )
-
-
-def entrypoint(call: Call[SweepConfig]) -> str:
-    """The shell command of the job: the same options with absolute paths.
-
-    The last line that it prints is its exit code, which Ray does not hand on.
-    """
-    data = call.config.data
-    options = [
-        o for o in call.overrides if o.split("=")[0].lstrip("+") not in _OWN_KEYS
-    ]
-    options += [
-        "cluster.address=auto",
-        f"cluster.autoscales={str(call.config.cluster.autoscales).lower()}",
-        f"cluster.scratch={quoted(call.config.cluster.scratch)}",
-        f"out={quoted(call.config.out_place())}",
-        f"data.train={quoted(data.absolute('train'))}",
-        f"data.eval={quoted(data.absolute('eval'))}",
-    ]
-    command = shlex.join([call.config.cluster.python, "launch/sweep.py", *options])
-    return f"{command}; code=$?; echo {_EXIT_CODE_MARK} $code; exit $code"
-
-
-def _client(address: str) -> Any:
-    if not address.startswith("http"):
-        check_address(address)
-    from ray.job_submission import JobSubmissionClient
-
-    logging.disable(logging.INFO)  # uploads and web sockets
+    job_id = f"{sweep.name}-probe-{secrets.token_hex(4)}"
+    text = json.dumps(wanted.to_dict())
+    asked = command(sweep.python, "launch.submission.probe", text)
+    server.submit(job_id, asked, code, {}, {})
     try:
-        return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise no_answer(address, _first_line(error)) from None
+        server.ended(job_id)
+        lines = server.output(job_id).strip().splitlines()
+    except KeyboardInterrupt:
+        server.stop(job_id)
+        raise
+    found = next((line for line in lines if line.startswith(MARK)), None)
+    if found is None:
+        said = [line for line in lines if asked not in line]  # Ray repeats the command
+        raise ConfigError(
+            f"{sweep.python} on the cluster has the dependencies",
+            said[-1] if said else server.job(job_id).message,
+            f"name one that has with cluster.python; the log: ray job logs {job_id}",
+        )
+    if lacks := json.loads(found.removeprefix(MARK)):
+        raise ConfigError(
+            "a cluster reaches OUT and the images of its sweeps",
+            "; ".join(lacks),
+            "nothing was submitted: use out=s3://... or gs://..., data.carry=true, or "
+            "folders that every node sees",
+        )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _follow(server: JobServer, job_id: str, console: Console) -> int:
+    """Shows the log; the exit code that the sweep ended with."""
+    code = None
+
+    def show(line: str) -> None:
+        nonlocal code
+        if line.startswith(EXIT_CODE_MARK):
+            code = int(line.removeprefix(EXIT_CODE_MARK))
+        else:
+            print(line, flush=True)
+
+    job = server.follow(job_id, show, lambda line: _tell(console, line))
+    if code is None:
+        code = job.driver_exit_code
+    if code is None and job.status == "STOPPED":  # at its very end
+        code = ExitCode.INTERRUPTED
+    if code is None:
+        raise ConfigError(
+            "a job ends with an exit code",
+            f"{job_id} {str(job.status).lower()}, {job.message or 'without a word'}",
+            "its process was killed, or never began: the same command goes on",
+        )
+    _tell(console, f"job {job_id} ended with exit code {code}")
+    return code if code >= 0 else int(ExitCode.CRASHED)
 
 
-async def _follow(client: Any, job: str) -> int | None:
-    """Prints the log while it grows; the exit code that it ends with."""
-    code, rest = None, ""
-    async for text in client.tail_job_logs(job):
-        *lines, rest = (rest + text).split("\n")
-        for line in lines:
-            if line.startswith(_EXIT_CODE_MARK):
-                code = int(line.removeprefix(_EXIT_CODE_MARK))
-            else:
-                print(line, flush=True)
-    return code
+def _tell(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 SUBMIT_APP = App(
@@ -126,7 +155,11 @@ SUBMIT_APP = App(
     run_submit,
     """
 Runs a sweep as a job on a Ray cluster that is already up, shows its log, and ends with
-its exit code. `out` and the folders of `data` must be reachable from the cluster.""",
+its exit code. Code and --config-dir travel with the job; `out` and the folders of
+`data` must be reachable from the cluster, which is tried first. The same command again
+shows a job that still runs, and starts the next one where it has ended: nothing that
+was finished is done again. Ctrl-C leaves the job alone; `ray job stop ID` has it save
+its state.""",
     (
         "python launch/submit.py +grid=rdc_mini cluster.address=http://HOST:8265",
         "python launch/submit.py +grid=rdc_mini cluster=NAME --config-dir DIR",

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -33,12 +34,14 @@ class Call(Generic[S]):
       values: the same, as plain data.
       overrides: the `key=value` of the command line.
       options: the plain data of one option of a group.
+      config_dir: the user's own options.
     """
 
     config: S
     values: dict[str, Any]
     overrides: tuple[str, ...]
     options: Options
+    config_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ def _call(
         if key not in known:
             raise unknown_name("option", key, known)
     parsed = app.spec.from_dict(values)
-    return Call(parsed, values, tuple(overrides), composer.load_option)
+    return Call(
+        parsed, values, tuple(overrides), composer.load_option, composer.own_dir
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -56,7 +56,7 @@ class Composer:
     def __init__(self, own_dir: str | None = None):
         if own_dir is not None and not Path(own_dir).is_dir():
             raise ConfigError("--config-dir is a folder", own_dir)
-        self._own = None if own_dir is None else Path(own_dir).resolve()
+        self.own_dir = None if own_dir is None else Path(own_dir).resolve()
         self.load_option = cache(self._load_option)
         register_groups()
         Plugins.instance().register(OwnOptions)
@@ -83,7 +83,7 @@ class Composer:
             ) from None
 
     def _composed(self, config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
-        OwnOptions.folder = self._own
+        OwnOptions.folder = self.own_dir
         with (
             initialize_config_dir(str(CONFIG_DIR), job_name="rdc", version_base="1.3"),
             warnings.catch_warnings(),
@@ -94,7 +94,7 @@ class Composer:
     def options_of(self, group: str) -> list[str]:
         """The options of one group, from files and from the registry."""
         names = set(registered(group))
-        for folder in filter(None, (self._own, CONFIG_DIR)):
+        for folder in filter(None, (self.own_dir, CONFIG_DIR)):
             names |= {path.stem for path in (folder / group).glob("*.yaml")}
         return sorted(names)
 

@@ -43,7 +43,15 @@ class RaySession:
         if address is None:
             options |= self._private(num_cpus)
         else:
-            check_address(address)
+            web = address.startswith("http")
+            if not web:
+                check_address(address)
+            if web or (address != "auto" and speaks_http(address)):
+                raise ConfigError(
+                    "launch/sweep.py takes HOST:PORT of a head node, as head:6379",
+                    f"{address}, which is a dashboard or another web server",
+                    "give the head's own port, or submit with launch/submit.py",
+                )
             options["address"] = address
         import ray
 
@@ -82,6 +90,17 @@ class RaySession:
             shutil.rmtree(self._temp_dir, ignore_errors=True)
 
 
+def speaks_http(address: str) -> bool:
+    """Whether `HOST:PORT` answers as a dashboard does, and no head node of Ray."""
+    import requests
+
+    try:
+        requests.get(f"http://{address}/api/version", timeout=CONNECT_SECONDS)
+    except requests.RequestException:
+        return False
+    return True
+
+
 def check_address(address: str) -> None:
     """Raises `ConfigError` at once where Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -98,7 +117,7 @@ def no_answer(address: str, reason: str) -> ConfigError:
     return ConfigError(
         "the Ray cluster answers",
         f"{address}: {reason}",
-        "check cluster.address, or use launcher=local",
+        "check cluster.address; without a cluster: launch/sweep.py launcher=local",
     )
 
 

@@ -132,7 +132,7 @@ def test_hydra_is_at_home_in_the_configuration_and_ray_in_the_executors() -> Non
     homes = {
         "hydra": ("launch.config.",),
         "omegaconf": ("launch.config.",),
-        "ray": ("launch.executors.", "launch.commands.submit"),
+        "ray": ("launch.executors.", "launch.submission."),
     }
     used = set()
     for module, path in modules("launch").items():

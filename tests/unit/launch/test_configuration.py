@@ -13,7 +13,7 @@ from launch.commands.benchmark import BENCHMARK_APP
 from launch.commands.clean import CLEAN_APP
 from launch.commands.data import DATA_APP
 from launch.commands.report import REPORT_APP
-from launch.commands.submit import SUBMIT_APP, entrypoint
+from launch.commands.submit import SUBMIT_APP
 from launch.commands.sweep import SWEEP_APP, Sweep, prepare
 from launch.commands.train import TRAIN_APP, models
 from launch.config.app import App, Call, run_app
@@ -25,6 +25,7 @@ from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.files import storage_error
 from sweeps.policy import Limits
+from tests.unit.launch.calls import called
 
 LAUNCH = CONFIG_DIR.parent / "launch"
 APPS = {
@@ -37,13 +38,6 @@ APPS = {
     "clean": CLEAN_APP,
 }
 GRIDS = sorted(path.stem for path in (CONFIG_DIR / "grid").glob("*.yaml"))
-
-
-def called(*arguments: str, app: App = SWEEP_APP) -> Call:
-    seen = []
-    app = dataclasses.replace(app, function=lambda call: seen.append(call) or 0)
-    assert run_app(app, arguments) == 0
-    return seen[0]
 
 
 def configured(*arguments: str, app: App = SWEEP_APP) -> dict:
@@ -310,28 +304,20 @@ def test_a_swept_option_cannot_be_overridden_in_silence(tmp_path):
         prepare(call)
 
 
-def test_a_submitted_job_gets_the_same_options_with_absolute_paths(
-    monkeypatch, tmp_path
-):
-    monkeypatch.chdir(tmp_path)
-    call = called(
-        "+grid=rdc_mini", "data.train=my images", "train.steps=5", "cluster=example"
-    )
-    command = entrypoint(call)
-    assert command.startswith("/opt/rdc/bin/python launch/sweep.py +grid=rdc_mini")
-    assert "train.steps=5" in command
-    assert f"data.train='\"'\"'{tmp_path}/my images" in command
-    assert "cluster=example" not in command
-    assert "cluster.autoscales=false" in command
-    assert "cluster.scratch='\"'\"'/tmp/rdc-scratch" in command
-
-
 def test_the_code_of_a_job_is_small_and_whole(tmp_path):
     folder = stage_code(tmp_path / "code")
     names = {path.name for path in folder.iterdir()}
     assert names == {"COMMIT", "analysis", "conf", "launch", "rdc", "sweeps"}
     assert not list(folder.rglob("__pycache__"))
     assert Path(folder / "launch" / "sweep.py").exists()
+
+
+def test_own_options_go_along_with_the_code(tmp_path):
+    grid = tmp_path / "mine" / "grid" / "mine.yaml"
+    grid.parent.mkdir(parents=True)
+    grid.write_text("name: mine\n")
+    folder = stage_code(tmp_path / "code", tmp_path / "mine")
+    assert (folder / "own_options" / "grid" / "mine.yaml").read_text() == "name: mine\n"
 
 
 def test_resources_are_asked_for_by_stage(tmp_path):

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
 from rdc.errors import ConfigError, DataError
 
+
+class OneCubic:
+    """The cubic that fits all points best, which need not pass through them."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray):
+        self._integral = Polynomial.fit(x, y, 3).integ()
+
+    def integrate(self, low: float, high: float) -> float:
+        return float(self._integral(high) - self._integral(low))
+
+
 INTERPOLATIONS: dict[str, Callable] = {
     "pchip": PchipInterpolator,
     "akima": Akima1DInterpolator,
+    "cubic": OneCubic,
 }
 MIN_POINTS = 4
 
@@ -29,14 +42,14 @@ def bd_rate(
 
     The logarithm of the rate is interpolated over PSNR and integrated over the
     overlap of both curves, or over the asked range inside it (Bjontegaard, ITU-T
-    VCEG-M33, 2001, there with one cubic; piecewise cubics as in JVET-E0160).
+    VCEG-M33, 2001, with one cubic; piecewise cubics as in JVET-E0160).
 
     Args:
       anchor_bpp: f[n], n >= 4, in any order: the curve compared against.
       anchor_psnr_db: f[n].
       bpp: f[m], m >= 4, in any order.
       psnr_db: f[m].
-      interpolation: "pchip" or "akima".
+      interpolation: "pchip", "akima", or "cubic", the one of 2001.
       psnr_range_db: lower and upper end; the whole overlap when left out.
 
     Returns:

@@ -19,7 +19,7 @@ from analysis.frontier_table import SETTINGS, frontier_table
 from analysis.measures import DEFAULT_OBJECTIVES
 from analysis.notices import write_notices
 from analysis.records import folders, read_records
-from analysis.tables import SCHEMA_VERSION, TABLES, columns, write_table
+from analysis.tables import SCHEMA_VERSION, TABLES, columns, typed, write_table
 from rdc.errors import DataError, StorageError
 from rdc.jobs.job import CodecJob, EvaluateJob, TrainJob
 from rdc.jobs.layout import (
@@ -52,6 +52,8 @@ def gather(
 
     Args:
       objectives: of the frontier, names of `analysis.measures.MEASURES`.
+
+    Intervals come later, by `analysis.uncertainty.resample`.
 
     Returns:
       The tables by name, columns as in `analysis.tables.columns`.
@@ -93,10 +95,11 @@ def gather(
     tables["frontier"] = frontier_table(tables, jobs, objectives)
     tables["curves"] = curves_table(tables["frontier"], tables["codecs"])
 
+    tables["intervals"] = pd.DataFrame(columns=list(columns("intervals")))
     for name in TABLES:
-        tables[name] = _typed(name, tables[name])
-        write_table(out, name, pa.Table.from_pandas(tables[name], preserve_index=False))
-        tables[name]["schema_version"] = SCHEMA_VERSION
+        table = typed(name, tables[name])
+        write_table(out, name, table)
+        tables[name] = table.to_pandas().assign(schema_version=SCHEMA_VERSION)
     return tables
 
 
@@ -230,13 +233,3 @@ def _attempts(out: Path, run_id: str, now: float) -> tuple[int, str]:
         if now - written < _PROGRESS_SECONDS and not ended:
             return len(names), "running"
     return len(names), "pending"
-
-
-def _typed(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the types of its schema, columns of its own after it."""
-    known = columns(name)
-    own = [column for column in table if column not in known]
-    ordered = table[[*known, *own]]
-    arrow = pa.Table.from_pandas(ordered, preserve_index=False)
-    fields = [*pa.schema(known), *(arrow.schema.field(column) for column in own)]
-    return arrow.cast(pa.schema(fields)).to_pandas()

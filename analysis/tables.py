@@ -149,6 +149,17 @@ _COLUMNS: dict[str, Columns] = {
         "host_cpu": _TEXT,
         "clock_note": _TEXT,
     },
+    # Of points whose images were resampled (`analysis.uncertainty`).
+    "intervals": {
+        **POINT,
+        "dataset": _TEXT,
+        **CODEC_SETTINGS,
+        "rd_loss_low": _FLOAT,
+        "rd_loss_high": _FLOAT,
+        "frontier_probability": _FLOAT,  # null: it does not compare
+        "draws": _INT,
+        "seeds": _INT,  # trainings that each draw chooses from
+    },
     "curves": {
         "curve_id": _TEXT,
         "run_id": _TEXT,  # null: its points are models of one rate each
@@ -197,6 +208,16 @@ def columns(name: str) -> Columns:
         "on_frontier": pa.bool_(),
         "frontier_objectives": _TEXT,
     }
+
+
+def typed(name: str, table: pd.DataFrame) -> pa.Table:
+    """A table with the types of its schema, columns of its own after it."""
+    known = columns(name)
+    own = [column for column in table if column not in (*known, "schema_version")]
+    ordered = table[[*known, *own]]
+    arrow = pa.Table.from_pandas(ordered, preserve_index=False)
+    fields = [*pa.schema(known), *(arrow.schema.field(column) for column in own)]
+    return arrow.cast(pa.schema(fields))
 
 
 def write_table(out: Path, name: str, table: pa.Table) -> None:

@@ -29,8 +29,10 @@ def gather_and_report(
     outputs.refresh()
     if "gather" in stages:
         from analysis.gather import gather
+        from analysis.uncertainty import resample
 
         gather(out, objectives)
+        resample(out, objectives)
         outputs.publish(out / TABLES_FOLDER)
     if "report" in stages:
         from analysis.report.page import write_report

@@ -35,6 +35,17 @@ print(write_report(Path(sys.argv[1])).stat().st_size / 1e6,
 """
 
 
+RESAMPLE = """
+import sys, time
+from pathlib import Path
+from analysis.measures import DEFAULT_OBJECTIVES
+from analysis.uncertainty import resample
+started = time.perf_counter()
+resample(Path(sys.argv[1]), DEFAULT_OBJECTIVES)
+print(time.perf_counter() - started)
+"""
+
+
 def measured(code: str, out: Path) -> tuple[float, ...]:
     done = subprocess.run(
         [sys.executable, "-c", code, str(out)],
@@ -56,15 +67,18 @@ def test_gather_and_report(tmp_path: Path) -> None:
     for seed in range(SEEDS // 2, SEEDS):
         finish(sweep, specs, seed)
     measured(GATHER, sweep.out)
+    (resample_seconds,) = measured(RESAMPLE, sweep.out)
     report_megabytes, report_seconds = measured(REPORT, sweep.out)
     print(
         f"\n10 000 records: gather {cold_seconds:.2f} s cold, {megabytes:.0f} MB, "
         f"{again_seconds:.2f} s with one record changed; "
+        f"images of 10 000 points resampled in {resample_seconds:.1f} s; "
         f"report of 10 000 points {report_seconds:.2f} s, {report_megabytes:.1f} MB"
     )
     assert cold_seconds <= 3
     assert megabytes <= 500
     assert again_seconds <= 0.5
+    assert resample_seconds <= 10
     assert report_seconds <= 5
     assert report_megabytes <= 6
 

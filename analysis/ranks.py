@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +115,69 @@ def flops_against_estimates(estimates: pd.DataFrame) -> pd.DataFrame:
         if len(pairs) >= MIN_POINTS and (pairs.nunique() > 1).all():
             rows.append({"device_kind": device_kind, **_correlated(pairs)})
     return pd.DataFrame(rows, columns=["device_kind", *_CORRELATED])
+
+
+def between_devices(frontier: pd.DataFrame, stage: str = STAGES[0]) -> pd.DataFrame:
+    """Rank correlation of the decode times of two devices, over architectures.
+
+    Returns:
+      `hardware_id`, `other_hardware_id`, and the columns of `flops_against_time` from
+      `architectures` on; one row per pair with three architectures on both.
+    """
+    times = _medians_by_device(frontier, stage)
+    rows = []
+    for one, other in itertools.combinations(times, 2):
+        pairs = times[[one, other]].dropna()
+        if len(pairs) >= MIN_POINTS and (pairs.nunique() > 1).all():
+            both = {"hardware_id": one, "other_hardware_id": other}
+            rows.append({**both, **_correlated(pairs)})
+    columns = ["hardware_id", "other_hardware_id", *_CORRELATED]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def inversions(frontier: pd.DataFrame, stage: str = STAGES[0]) -> pd.DataFrame:
+    """Pairs of which the one with fewer FLOPs decodes slower, beyond their spread.
+
+    The quartiles of the two medians do not overlap: an inversion that repeats of one
+    block could turn is none.
+
+    Returns:
+      `hardware_id`, `fewer_flops` and `faster` (architecture ids), `flops_ratio` and
+      `time_ratio`, both over 1; per device the largest product of both first.
+    """
+    comparable = frontier[frontier["differs_in"] == ""]
+    rows = []
+    for device in _medians_by_device(frontier, stage):
+        names = [f"decode_ms{part}.{device}.{stage}" for part in ("", "_q25", "_q75")]
+        known = comparable.groupby("arch_id")[["kflops_per_px", *names]].median()
+        known = known.dropna()
+        flops, median, low, high = known.to_numpy(float).T
+        cheap, fast = np.nonzero(
+            (flops[:, None] < flops[None]) & (low[:, None] > high[None])
+        )
+        found = pd.DataFrame(
+            {
+                "hardware_id": device,
+                "fewer_flops": known.index[cheap],
+                "faster": known.index[fast],
+                "flops_ratio": flops[fast] / flops[cheap],
+                "time_ratio": median[cheap] / median[fast],
+            }
+        )
+        product = found["flops_ratio"] * found["time_ratio"]
+        rows.append(found.loc[product.sort_values(ascending=False).index])
+    columns = ["hardware_id", "fewer_flops", "faster", "flops_ratio", "time_ratio"]
+    table = pd.concat(rows) if rows else pd.DataFrame(columns=columns)
+    return table.reset_index(drop=True)
+
+
+def _medians_by_device(frontier: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """One row per architecture, a column per device, ms; of points that compare."""
+    comparable = frontier[frontier["differs_in"] == ""]
+    end = f".{stage}"
+    names = [c for c in comparable if c.startswith("decode_ms.") and c.endswith(end)]
+    found = comparable.groupby("arch_id")[names].median()
+    return found.rename(columns=lambda name: name.split(".")[1])
 
 
 _CORRELATED = (

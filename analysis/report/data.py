@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,9 +22,15 @@ from analysis.decode_times import DecodeTimes
 from analysis.frontier_table import SETTINGS, on_frontier
 from analysis.image_sets import image_set_id
 from analysis.measures import DEFAULT_OBJECTIVES, Measure, measures_of, objectives_note
-from analysis.ranks import flops_against_estimates, flops_against_time
+from analysis.names import configurations, labels
+from analysis.ranks import (
+    between_devices,
+    flops_against_estimates,
+    flops_against_time,
+    inversions,
+)
 from analysis.report.style import FamilyStyle, family_styles
-from analysis.tables import read_tables
+from analysis.tables import POINT, read_tables
 from rdc.errors import StorageError
 from rdc.jobs.layout import SWEEP_FILE
 from rdc.system.files import read_json
@@ -47,8 +52,9 @@ class ReportData:
 
     Attributes:
       out: the sweep's folder.
-      tables: as `analysis.gather` wrote them; `frontier` has a `state` more, its codec
-        settings as one text `codec`, and is marked by these objectives.
+      tables: as `analysis.gather` wrote them; `frontier` has more: a `state`, its codec
+        settings as one text `codec`, a `label` of its architecture, the columns of
+        `intervals`. It is marked by these objectives.
       objectives: names of `analysis.measures.MEASURES`.
       sweep: OUT/sweep.json, empty where it cannot be read.
       problems: records that were left out.
@@ -74,7 +80,9 @@ class ReportData:
         """
         out = Path(out)
         tables = read_tables(out)
-        frontier = tables["frontier"]
+        frontier = _with_intervals(tables)
+        tables["frontier"] = frontier
+        frontier["label"] = frontier["arch_id"].map(labels(tables["architectures"]))
         frontier["state"] = _states(frontier)
         frontier["codec"] = _codec_texts(frontier)
         frontier["on_frontier"] = on_frontier(frontier, objectives)
@@ -187,25 +195,25 @@ class ReportData:
         return flops_against_time(self.frontier)
 
     @cached_property
+    def ranks_between_devices(self) -> pd.DataFrame:
+        return between_devices(self.frontier)
+
+    @cached_property
+    def inversions(self) -> pd.DataFrame:
+        return inversions(self.frontier)
+
+    @cached_property
     def estimated_ranks(self) -> pd.DataFrame:
         return flops_against_estimates(self.estimates)
 
     @cached_property
     def configurations(self) -> pd.Series:
-        """Per `arch_id`: the fields in which its family's members differ."""
-        architectures = self.tables["architectures"]
-        flat = [dict(_flat(json.loads(c))) for c in architectures["config_json"]]
-        values: dict[tuple[str, str], set[str]] = {}
-        for family, config in zip(architectures["family"], flat, strict=True):
-            for key, value in config.items():
-                values.setdefault((family, key), set()).add(value)
-        texts = [
-            ", ".join(
-                f"{k}={v}" for k, v in config.items() if len(values[family, k]) > 1
-            )
-            for family, config in zip(architectures["family"], flat, strict=True)
-        ]
-        return pd.Series(texts, index=architectures["arch_id"])
+        return configurations(self.tables["architectures"])
+
+    @cached_property
+    def labels(self) -> pd.Series:
+        """Per `arch_id`."""
+        return labels(self.tables["architectures"])
 
     @cached_property
     def cost_breakdown(self) -> pd.DataFrame:
@@ -232,9 +240,10 @@ class ReportData:
         )
         chosen = chosen.head(_MAX_BARS).sort_values("kflops", kind="stable")
         shown = costs.loc[chosen.index] * 2 / 1000
-        kinds = architectures.loc[shown.index]
-        names = kinds["name"].fillna(pd.Series(shown.index.str[:8], shown.index))
-        shown.index = pd.Index(names + "  " + kinds["family"], name="architecture")
+        names, family = self.labels[shown.index], architectures["family"][shown.index]
+        own = architectures["name"][shown.index].notna()
+        names = names.where(~own, names + "  " + family)
+        shown.index = pd.Index(names, name="architecture")
         return shown.loc[:, (shown > 0).any()]
 
     @property
@@ -267,6 +276,12 @@ class ReportData:
         return " · ".join(parts)
 
 
+def _with_intervals(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    intervals = tables["intervals"].drop(columns="schema_version")
+    keys = [*POINT, "dataset", *SETTINGS]
+    return tables["frontier"].merge(intervals, "left", keys)
+
+
 def _states(frontier: pd.DataFrame) -> pd.Series:
     states = frontier["status"].map(_STATE_OF_STATUS).fillna("failed")
     trained = frontier["status"] == "ok"
@@ -287,15 +302,3 @@ def _codec_texts(frontier: pd.DataFrame) -> pd.Series:
     ]
     named = distinct.assign(codec=pd.array(texts, dtype="str"))
     return frontier[SETTINGS].merge(named, "left", SETTINGS)["codec"]
-
-
-def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [
-            pair
-            for key, inner in value.items()
-            for pair in _flat(inner, f"{path}.{key}" if path else key)
-        ]
-    if isinstance(value, list):
-        return [(path, "/".join(str(v) for v in value))]
-    return [(path, str(value))]

@@ -23,7 +23,8 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
     """Writes OUT/report from OUT/tables, and returns the path of index.html.
 
     Beside it: figures/*.{svg,png,pdf}, frontier.csv, runs.csv, curves.csv,
-    cost_breakdown.csv, rank_correlation.csv, and of devices that are not at hand
+    cost_breakdown.csv, rank_correlation.csv, ranks_between_devices.csv,
+    inversions.csv, and of devices that are not at hand
     decode_estimates.csv and estimated_ranks.csv.
 
     Args:
@@ -44,6 +45,8 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
         ("curves", data.tables["curves"]),
         ("cost_breakdown", data.cost_breakdown.reset_index()),
         ("rank_correlation", data.rank_correlations),
+        ("ranks_between_devices", data.ranks_between_devices),
+        ("inversions", data.inversions),
         ("estimated_ranks", data.estimated_ranks),
         ("decode_estimates", data.estimates),
     ):

@@ -16,10 +16,13 @@ from analysis.report.style import COMPONENT_COLOURS
 from rdc.measurements.rows import STAGES
 
 _TEXTS = (
-    *("run_id", "arch_id", "name", "status", "evaluation_status", "state"),
+    *("run_id", "arch_id", "name", "label", "status", "evaluation_status", "state"),
     *("family", "dataset", "codec", "distortion", "differs_in"),
 )
-_NUMBERS = ("rate", "lmbda", "steps", "batch_size", "crop_px", "seed", "images")
+_NUMBERS = (
+    *("rate", "lmbda", "steps", "batch_size", "crop_px", "seed", "images"),
+    *("rd_loss_low", "rd_loss_high", "frontier_probability"),
+)
 # What is told of a point beside the objectives, the axes and its decode times.
 _TOLD = ("kflops_per_px", "params_total", "bpp", "psnr_db", "rd_loss")
 

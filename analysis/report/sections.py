@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from analysis.report.data import STATES, ReportData
 from rdc.measurements.rows import STAGES
 
 _MAX_LISTED = 200  # unfinished runs listed with their errors
+_MAX_INVERSIONS = 10
 _MAX_RECORDS = 20  # named in a notice
 
 
@@ -94,8 +96,8 @@ def status(data: ReportData) -> str:
     unfinished = unfinished.iloc[order.argsort(kind="stable")]
     listed = [
         [
-            row.name if isinstance(row.name, str) else row.run_id,
-            row.family,
+            row.label,
+            row.run_id,
             row.status if row.state != "not evaluated" else row.state,
             runs["attempts"][row.run_id],
             error if isinstance(error := runs["error"][row.run_id], str) else "",
@@ -106,7 +108,7 @@ def status(data: ReportData) -> str:
         return summary + '<p class="note">Every planned run was measured.</p>'
     left_out = len(unfinished) - len(listed)
     more = f"<p>{left_out} more are in runs.csv.</p>" if left_out else ""
-    heads = ["Run", "Family", "Status", "Attempts", "Error"]
+    heads = ["Model", "Run", "Status", "Attempts", "Error"]
     return f"{summary}<h3>Runs without a result</h3>{_table(heads, listed)}{more}"
 
 
@@ -119,13 +121,12 @@ def curves(data: ReportData) -> str:
     rows = []
     for row in compared.sort_values("bd_rate_percent").itertuples():
         point = points.loc[row.curve_id]
-        name = point["name"] if isinstance(point["name"], str) else row.curve_id[:8]
         rows.append(
             [
-                f"{name}, {point['family']}",
+                _with_seed(point, data),
                 f"{row.dataset}, {row.coder}, {row.numerics}",
                 f"{labels.get(row.anchor, row.anchor)}, {row.anchor_source}",
-                f"{row.bd_rate_percent:+.2f} %",
+                _percent(row),
                 f"{row.range_low_db:.2f} to {row.range_high_db:.2f} dB, "
                 f"{row.overlap_points} points",
                 row.interpolation,
@@ -142,12 +143,75 @@ def curves(data: ReportData) -> str:
     return _table(heads, rows) + missing
 
 
+def _with_seed(point: pd.Series, data: ReportData) -> str:
+    """Of a model, its seed where the sweep has several."""
+    several = data.frontier["seed"].nunique() > 1
+    return f"{point['label']}, seed {point['seed']:.0f}" if several else point["label"]
+
+
+def _percent(row: Any) -> str:
+    text = f"{row.bd_rate_percent:+.2f} %"
+    if pd.isna(row.bd_rate_low_percent):
+        return text
+    low, high = row.bd_rate_low_percent, row.bd_rate_high_percent
+    return f"{text} ({low:+.1f} to {high:+.1f})"
+
+
 _RANK_HEADS = ("Architectures", "Kendall tau-b", "Spearman rho")
 
 
 def ranks(data: ReportData) -> str:
     """Of times, and apart from them of estimates."""
-    return _measured_ranks(data) + _estimated_ranks(data)
+    parts = (_measured_ranks, _between_devices, _inversions, _estimated_ranks)
+    return "".join(part(data) for part in parts)
+
+
+def _between_devices(data: ReportData) -> str:
+    table = data.ranks_between_devices
+    if table.empty:
+        return ""
+    names = {device["id"]: device["name"] for device in data.devices}
+    rows = [
+        [
+            names[row.hardware_id],
+            names[row.other_hardware_id],
+            row.architectures,
+            _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
+            _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["Device", "against", *_RANK_HEADS]
+    return f"<h3>Does one device order decoders as another?</h3>{_table(heads, rows)}"
+
+
+def _inversions(data: ReportData) -> str:
+    table = data.inversions
+    if table.empty:
+        return ""
+    names = {device["id"]: device["name"] for device in data.devices}
+    said = data.labels
+    rows = [
+        [
+            names[row.hardware_id],
+            said[row.fewer_flops],
+            said[row.faster],
+            f"{row.flops_ratio:.2f} x",
+            f"{row.time_ratio:.2f} x",
+        ]
+        for row in table.groupby("hardware_id").head(_MAX_INVERSIONS).itertuples()
+    ]
+    heads = [
+        *("Device", "Fewer FLOPs, slower", "More FLOPs, faster"),
+        *("FLOPs", "Time"),
+    ]
+    note = (
+        f"{len(table)} pairs change places beyond the quartiles of their times; of "
+        f"each device at most {_MAX_INVERSIONS}, the largest first."
+    )
+    return (
+        f'<h3>Where FLOPs mislead</h3><p class="note">{note}</p>{_table(heads, rows)}'
+    )
 
 
 def _estimated_ranks(data: ReportData) -> str:
@@ -206,12 +270,12 @@ def footer(data: ReportData) -> str:
         ("Created", [sweep.get("created_at", "missing")]),
         ("Code of the runs", code or ["missing"]),
         ("Versions", [f"{k} {v}" for k, v in _items(sweep.get("versions"))]),
-        ("Data", [f"{k}: {v}" for k, v in _items(sweep.get("datasets"))]),
+        ("Data", [_dataset(k, v) for k, v in _items(sweep.get("datasets"))]),
         (
             "Training data hash",
             sorted(str(v)[:16] for v in runs["data_sha256"].dropna().unique()),
         ),
-        ("Hardware", [_hardware(row) for row in hardware.to_dict("records")]),
+        ("Hardware", _machines(hardware)),
         (
             "Codecs measured here",
             [
@@ -252,6 +316,20 @@ def _items(value: object) -> list[tuple[str, object]]:
     return list(value.items()) if isinstance(value, dict) else []
 
 
+def _dataset(role: str, facts: object) -> str:
+    known = dict(_items(facts))
+    sha256 = str(known.get("data_sha256", "missing"))[:16]
+    return f"{role}: {known.get('name')} ({known.get('source')}), hash {sha256}"
+
+
+def _machines(hardware: pd.DataFrame) -> list[str]:
+    """Each once, with the ids that its records have."""
+    ids: dict[str, list[str]] = {}
+    for row in hardware.to_dict("records"):
+        ids.setdefault(_hardware(row), []).append(str(row["hardware_id"]))
+    return [f"{facts}: {', '.join(own)}" for facts, own in ids.items()]
+
+
 def _hardware(row: dict[str, object]) -> str:
     facts = [
         f"{row['device_count']} x {row['device_kind']} ({row['platform']})",
@@ -261,7 +339,7 @@ def _hardware(row: dict[str, object]) -> str:
             if not pd.isna(row[name])
         ),
     ]
-    return f"{row['hardware_id']}: {', '.join(facts)}"
+    return ", ".join(facts)
 
 
 def _table(heads: list[str], rows: list[list[object]]) -> str:

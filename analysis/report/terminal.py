@@ -108,8 +108,7 @@ def _table(
         pad_edge=False,
     )
     table.add_column("")
-    for name in ("name", "family"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("name", no_wrap=True)
     for measure in measures:
         words = [*measure.label.split(), *measure.unit.replace("/", " /").split()]
         table.add_column("\n".join(words), justify="right", no_wrap=True)
@@ -121,8 +120,7 @@ def _table(
     for _, row in rows.loc[order].iterrows():
         table.add_row(
             "★" if row["on_frontier"] else "",
-            row["name"] if isinstance(row["name"], str) else row["run_id"][:8],
-            row["family"],
+            row["label"],
             *(_number(row[measure.name], measure.decimals) for measure in measures),
             *([row["differs_in"].replace("_", " ")] if differs else []),
             style="bold" if row["on_frontier"] else None,

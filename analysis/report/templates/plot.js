@@ -263,6 +263,12 @@ function details(i) {
     const measure = measures.get(name); // those of hardware follow, for each stage
     if (!measure.per_hardware) rows.push([measure.title, number(columns[name][i])]);
   }
+  if (columns.rd_loss_low[i] !== null) {
+    rows.push(["RD loss, 95 %", `${number(columns.rd_loss_low[i])} to ${number(columns.rd_loss_high[i])}`]);
+  }
+  if (columns.frontier_probability[i] !== null) {
+    rows.push(["on the frontier in", `${Math.round(100 * columns.frontier_probability[i])} % of the draws`]);
+  }
   for (const stage of data.stages) {
     const [median, low, high] = ["decode_ms", "decode_ms_q25", "decode_ms_q75"].map((s) => decode(s, stage, i));
     rows.push([stage.replaceAll("_", " "), median === null ? "missing"

@@ -56,7 +56,7 @@ function shownPoints() {
 }
 
 const isMeasured = (i) => columns.state[i] === "measured" && columns.bpp[i] !== null;
-const label = (i) => columns.name[i] || columns.run_id[i].slice(0, 8);
+const label = (i) => columns.label[i];
 
 function decode(statistic, stage, i) {
   const column = columns[`${statistic}.${state.hardware}.${stage}`];

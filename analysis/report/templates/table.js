@@ -14,6 +14,9 @@ const TABLE = [
       number: (i) => decode(measure.name, stage, i),
     }))
     : { key: measure.name, title: measure.title, number: (i) => columns[measure.name][i] })),
+  { key: "rd_loss_low", title: "RD loss, from", number: (i) => columns.rd_loss_low[i] },
+  { key: "rd_loss_high", title: "to (95 %)", number: (i) => columns.rd_loss_high[i] },
+  { key: "frontier_probability", title: "On the frontier in", number: (i) => columns.frontier_probability[i] },
   ...[["steps", "Steps"], ["batch_size", "Batch"], ["lmbda", "Lambda"]].map(
     ([key, title]) => ({ key, title, number: (i) => columns[key][i] })),
   { key: "codec", title: "Codec", value: (i) => columns.codec[i] || "missing" },
@@ -24,7 +27,7 @@ const TABLE = [
 
 function tablePoints(points) {
   const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
-  const texts = ["name", "run_id", "family", "status", "config"];
+  const texts = ["label", "run_id", "family", "status", "config"];
   const found = points.filter((i) => {
     if (brushed !== null && !brushed.has(i)) return false;
     if (!words.length) return true;

@@ -315,13 +315,13 @@ def test_a_submitted_job_gets_the_same_options_with_absolute_paths(
 ):
     monkeypatch.chdir(tmp_path)
     call = called(
-        "+grid=rdc_mini", "data.train=my images", "train.steps=5", "cluster=example"
+        "+grid=rdc_mini", "data.train=my images", "train.steps=5", "cluster=existing"
     )
     command = entrypoint(call)
     assert command.startswith("/opt/rdc/bin/python launch/sweep.py +grid=rdc_mini")
     assert "train.steps=5" in command
     assert f"data.train='\"'\"'{tmp_path}/my images" in command
-    assert "cluster=example" not in command
+    assert "cluster=existing" not in command
     assert "cluster.autoscales=false" in command
     assert "cluster.scratch='\"'\"'/tmp/rdc-scratch" in command
 

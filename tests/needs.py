@@ -21,7 +21,8 @@ from rdc.system.user_cache import user_cache_folder
 from tests.browser import find_browser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# Names a folder that holds `kodak/` and, for `make bench`, `train/` and `val/`.
+# Names a folder that holds `kodak/`, `kuberay/` and, for `make bench`, `train/` and
+# `val/`.
 DATA_VARIABLE = "RDC_TEST_DATA"
 MISSING_VARIABLE = "RDC_TEST_MISSING"
 _PREFIX = "needs "
@@ -76,6 +77,12 @@ NEEDS = {
         "the larger image sets",
         f"{DATA_VARIABLE}=a folder with train/ and val/",
         lambda: all((data_folder() / name).is_dir() for name in ("train", "val")),
+    ),
+    "kuberay": Need(
+        "KubeRay's resource definitions",
+        f"{DATA_VARIABLE}=a folder with kuberay/: the files of "
+        "ray-operator/config/crd/bases of ray-project/kuberay, v1.7.0",
+        lambda: (data_folder() / "kuberay/ray.io_rayclusters.yaml").is_file(),
     ),
     "browser": Need(
         "a browser",

@@ -120,12 +120,17 @@ def _table(
     for _, row in rows.loc[order].iterrows():
         table.add_row(
             "★" if row["on_frontier"] else "",
-            row["label"],
+            _called(row),
             *(_number(row[measure.name], measure.decimals) for measure in measures),
             *([row["differs_in"].replace("_", " ")] if differs else []),
             style="bold" if row["on_frontier"] else None,
         )
     return table
+
+
+def _called(row: pd.Series) -> str:
+    named = isinstance(row["name"], str)
+    return f"{row['name']} {row['family']}" if named else row["label"]
 
 
 def _number(value: float, decimals: int) -> str:

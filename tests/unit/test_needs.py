@@ -128,4 +128,4 @@ def test_nothing_else_skips_a_test_or_looks_beside_the_repository() -> None:
                 assert node.attr not in skipping, f"{path}:{node.lineno}"
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert "shared/data" not in node.value, f"{path}:{node.lineno}"
-    assert set(NEEDS) == {"kodak", "image_sets", "browser", "tfc"}
+    assert set(NEEDS) == {"kodak", "image_sets", "kuberay", "browser", "tfc"}

@@ -17,6 +17,7 @@ ROW = {
     "precision": "highest",
     "cpu_threads": 2,
     "visible_devices": 1,
+    "batch_size": 1,
     "load_average": 0.1,
     "stage": "network",
     "repeat": 0,

@@ -26,7 +26,7 @@ def test_prints_measured_points_cheapest_first(mixed_sweep: Path) -> None:
     write_report(mixed_sweep)
     text = printed(mixed_sweep)
     # Rows of the table: a family, then the cost as their first number.
-    row = re.compile(r"[a-z0-9]+/[a-z0-9]+\S*\s+([\d.]+)\s")
+    row = re.compile(r"[a-z0-9]+/[a-z0-9]+:.*?\s{2,}([\d.]+)\s")
     lines = [line for line in text.splitlines() if row.search(line)]
     table = read_tables(mixed_sweep)["frontier"]
     measured = table[table["rd_loss"].notna()]

@@ -172,9 +172,10 @@ def _benchmark_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows
     keys = _required(record["result"], fields(BenchmarkResult))
     job["run_id"] = keys["run_id"]
     keys |= {"hardware_id": job["hardware_id"], "record": file.record}
-    observed = dict.fromkeys(OBSERVED)  # what earlier records do not say
+    # What earlier records do not say.
+    earlier = {**dict.fromkeys(OBSERVED), "batch_size": 1}
     times = [
-        _required({**observed, **time}, _TIME) for time in record["result"]["times"]
+        _required({**earlier, **time}, _TIME) for time in record["result"]["times"]
     ]
     rows["decode_times"] = [{**time, **keys} for time in times]
     if times:

@@ -52,7 +52,9 @@ def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
     curves["run_id"] = curves["run_id"].where(runs == 1)
     classical = classical_points(codecs)
     pairs = set(zip(curves["dataset"], curves["image_set"], strict=True))
-    anchors = [(pair, a) for pair in sorted(pairs) for a in _anchors(*pair, classical)]
+    anchors = [
+        (pair, a) for pair in sorted(pairs) for a in anchors_of(*pair, classical)
+    ]
     described = pd.DataFrame(
         [(*pair, i, a.name, a.source) for i, (pair, a) in enumerate(anchors)],
         columns=["dataset", "image_set", "which", "anchor", "anchor_source"],
@@ -84,7 +86,12 @@ def _distinct(rows: pd.DataFrame, group: pd.Series, name: str) -> np.ndarray:
     return np.bincount(pairs["group"], minlength=group.max() + 1 if len(group) else 0)
 
 
-def _anchors(dataset: str, image_set: str, codecs: pd.DataFrame) -> list[Anchor]:
+def anchors_of(dataset: str, image_set: str, codecs: pd.DataFrame) -> list[Anchor]:
+    """What curves on these images compare with.
+
+    Args:
+      codecs: `analysis.codec_points.classical_points`.
+    """
     same = codecs[(codecs["dataset"] == dataset) & (codecs["image_set"] == image_set)]
     anchors = [
         Anchor(str(label), "measured", *_arrays(rows))

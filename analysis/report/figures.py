@@ -31,6 +31,7 @@ from analysis.report.drawing import (
     reference_points,
     staircases,
 )
+from analysis.report.savings_figures import bd_rate_figure, savings_figure
 from analysis.report.style import (
     BASELINE_DASHES,
     CLASSICAL_DASHES,
@@ -272,6 +273,8 @@ FIGURES: dict[str, Callable[[ReportData], Figure]] = {
     "decode_time": decode_time_figure,
     "rate_distortion": rate_distortion_figure,
     "cost_breakdown": cost_breakdown_figure,
+    "bd_rate": bd_rate_figure,
+    "savings": savings_figure,
 }
 
 

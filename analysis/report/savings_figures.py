@@ -1,0 +1,166 @@
+"""Rate saved against an anchor: as one number over cost, and over quality.
+
+Figures 1 and 3 of Minnen & Johnston 2023, of any sweep with whole curves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import baselines
+from analysis.bd_rate import bd_rate
+from analysis.curves import Anchor, anchors_of
+from analysis.measures import MEASURES
+from analysis.report.data import ReportData
+from analysis.report.drawing import empty, families, legend, log_axis, new_figure
+from analysis.report.style import MARKERS
+
+_MOST_CURVES = 10
+_NOTHING = "missing: no curve of four points compares with an anchor"
+_COST = MEASURES["kflops_per_px"]
+
+
+def bd_rate_figure(data: ReportData) -> Figure:
+    """BD-rate of each curve over its decoder's cost: one anchor, one range of PSNR.
+
+    Rates saved over different ranges do not compare: curves without the range of most
+    are left out, and counted in the title.
+    """
+    figure, axes = new_figure(7.0, 4.3)
+    every = _compared(data)
+    rows, window = common_range(every)
+    anchor = _anchor(data, rows)
+    if anchor is None:
+        empty(axes, rows, _NOTHING)
+    else:
+        rows = rows.assign(
+            bd_rate_percent=[
+                bd_rate(
+                    *(anchor.bpp, anchor.psnr_db, curve["bpp"], curve["psnr_db"]),
+                    psnr_range_db=window,
+                )
+                for row in rows.to_dict("records")
+                for curve in [_curve(data, row)]
+            ]
+        )
+        families(axes, data.styles, rows, _COST.name, "bd_rate_percent")
+        log_axis(axes, "x", rows[_COST.name])
+        axes.axhline(0, color="black", lw=0.8)
+        legend(figure, axes)
+        without = len(every) - len(rows)
+        note = f"; {without} curves without this range left out" if without else ""
+        axes.set_title(
+            f"{data.title}\nagainst {_called(anchor.name)}, {window[0]:.1f} to "
+            f"{window[1]:.1f} dB{note}"
+        )
+    axes.set(xlabel=_COST.title, ylabel="BD-rate (%), negative saves rate")
+    return figure
+
+
+def savings_figure(data: ReportData) -> Figure:
+    """Rate saved at each PSNR, against the anchor of `bd_rate_figure`."""
+    figure, axes = new_figure(7.0, 4.3)
+    rows = _compared(data).sort_values("bd_rate_percent").head(_MOST_CURVES)
+    anchor = _anchor(data, rows)
+    if anchor is None:
+        empty(axes, rows.iloc[:0], _NOTHING)
+    else:
+        styles = {style.family: style for style in data.styles}
+        for row in rows.to_dict("records"):
+            psnr_db, percent = saved(anchor, _curve(data, row))
+            style = styles[row["family"]]
+            axes.plot(
+                psnr_db,
+                percent,
+                color=style.colour,
+                marker=MARKERS[style.marker],
+                markevery=[0, -1],
+                lw=1.2,
+                label=row["label"],
+            )
+        axes.axhline(0, color="black", lw=0.8, label=_called(anchor.name))
+        legend(figure, axes)
+        axes.set_title(f"{data.title}\nthe {len(rows)} curves of least BD-rate")
+    axes.set(
+        xlabel="PSNR in RGB (dB), mean over images",
+        ylabel=f"Rate against {_called(anchor.name) if anchor else 'an anchor'} (%)",
+    )
+    return figure
+
+
+def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """(curves that have it, a range of PSNR that three quarters begin and end beyond).
+
+    Args:
+      rows: with `range_low_db` and `range_high_db`.
+    """
+    low = float(rows["range_low_db"].quantile(0.75, interpolation="lower"))
+    high = float(rows["range_high_db"].quantile(0.25, interpolation="higher"))
+    has = (rows["range_low_db"] <= low) & (rows["range_high_db"] >= high)
+    return rows[has & (low < high)], (low, high)
+
+
+def saved(anchor: Anchor, curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(PSNR, per cent of rate against the anchor there), where both curves are.
+
+    Logarithms of the rate are interpolated as BD-rate does it.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    own = curve.sort_values("bpp")
+    order = np.argsort(anchor.bpp)
+    psnr = anchor.psnr_db[order], own["psnr_db"].to_numpy(float)
+    low, high = max(p[0] for p in psnr), min(p[-1] for p in psnr)
+    at = np.linspace(low, high, 60)
+    rates = np.log(anchor.bpp[order]), np.log(own["bpp"].to_numpy(float))
+    there = [PchipInterpolator(p, r)(at) for p, r in zip(psnr, rates, strict=True)]
+    return at, 100 * np.expm1(there[1] - there[0])
+
+
+def _compared(data: ReportData) -> pd.DataFrame:
+    """Curves of the first image set with a BD-rate against one anchor: a row each.
+
+    The anchor is the one that most curves have; of equals, the first in the table,
+    which has measured ones first. Never several in one picture.
+    """
+    table = data.tables["curves"]
+    names = [dataset["name"] for dataset in data.datasets[:1]]
+    own = table["dataset"].isin(names) & table["bd_rate_percent"].notna()
+    table = table[own]
+    if len(data.codecs):
+        points = data.frontier[data.frontier["codec"] == data.codecs[0]]
+    else:
+        points = data.frontier
+    shown = ["label", "family", _COST.name, "differs_in", "state"]
+    keys = ["curve_id", "dataset"]
+    first = points[points["state"] == "measured"].drop_duplicates(keys)
+    rows = table.merge(first[[*keys, *shown, "coder", "numerics", "effort"]])
+    if rows.empty:
+        return rows
+    published = [a for a in ("bpg444-tfc",) if a in set(rows["anchor"])]
+    counts = rows["anchor"].value_counts(sort=False)
+    anchor = (published or [counts.idxmax()])[0]
+    return rows[rows["anchor"] == anchor]
+
+
+def _anchor(data: ReportData, rows: pd.DataFrame) -> Anchor | None:
+    if rows.empty:
+        return None
+    name, dataset = rows["anchor"].iloc[0], rows["dataset"].iloc[0]
+    images = data.frontier.loc[data.frontier["dataset"] == dataset, "image_set"]
+    found = anchors_of(dataset, images.dropna().iloc[0], data.classical)
+    return next(anchor for anchor in found if anchor.name == name)
+
+
+def _curve(data: ReportData, row: dict) -> pd.DataFrame:
+    points = data.frontier
+    same = points["curve_id"] == row["curve_id"]
+    for key in ("dataset", "coder", "numerics", "effort"):
+        same &= points[key] == row[key]
+    return points[same & points["bpp"].notna()]
+
+
+def _called(anchor: str) -> str:
+    return baselines.LABELS.get(anchor, anchor)

@@ -5,6 +5,8 @@ Figures 1 and 3 of Minnen & Johnston 2023, of any sweep with whole curves.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -91,15 +93,19 @@ def savings_figure(data: ReportData) -> Figure:
 
 
 def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """(curves that have it, a range of PSNR that three quarters begin and end beyond).
+    """(curves that have it, a range of PSNR): long, and above all of many curves.
 
     Args:
       rows: with `range_low_db` and `range_high_db`.
     """
-    low = float(rows["range_low_db"].quantile(0.75, interpolation="lower"))
-    high = float(rows["range_high_db"].quantile(0.25, interpolation="higher"))
-    has = (rows["range_low_db"] <= low) & (rows["range_high_db"] >= high)
-    return rows[has & (low < high)], (low, high)
+    low, high = (rows[f"range_{end}_db"].to_numpy(float) for end in ("low", "high"))
+    best, window = 0.0, (0.0, 0.0)
+    for one, other in itertools.product(np.unique(low), np.unique(high)):
+        count = np.count_nonzero((low <= one) & (high >= other))
+        if count**2 * (other - one) > best:
+            best, window = count**2 * (other - one), (float(one), float(other))
+    has = (low <= window[0]) & (high >= window[1]) & (best > 0)
+    return rows[has], window
 
 
 def saved(anchor: Anchor, curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -229,8 +229,10 @@ def run_sweep(call: Call[SweepConfig]) -> int:
                 executor,
                 lease,
                 console,
+                grid=sweep.plan.grid,
                 limits=config.limits,
-                budget_seconds=config.budget.seconds,
+                budget=config.budget,
+                notify=config.notify,
                 retry_failed=config.retry == "failed",
             )
             code = end.exit_code
@@ -306,10 +308,11 @@ def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
         role: {"source": s.source, "name": s.name, "data_sha256": s.data_sha256}
         for role, s in (("train", sweep.train_set), ("eval", sweep.eval_set))
     }
+    webhook = None if sweep.config.notify.webhook is None else "(not kept)"
     write_sweep(
         sweep.outputs,
         sweep.plan,
-        sweep.call.values,
+        {**sweep.call.values, "notify": {"webhook": webhook}},
         hardware=described,
         datasets=datasets,
     )

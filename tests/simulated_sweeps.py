@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,6 +82,7 @@ class Simulation:
     Attributes:
       seconds: that the last run took.
       seen: from its begin, when the reporter was asked, and what it told.
+      took: real seconds of each answer.
       message: of the last run's end.
       began: by the driver's clock.
     """
@@ -89,6 +91,7 @@ class Simulation:
         self.outputs, self.tasks = outputs, tasks
         self.audience = Audience()
         self.seen: list[tuple[float, SweepStatus]] = []
+        self.took: list[float] = []
         self.seconds, self.message, self.began = 0.0, "", 0.0
 
     def run(
@@ -104,6 +107,7 @@ class Simulation:
         executor = LeapingSlots(lambda attempt: seconds[attempt.job_id])
         known = {task.job_id: task for task in self.tasks}
         self.seen.clear()
+        self.took.clear()
         with self.outputs.lease() as lease:
             reporter = _Asked(
                 self.outputs,
@@ -142,5 +146,6 @@ class _Asked(Reporter):
         if len(driver.board.status) >= self.look_every * (
             len(self.simulation.seen) + 1
         ):
-            now = self._clock() - self.simulation.began
+            began, now = time.perf_counter(), self._clock() - self.simulation.began
             self.simulation.seen.append((now, self.status(driver)))
+            self.simulation.took.append(time.perf_counter() - began)

@@ -326,12 +326,15 @@ SWEEP_APP = App(
 Runs a whole sweep: a grid of architectures to trained models, real bitstreams, costs,
 decode times and a frontier report. The same command again goes on where it stopped.
 Exit codes: 0 complete, 2 bad configuration, 3 finished with failed runs, 4 budget
-reached, 12 disk full (state kept), 130 interrupted (state kept).""",
+reached, 12 disk full (state kept), 130 interrupted (state kept). Meanwhile, and from any
+shell, launch/status.py says how it stands.""",
     (
         "python launch/sweep.py +grid=rdc_mini",
         "python launch/sweep.py +grid=rdc_mini plan_only=true",
         "python launch/sweep.py +grid=rdc_mini data.train=DIR data.eval=DIR out=DIR",
         "python launch/sweep.py +grid=rdc_mini launcher=local 'stages=[plan,train]'",
+        "python launch/sweep.py +grid=rdc_full budget.device_hours=500 "
+        "notify.webhook=URL",
     ),
     groups=("grid", "throughput"),
 )

@@ -18,7 +18,7 @@ from sweeps.status import (
     failed,
 )
 
-_BAR_CELLS = 16
+_BAR_CELLS = 10
 _COLUMNS = ("done", "running", "pending", "failed", "blocked")
 
 
@@ -42,10 +42,16 @@ def status_lines(
         lines.append(_fact("device-hours", _device_hours(status)))
     if status.eta is not None and status.end is None:
         lines.append(_fact("ends in", eta_in_words(status.eta)))
+        if status.eta.unknown:
+            stages = " and ".join(status.eta.unknown)
+            lines.append(_fact("", f"without {stages}, of which none ended yet"))
+    if status.nodes:
+        busy = sum(node.running > 0 for node in status.nodes)
+        refused = sum(bool(node.refused) for node in status.nodes)
+        none = f", {refused} refused" * bool(refused)
+        lines.append(_fact("nodes", f"{busy} at work{none}"))
     lines += _stages(status.stages)
-    for stage in status.stages:
-        if stage.halted:
-            lines.append(Text(f"{stage.stage} is halted: {stage.halted}", "red"))
+    lines += [Text(s.halted, "red") for s in status.stages if s.halted]
     for node in status.nodes:
         if node.refused:
             lines.append(Text(f"no more jobs for {node.name}: {node.refused}", "red"))
@@ -71,11 +77,8 @@ def eta_in_words(eta: Eta) -> str:
     words = duration(eta.seconds)
     if eta.low_seconds is not None and eta.high_seconds is not None:
         words += f" ({duration(eta.low_seconds)} to {duration(eta.high_seconds)})"
-    words += f", about {_hours(eta.device_seconds)} device-hours"
     if eta.error is not None:
         words += f"; estimates so far were {100 * eta.error:.0f} % off"
-    if eta.unknown:
-        words += f"; without {' and '.join(eta.unknown)}, of which none ended yet"
     return words
 
 
@@ -104,8 +107,10 @@ def _ended(status: SweepStatus) -> str:
 
 def _device_hours(status: SweepStatus) -> str:
     words = f"{_hours(status.device_seconds)} spent"
+    if status.eta is not None:
+        words += f", about {_hours(status.eta.device_seconds)} left"
     if status.budget_device_seconds is not None:
-        words += f" of a budget of {_hours(status.budget_device_seconds)}"
+        words += f"; the budget is {_hours(status.budget_device_seconds)}"
     return words
 
 
@@ -138,15 +143,15 @@ def _running(running: Sequence[RunningStatus], most: int | None) -> Iterator[Tex
 
 
 def _process(one: RunningStatus) -> Text:
-    line = Text.assemble(_bar(one), f" {description(one)}")
+    line = Text.assemble(_bar(one), f" {duration(one.seconds):>10}  ")
+    line.append(_description(one))
     for name, value in (("loss", one.loss), ("bpp", one.bpp)):
         if value is not None:
             line.append(f" {name} {value:.3f}", "cyan")
-    node = f" on {one.node}" * bool(one.node)
-    return line.append(f" {duration(one.seconds)}{node}", "dim")
+    return line.append(f" on {one.node}" * bool(one.node), "dim")
 
 
-def description(one: RunningStatus) -> str:
+def _description(one: RunningStatus) -> str:
     """What a process does."""
     beside = f" and {one.others} other model{'s' * (one.others > 1)}" * bool(one.others)
     again = f", attempt {one.attempt}" * (one.attempt > 1)

@@ -326,8 +326,8 @@ SWEEP_APP = App(
 Runs a whole sweep: a grid of architectures to trained models, real bitstreams, costs,
 decode times and a frontier report. The same command again goes on where it stopped.
 Exit codes: 0 complete, 2 bad configuration, 3 finished with failed runs, 4 budget
-reached, 12 disk full (state kept), 130 interrupted (state kept). Meanwhile, and from any
-shell, launch/status.py says how it stands.""",
+reached, 12 disk full (state kept), 130 interrupted (state kept).
+Meanwhile, launch/status.py says from any shell how it stands.""",
     (
         "python launch/sweep.py +grid=rdc_mini",
         "python launch/sweep.py +grid=rdc_mini plan_only=true",

@@ -120,13 +120,13 @@ class Driver:
         return self._end()
 
     def _turn(self) -> None:
+        self._observer.tick(self)
         for end in self.executor.wait(WAIT_SECONDS):
             try:
                 self._ended(end)
             except StorageError as error:
                 self._pause(error)
         self._lease.check()
-        self._observer.tick(self)
 
     def _pause(self, error: StorageError) -> None:
         """Starts nothing more; what runs saves its state.

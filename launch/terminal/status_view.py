@@ -116,7 +116,7 @@ def _device_hours(status: SweepStatus) -> str:
 
 def _hours(seconds: float) -> str:
     hours = seconds / 3600
-    return f"{hours:.0f}" if hours >= 100 else f"{hours:.3g}"
+    return f"{hours:.0f}" if hours >= 100 else f"{hours:.2f}"
 
 
 def _stages(stages: Sequence[StageStatus]) -> Iterator[Text]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import job_folder
 from sweeps.executor import Resources
+from sweeps.forecast import Part, part_of
 from sweeps.outputs import Outputs
 from sweeps.policy import Start
 from sweeps.state import JobFolder
+from sweeps.status import total
 from sweeps.tasks import Task
 
 
@@ -22,12 +24,14 @@ class Board:
 
     Attributes:
       status: final status by job_id, of every task or parent that has one.
+      earlier: of jobs that ended before `load`, what their last attempts did.
     """
 
     def __init__(self, outputs: Outputs, tasks: Iterable[Task]):
         self.outputs, self.out = outputs, outputs.folder
         self.tasks = {task.job_id: task for task in tasks}
         self.status: dict[str, str] = {}
+        self.earlier: list[Part] = []
         self._models: dict[str, Path | None] = {}
         # Of trainings, what they made; of other jobs, what they measured.
         self._model_ids: dict[str, str | None] = {}
@@ -70,6 +74,9 @@ class Board:
                 folder.forgive()
                 continue
             self.status[job_id] = record.status
+            part = part_of(record) if record.status == "ok" else None
+            if part is not None and job_id in self.tasks:
+                self.earlier.append(part)
             self._model_ids[job_id] = record.result.get("model_id")
             if job_id in parents and record.status == "ok":
                 model = record.result.get("model_dir")
@@ -224,13 +231,26 @@ class Board:
 
     def counts(self) -> Counter[str]:
         """Tasks by final status; `pending` has none, `blocked` never will."""
-        counts: Counter[str] = Counter()
+        return total(self.counts_by_stage().values())
+
+    def counts_by_stage(self) -> dict[str, Counter[str]]:
+        """The same of each stage."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
         for job_id, task in self.tasks.items():
             status = self.status.get(job_id)
             if status is None:
                 status = "blocked" if self._blocked(task) else "pending"
-            counts[status] += 1
+            counts[task.job.stage][status] += 1
         return counts
+
+    def to_come(self) -> Iterator[Task]:
+        """Unfinished tasks that no failure and no halted stage keeps from starting."""
+        for task in self.unfinished():
+            parent = None if task.parent is None else self.tasks.get(task.parent)
+            waits = parent is not None and self.status.get(parent.job_id) != "ok"
+            stages = {task.job.stage, *([parent.job.stage] if parent and waits else [])}
+            if not (stages & self._halted or self._blocked(task)):
+                yield task
 
     def _blocked(self, task: Task) -> bool:
         if task.parent is None or self.status.get(task.parent) == "ok":

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from rdc.errors import DiskFullError, ExitCode, StorageError
+from rdc.jobs.job import TrainJob
+from rdc.jobs.layout import PROGRESS_FILE
 from rdc.jobs.records import Record
 from sweeps.board import Board
+from sweeps.budget import Budget
 from sweeps.executor import (
     Attempt,
     AttemptEnd,
@@ -21,6 +24,7 @@ from sweeps.executor import (
     refuse_what_never_fits,
 )
 from sweeps.lease import Lease, LeaseLostError
+from sweeps.observer import Observer, Running, SweepEnd
 from sweeps.outcome import reading
 from sweeps.outputs import Outputs
 from sweeps.patience import patiently
@@ -42,47 +46,13 @@ WAIT_SECONDS = 0.2
 LOOK_SECONDS = 15.0  # between looks for progress in a store
 
 
-@dataclass
-class Running:
-    """A process at work: one attempt, or those of several trainings together.
-
-    Attributes:
-      task, attempt: the first of them, whose folder the process is given.
-      others: the tasks and attempts beside it.
-    """
-
-    task: Task
-    attempt: Attempt
-    start: Start
-    others: list[tuple[Task, Attempt]] = field(default_factory=list)
-
-
-class Observer(Protocol):
-    """Told what happens; shows it or not."""
-
-    def started(self, running: Running) -> None: ...
-
-    def ended(self, task: Task, ended: Ended, action: Action) -> None: ...
-
-    def refused(self, node: str, reason: str) -> None:
-        """A machine gets no more jobs."""
-
-    def tick(self, driver: Driver) -> None:
-        """Called several times a second."""
-
-
-@dataclass(frozen=True)
-class SweepEnd:
-    """Why the driver stopped, and the tasks by final status."""
-
-    exit_code: ExitCode
-    message: str
-    counts: Mapping[str, int]
-    started: int
-
-
 class Driver:
-    """Runs tasks on an executor until all have a final status or it must stop."""
+    """Runs tasks on an executor until all have a final status or it must stop.
+
+    Args:
+      spent: device-seconds by stage of earlier drivers' processes.
+      clock: seconds, of no matter which origin.
+    """
 
     def __init__(
         self,
@@ -93,15 +63,20 @@ class Driver:
         *,
         limits: Limits,
         observer: Observer,
-        budget_seconds: float | None = None,
+        budget: Budget | None = None,
+        spent: Mapping[str, float] | None = None,
         retry_failed: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.board = Board(outputs, tasks)
         self.running: dict[str, Running] = {}
         self.started = 0
-        self._executor, self._lease = executor, lease
+        self.executor, self.clock = executor, clock
+        self.budget = budget or Budget()
+        self._lease = lease
         self._limits, self._observer = limits, observer
-        self._budget_seconds, self._retry_failed = budget_seconds, retry_failed
+        self._retry_failed = retry_failed
+        self._spent = defaultdict(float, spent or {})
         self._histories: dict[str, list[Ended]] = {}
         self._verdicts = Verdicts(limits.alike)
         self._halted: list[str] = []
@@ -121,41 +96,37 @@ class Driver:
           LeaseLostError: another driver took over.
           ConfigError: a job that no machine can hold; nothing was started.
         """
-        began = time.monotonic()
+        began = self.clock()
         self.board.load(self._retry_failed)
         try:
             for task in self.board.startable():
                 self._consider(task)
             if not self.board.idle:
-                capacity = self._executor.capacity()
+                capacity = self.executor.capacity()
                 refuse_what_never_fits(capacity, self.board.asked())
-            while self._stop is None:
+            while self._stop is None and (self.running or not self.board.idle):
+                spent = sum(self.device_seconds().values())
+                reached = self.budget.reached(self.clock() - began, spent)
+                if reached is not None:
+                    self._stop = ExitCode.SWEEP_BUDGET_REACHED, reached
                 self._start_all_that_fit()
-                if not self.running and self.board.idle:
-                    break
                 self._turn()
-                spent = time.monotonic() - began
-                if self._budget_seconds is not None and spent >= self._budget_seconds:
-                    self._stop = (
-                        ExitCode.SWEEP_BUDGET_REACHED,
-                        f"the budget of {self._budget_seconds / 3600:g} h is spent",
-                    )
         except StorageError as error:
             self._pause(error)
         if self.running:
-            self._executor.stop(self._limits.grace_seconds)
+            self.executor.stop(self._limits.grace_seconds)
         while self.running:
             self._turn()
         return self._end()
 
     def _turn(self) -> None:
-        for end in self._executor.wait(WAIT_SECONDS):
+        self._observer.tick(self)
+        for end in self.executor.wait(WAIT_SECONDS):
             try:
                 self._ended(end)
             except StorageError as error:
                 self._pause(error)
         self._lease.check()
-        self._observer.tick(self)
 
     def _pause(self, error: StorageError) -> None:
         """Starts nothing more; what runs saves its state.
@@ -169,9 +140,9 @@ class Driver:
 
     def _start_all_that_fit(self) -> None:
         while self._stop is None:
-            choice = self.board.next(time.monotonic(), self._executor.has_room)
+            choice = self.board.next(self.clock(), self.executor.has_room)
             if choice is None:
-                self._executor.foresee(self.board.waiting())
+                self.executor.foresee(self.board.waiting())
                 return
             task, start = choice
             first, *others = self.board.take(task)
@@ -181,8 +152,12 @@ class Driver:
         """Starts a process for `task` and what shares it."""
         beside = [(other, self._begin(other, start)) for other in others]
         attempt = self._begin(task, start, [attempt for _, attempt in beside])
-        self._executor.start(attempt)
-        running = Running(task, attempt, start, beside)
+        self.executor.start(attempt)
+        left = 1.0
+        if isinstance(task.job, TrainJob):
+            reached = max((e.step for e in self._history(task)), default=0)
+            left -= reached / task.job.model.recipe.steps
+        running = Running(task, attempt, start, self.clock(), left, beside)
         self.running[task.job_id] = running
         self.started += 1
         self._observer.started(running)
@@ -226,7 +201,9 @@ class Driver:
         running = self.running.pop(end.attempt.job_id)
         self._lease.check()
         # One moment and one jitter, so that what ran together starts again together.
-        now, jitter = time.monotonic(), self._random.random()
+        now, jitter = self.clock(), self._random.random()
+        stage, devices = running.task.job.stage, running.attempt.resources.devices
+        self._spent[stage] += end.seconds * devices
         attempts = [(running.task, running.attempt), *running.others]
         for place, (task, attempt) in enumerate(attempts):
             folder = self.board.folder(task.job_id)
@@ -264,7 +241,7 @@ class Driver:
         elif ended.outcome == "node_fault":
             verdicts = judge.faulty(ended.node, ended.error or "")
         else:
-            places = self._executor.places(task.resources)
+            places = self.executor.places(task.resources)
             verdicts = judge.failed(stage, job_id, ended, places)
         for verdict in verdicts:
             self._obey(verdict)
@@ -274,13 +251,12 @@ class Driver:
             if not self.board.is_halted(verdict.stage):
                 self.board.halt(verdict.stage)
                 self._halted.append(verdict.reason)
+                self._observer.halted(verdict.stage, verdict.reason)
             return
-        name = self._executor.avoid(verdict.node)
+        name = self.executor.avoid(verdict.node)
         self._observer.refused(name, verdict.reason)
         wanted = {task.resources for task in self.board.unfinished()}
-        held = self._executor.capacity().grows or all(
-            map(self._executor.places, wanted)
-        )
+        held = self.executor.capacity().grows or all(map(self.executor.places, wanted))
         if not held and self._stop is None:
             message = f"no machine is left for these jobs; of {name}: {verdict.reason}"
             self._stop = ExitCode.BAD_INPUT, message
@@ -295,7 +271,7 @@ class Driver:
           jitter: of the delay; None: it starts at once.
         """
         history = self._history(task)
-        places = self._executor.places(task.resources) if history else 1
+        places = self.executor.places(task.resources) if history else 1
         counted = self._verdicts.counted(history)
         action = next_action(counted, self._limits, jitter or 0.0, places)
         folder = self.board.folder(task.job_id)
@@ -366,10 +342,20 @@ class Driver:
         if running.attempt.parcels and time.monotonic() >= self._looks_at:
             self._looks_at = time.monotonic() + LOOK_SECONDS
             with contextlib.suppress(StorageError):
-                for one in self.running.values():
-                    own = self.board.folder(one.task.job_id)
-                    own.take_home(one.attempt.number, None)
+                self.board.outputs.fetch_files(
+                    self.board.folder(job_id).attempt(one.attempt.number)
+                    / PROGRESS_FILE
+                    for job_id, one in self.running.items()
+                )
         return folder.progress(running.attempt.number)
+
+    def device_seconds(self) -> dict[str, float]:
+        """By stage, over all drivers, of what ended and what runs."""
+        spent, now = self._spent.copy(), self.clock()
+        for running in self.running.values():
+            devices = running.attempt.resources.devices
+            spent[running.task.job.stage] += (now - running.began) * devices
+        return spent
 
     def _end(self) -> SweepEnd:
         counts = self.board.counts()

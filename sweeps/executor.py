@@ -64,6 +64,11 @@ class Resources(Spec):
             require(bool(name) and not known, "custom has names of its own", repr(name))
             require(amount > 0, f"custom.{name} is positive", amount)
 
+    @property
+    def devices(self) -> float:
+        """Devices whose time it takes: the GPUs or TPUs that it asks for, else one."""
+        return self.gpus + dict(self.custom).get("TPU", 0.0) or 1.0
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -136,6 +141,11 @@ class Capacity:
         """How many can hold such a process, busy or not."""
         cpus = self.cpus_of(wanted)
         return sum(machine.cpus >= cpus for machine in self.fitting(wanted))
+
+    def slots(self, wanted: Resources) -> int:
+        """How many such processes run side by side, where nothing else does."""
+        needed = self._amounts_of(wanted)
+        return sum(_times(needed, m.amounts()) for m in self.fitting(wanted))
 
     def memory_gb_of(self, wanted: Resources) -> float | None:
         """Host memory that a process takes; None: none that is counted.
@@ -339,6 +349,9 @@ class Executor(Protocol):
 
     def avoid(self, node: str) -> str:
         """Starts nothing more on a node; returns its name for people."""
+
+    def node_of(self, attempt: Attempt) -> str:
+        """Where it runs, for people; empty where there is one machine, or not yet."""
 
     def foresee(self, waiting: Iterable[Resources]) -> None:
         """What waits for room, for an executor whose capacity grows."""

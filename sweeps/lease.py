@@ -21,6 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,12 +50,15 @@ class HeldByOne:
 
     Args:
       name: of OUT, for people.
+
+    Attributes:
+      holder: what the lease says of this process.
     """
 
     def __init__(self, name: object, heartbeat_seconds: float):
         self.epoch = 0
         self._name, self._heartbeat_seconds = name, heartbeat_seconds
-        self._holder = this_process()
+        self.holder = this_process()
         self._lost = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -162,7 +166,7 @@ class Lease(HeldByOne):
             if holder is not None and self._alive(holder):
                 return holder
             self.epoch = 1 + (0 if holder is None else holder.get("epoch", 0))
-            write_json_atomically(self._path, {**self._holder, "epoch": self.epoch})
+            write_json_atomically(self._path, {**self.holder, "epoch": self.epoch})
         return None
 
     def _renew(self) -> None:
@@ -173,7 +177,7 @@ class Lease(HeldByOne):
 
     def _is_ours(self) -> bool:
         holder = self._read()
-        return holder is not None and holder["token"] == self._holder["token"]
+        return holder is not None and holder["token"] == self.holder["token"]
 
     def _read(self) -> dict[str, Any] | None:
         try:
@@ -188,7 +192,7 @@ class Lease(HeldByOne):
             return False
         if on_this_machine(holder):
             return runs_here(holder)
-        probe = self._out / f".clock-{self._holder['token']}"
+        probe = self._out / f".clock-{self.holder['token']}"
         probe.touch()
         age_seconds = probe.stat().st_mtime - self._path.stat().st_mtime
         probe.unlink()
@@ -216,6 +220,43 @@ def runs_here(holder: dict[str, Any]) -> bool:
     """Whether a holder of this machine still runs."""
     started = holder.get("started_ticks")
     return started is not None and _start_ticks(holder["pid"]) == started
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What others see of a driver that holds OUT.
+
+    Attributes:
+      token: of its lease.
+      process: for people.
+      age_seconds: of its last heartbeat.
+      lives: as far as that, or its process on this machine, tells.
+    """
+
+    token: str
+    process: str
+    age_seconds: float
+    lives: bool
+
+
+def heartbeat(out: Path) -> Heartbeat | None:
+    """Of the driver that holds OUT; None: nobody does. Changes nothing."""
+    path = Path(out) / LEASE_FILE
+    try:
+        holder, beat = read_json(path), path.stat().st_mtime
+    except (FileNotFoundError, StorageError):
+        return None
+    return None if beat == _RELEASED else heartbeat_of(holder, beat)
+
+
+def heartbeat_of(holder: dict[str, Any], beat: float) -> Heartbeat:
+    """Of who had its last heartbeat at a time of this machine's clock."""
+    age_seconds = max(0.0, time.time() - beat)
+    lives = age_seconds < STALE_SECONDS
+    if on_this_machine(holder):
+        lives = runs_here(holder)
+    process = f"{holder['pid']} on {holder['host']}"
+    return Heartbeat(holder["token"], process, age_seconds, lives)
 
 
 def held_by(holder: dict[str, Any], out: object) -> ConfigError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,10 @@ class Outputs:
     Attributes:
       folder: absolute; where everything is read.
       name: for people.
+      post_seconds: between two of `post`.
     """
+
+    post_seconds = 5.0
 
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
@@ -68,6 +71,16 @@ class Outputs:
         """Writes a file of OUT; see `rdc.system.files.write_json_atomically`."""
         write_json_atomically(path, value, durable)
 
+    def post(self, path: Path, value: Any, wait_seconds: float = 0.0) -> None:
+        """Writes a file that nothing depends on: it waits for no store, and where it
+        cannot be written, it is not.
+
+        Args:
+          wait_seconds: for a store, all the same.
+        """
+        with contextlib.suppress(OSError):
+            write_json_atomically(path, value, durable=False)
+
     def rename(self, path: Path, target: Path) -> None:
         """Renames a file of OUT."""
         os.replace(path, target)
@@ -81,6 +94,9 @@ class Outputs:
 
     def fetch(self, folder: Path) -> None:
         """Looks what others wrote below a folder, as a process whose node is lost."""
+
+    def fetch_files(self, paths: Iterable[Path]) -> None:
+        """The same of some files, all at once."""
 
     def refresh(self, again: bool = True) -> None:
         """Looks what others wrote anywhere in OUT.

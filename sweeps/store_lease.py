@@ -20,7 +20,9 @@ from sweeps.lease import (
     POLL_SECONDS,
     STALE_SECONDS,
     WAIT_SECONDS,
+    Heartbeat,
     HeldByOne,
+    heartbeat_of,
     held_by,
     on_this_machine,
     runs_here,
@@ -86,7 +88,8 @@ class StoreLease(HeldByOne):
 
     def _data(self, **more: Any) -> bytes:
         self._beats += 1  # no two contents are alike, for generations may be hashes
-        values = {**self._holder, "epoch": self.epoch, "beat": self._beats, **more}
+        own = {**self.holder, "epoch": self.epoch, "beat": self._beats}
+        values = {**own, "beat_at": time.time(), **more}
         return json.dumps(values, indent=1).encode()
 
     def _release(self) -> None:
@@ -117,6 +120,15 @@ class StoreLease(HeldByOne):
             )
             self._lost = self._lost or renewed is None
             self._generation = renewed or self._generation
+
+
+def heartbeat_in(store: Store) -> Heartbeat | None:
+    """As `sweeps.lease.heartbeat`; clocks of machines must agree on the minute."""
+    found = store.read(LEASE_FILE)
+    holder = None if found is None else _parsed(found.data)
+    if holder is None or holder.get("released"):
+        return None
+    return heartbeat_of(holder, holder.get("beat_at", 0.0))
 
 
 def _free(holder: dict[str, Any]) -> bool:

@@ -11,9 +11,11 @@ tables and report work on a folder. `refresh` asks the store what changed.
 from __future__ import annotations
 
 import base64
+import contextlib
 import shutil
+import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
@@ -35,7 +37,7 @@ from rdc.jobs.layout import (
 )
 from rdc.jobs.parcel import INPUTS_FOLDER, Parcel
 from rdc.system.files import json_bytes, read_json, write_bytes_atomically
-from rdc.system.store import Store, StoreError
+from rdc.system.store import Store, Stored, StoreError
 from rdc.system.user_cache import user_cache_folder
 from sweeps.lease import HEARTBEAT_SECONDS, LEASE_FILE, WAIT_SECONDS
 from sweeps.outputs import Outputs
@@ -54,6 +56,8 @@ class StoredOutputs(Outputs):
       scratch: absolute; a folder that every node has or can make.
     """
 
+    post_seconds = 15.0
+
     def __init__(self, store: Store, scratch: Path, cache: Path | None = None):
         own = content_id("out", {"url": store.url})
         super().__init__((cache or user_cache_folder() / "outputs") / own)
@@ -63,6 +67,7 @@ class StoredOutputs(Outputs):
         self._generations: dict[str, bytes] = self._read_index()
         # What is being written: its content, and who waits for it.
         self._under_way: dict[str, tuple[bytes, Callable[[], bytes]]] = {}
+        self._posting = threading.Thread()
 
     def lease(
         self,
@@ -143,6 +148,24 @@ class StoredOutputs(Outputs):
             self._under_way[key] = data, self.store.begin_writing(key, data)
         write_bytes_atomically(path, data, durable=False)
 
+    def post(self, path: Path, value: Any, wait_seconds: float = 0.0) -> None:
+        self._finish_posting(wait_seconds)
+        if self._posting.is_alive():
+            return
+        key, data = self._key(path), json_bytes(value)
+
+        def write() -> None:
+            with contextlib.suppress(StoreError):
+                self.store.write(key, data)
+
+        self._posting = threading.Thread(target=write, daemon=True)
+        self._posting.start()
+        self._finish_posting(wait_seconds)
+
+    def _finish_posting(self, seconds: float) -> None:
+        if self._posting.is_alive():
+            self._posting.join(seconds)
+
     def _finish_writing(self) -> None:
         """Waits for what is under way; what failed is written again."""
         for key, (data, wait) in list(self._under_way.items()):
@@ -193,6 +216,15 @@ class StoredOutputs(Outputs):
     def fetch(self, folder: Path) -> None:
         self._pull(f"{self._key(folder)}/")
 
+    def fetch_files(self, paths: Iterable[Path]) -> None:
+        known = {key: self._generations.get(key) for key in map(self._key, paths)}
+        for key, stored in self.store.changed(known):
+            self._keep(key, stored)
+
+    def _keep(self, key: str, stored: Stored) -> None:
+        write_bytes_atomically(self.folder / key, stored.data, durable=False)
+        self._generations[key] = stored.generation
+
     def refresh(self, again: bool = True) -> None:
         self._pull("", again)
         self._write_index()
@@ -219,8 +251,7 @@ class StoredOutputs(Outputs):
             and not (old and (_job(key) in finished or (not again and _is_of_job(key))))
         }
         for key, stored in chain(changed.items(), self.store.changed(others)):
-            write_bytes_atomically(self.folder / key, stored.data, durable=False)
-            self._generations[key] = stored.generation
+            self._keep(key, stored)
         gone = {k for k in self._generations if k.startswith(prefix)} - set(keys)
         for key in gone:
             (self.folder / key).unlink(missing_ok=True)

@@ -157,6 +157,8 @@ class Task:
       request: the part that no state changes.
       label: for people.
       together: trainings with the same text here may share a process; None: never.
+      family: of its architecture; empty: of none.
+      flops: of a training, where its cost was counted.
     """
 
     job: Job
@@ -168,6 +170,8 @@ class Task:
     resources: Resources
     timeout_seconds: float | None
     together: str | None = None
+    family: str = ""
+    flops: float | None = None
 
     @property
     def setting(self) -> str:
@@ -192,6 +196,7 @@ class _Work:
     images: ImageSet | None = None
     parent: str | None = None
     together: str | None = None
+    run: Run | None = None
 
 
 def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
@@ -203,11 +208,13 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
     """
     order = ["train", "evaluate", "codec", "overfit", "estimate", "estimate_training"]
     order.insert(4 if settings.weights == "trained" else 0, "benchmark")
-    first = _starting_order(plan.runs, order.index("train"))
+    flops = _training_flops(plan.runs)
+    first = _starting_order(plan.runs, flops, order.index("train"))
     tasks: dict[str, Task] = {}
     for work in _work(plan.runs, settings):
         stage = _stage_settings(work.job, settings)
         hours = stage.timeout_hours
+        run = work.run
         tasks.setdefault(
             work.job_id,
             Task(
@@ -230,6 +237,8 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                 resources=stage.resources,
                 timeout_seconds=None if hours is None else hours * 3600,
                 together=work.together,
+                family="" if run is None else run.model.architecture.family,
+                flops=flops.get(work.job_id),
             ),
         )
     return list(tasks.values())
@@ -252,20 +261,28 @@ def _stage_settings(job: Job, settings: TaskSettings) -> StageSettings:
     return replace(stage, resources=plain)
 
 
-def _starting_order(runs: Iterable[Run], rank: int) -> dict[str, tuple[float, float]]:
+def _training_flops(runs: Iterable[Run]) -> dict[str, float]:
+    """By run_id; empty where the costs of some are not known."""
+    flops = {run.run_id: run.training_flops() for run in runs}
+    known = {run_id: own for run_id, own in flops.items() if own is not None}
+    return known if len(known) == len(flops) else {}
+
+
+def _starting_order(
+    runs: Iterable[Run], flops: Mapping[str, float], rank: int
+) -> dict[str, tuple[float, float]]:
     """Priorities of the trainings; empty where their costs are not known.
 
     Args:
       rank: of their stage.
     """
-    flops = {run.run_id: run.training_flops() for run in runs}
-    if None in flops.values():
+    if not flops:
         return {}
     pilots: dict[str, str] = {}
-    for run in sorted(runs, key=lambda run: flops[run.run_id] or 0.0):
+    for run in sorted(runs, key=lambda run: flops[run.run_id]):
         pilots.setdefault(run.model.architecture.family, run.run_id)
     return {
-        run_id: (rank - 0.5 if run_id in pilots.values() else rank, -(cost or 0.0))
+        run_id: (rank - 0.5 if run_id in pilots.values() else rank, -cost)
         for run_id, cost in flops.items()
     }
 
@@ -290,7 +307,7 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
         if "train" in settings.stages:
             group = groups.get(run.run_id)
             images = settings.train_set
-            yield _Work(run.job, run.run_id, label, images, together=group)
+            yield _Work(run.job, run.run_id, label, images, together=group, run=run)
         if "evaluate" in settings.stages:
             evaluate = EvaluateJob(
                 run_id=run.run_id,
@@ -299,11 +316,13 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
                 codec=settings.codec,
             )
             images = settings.eval_set
-            yield _Work(evaluate, evaluate.job_id, label, images, run.run_id)
+            own_id = evaluate.job_id
+            yield _Work(evaluate, own_id, label, images, run.run_id, run=run)
         if "benchmark" in settings.stages and settings.compiler is not None:
             yield from _estimates(run, settings, settings.compiler)
         elif "benchmark" in settings.stages:
-            needs = (settings.eval_set, run.run_id) if trained else ()
+            decoded = settings.eval_set if trained else None
+            parent = run.run_id if trained else None
             for hardware_id in settings.devices or (settings.hardware_id,):
                 benchmark = BenchmarkJob(
                     architecture=run.model.architecture,
@@ -312,9 +331,10 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
                     run_id=run.run_id if trained else None,
                     codec=settings.codec if trained else _of_network(settings.codec),
                 )
+                own_id = benchmark.job_id
                 own = _stage_settings(benchmark, settings).resources.device
-                where = "" if own is None else f" on {own}"
-                yield _Work(benchmark, benchmark.job_id, label + where, *needs)
+                where = label + ("" if own is None else f" on {own}")
+                yield _Work(benchmark, own_id, where, decoded, parent, run=run)
     if "evaluate" in settings.stages:
         images = settings.eval_set
         for name in settings.codecs:
@@ -341,10 +361,10 @@ def _estimates(
             height_px=settings.benchmark.height_px,
             width_px=settings.benchmark.width_px,
         )
-        yield _Work(decoder, decoder.job_id, on)
+        yield _Work(decoder, decoder.job_id, on, run=run)
     if "training_step" in settings.estimates:
         step = TrainingEstimateJob.of(run.model, target)
-        yield _Work(step, step.job_id, f"training step of {on}")
+        yield _Work(step, step.job_id, f"training step of {on}", run=run)
 
 
 def _overfitted(settings: TaskSettings) -> Iterator[_Work]:

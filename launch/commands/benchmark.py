@@ -60,7 +60,15 @@ def run_benchmark(call: Call[BenchmarkConfig]) -> int:
             if folder.record() is not None:
                 folder.forgive()
         executor = LocalExecutor.on(described, settings)
-        end = execute(outputs, tasks, executor, lease, console, limits=config.limits)
+        end = execute(
+            outputs,
+            tasks,
+            executor,
+            lease,
+            console,
+            grid="benchmark",
+            limits=config.limits,
+        )
     if end.exit_code != ExitCode.OK:
         console.print(end.message, soft_wrap=True)
         return end.exit_code

@@ -16,6 +16,7 @@ from rdc.jobs.layout import (
     IMAGE_SETS_FOLDER,
     OUT_SCHEMA_VERSION,
     PLAN_FILE,
+    STATUS_FILE,
     SWEEP_FILE,
 )
 from rdc.system.code import code_sha256, git_sha
@@ -68,7 +69,8 @@ def check_out(out: Path, plan: Plan, migrates: bool = False) -> None:
     sweep = read_sweep(out)
     if sweep is None and not (out / TrainJob.folder_name).exists():
         # At most planned so far.
-        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, IMAGE_SETS_FOLDER, VERSION_1_FOLDER}
+        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, STATUS_FILE}
+        own |= {IMAGE_SETS_FOLDER, VERSION_1_FOLDER}
         foreign = {p.name for p in out.iterdir() if not p.name.startswith(".")} - own
         if foreign:
             raise ConfigError(

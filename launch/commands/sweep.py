@@ -229,8 +229,10 @@ def run_sweep(call: Call[SweepConfig]) -> int:
                 executor,
                 lease,
                 console,
+                grid=sweep.plan.grid,
                 limits=config.limits,
-                budget_seconds=config.budget.seconds,
+                budget=config.budget,
+                notify=config.notify,
                 retry_failed=config.retry == "failed",
             )
             code = end.exit_code
@@ -306,10 +308,11 @@ def _write_sweep(sweep: Sweep, described: Mapping[str, Any]) -> None:
         role: {"source": s.source, "name": s.name, "data_sha256": s.data_sha256}
         for role, s in (("train", sweep.train_set), ("eval", sweep.eval_set))
     }
+    webhook = None if sweep.config.notify.webhook is None else "(not kept)"
     write_sweep(
         sweep.outputs,
         sweep.plan,
-        sweep.call.values,
+        {**sweep.call.values, "notify": {"webhook": webhook}},
         hardware=described,
         datasets=datasets,
     )
@@ -323,12 +326,15 @@ SWEEP_APP = App(
 Runs a whole sweep: a grid of architectures to trained models, real bitstreams, costs,
 decode times and a frontier report. The same command again goes on where it stopped.
 Exit codes: 0 complete, 2 bad configuration, 3 finished with failed runs, 4 budget
-reached, 12 disk full (state kept), 130 interrupted (state kept).""",
+reached, 12 disk full (state kept), 130 interrupted (state kept).
+Meanwhile, launch/status.py says from any shell how it stands.""",
     (
         "python launch/sweep.py +grid=rdc_mini",
         "python launch/sweep.py +grid=rdc_mini plan_only=true",
         "python launch/sweep.py +grid=rdc_mini data.train=DIR data.eval=DIR out=DIR",
         "python launch/sweep.py +grid=rdc_mini launcher=local 'stages=[plan,train]'",
+        "python launch/sweep.py +grid=rdc_full budget.device_hours=500 "
+        "notify.webhook=URL",
     ),
     groups=("grid", "throughput"),
 )

@@ -95,8 +95,9 @@ def run_train(call: Call[TrainConfig]) -> int:
             LocalExecutor.on(described, child_settings),
             lease,
             console,
+            grid=PLAN_NAME,
             limits=config.limits,
-            budget_seconds=config.budget.seconds,
+            budget=config.budget,
             retry_failed=config.retry == "failed",
         )
     console.print(end.message, soft_wrap=True)

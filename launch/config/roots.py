@@ -9,11 +9,11 @@ from typing import Any, Literal
 from launch.config.settings import (
     ArchitectureChoice,
     BenchmarkSettings,
-    Budget,
     Cluster,
     DataSettings,
     HardwareSettings,
     LeaseSettings,
+    NotifySettings,
     Throughput,
 )
 from rdc.errors import ConfigError
@@ -21,6 +21,7 @@ from rdc.specs.base import Spec
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.coding import CodecSettings
 from rdc.system.store import is_url
+from sweeps.budget import Budget
 from sweeps.grid import Grid
 from sweeps.points import Options
 from sweeps.policy import Limits
@@ -54,6 +55,7 @@ class SweepConfig(Spec):
     retry: Literal["failed"] | None
     lease: LeaseSettings
     budget: Budget
+    notify: NotifySettings
     codec: CodecSettings
     codecs: tuple[str, ...]
     overfitted: Overfitting
@@ -139,6 +141,15 @@ class CleanConfig(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatusConfig(Spec):
+    """`conf/status_run.yaml`, of `launch/status.py`."""
+
+    out: str
+    format: Literal["text", "json"]
+    follow: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class FetchFolder(Spec):
     """Where images go; None: the cache folder of the user."""
 
@@ -163,6 +174,6 @@ def absolute(folder: str) -> Path:
         raise ConfigError(
             "this command works in a folder",
             folder,
-            "launch/sweep.py, report.py and clean.py take s3:// and gs://",
+            "launch/sweep.py, status.py, report.py and clean.py take s3:// and gs://",
         )
     return Path(folder).expanduser().absolute()

@@ -272,22 +272,23 @@ class BenchmarkSettings(BenchmarkSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget(Spec):
-    """The group `budget`.
+class NotifySettings(Spec):
+    """The group `notify`.
 
     Attributes:
-      hours: a sweep stops after so long; None: never.
+      webhook: URL that is told of end, pause and halted stages; None: nobody is. It may
+        hold a secret: no file, log or message has it.
     """
 
-    hours: float | None = None
+    webhook: str | None = None
 
     def __post_init__(self) -> None:
-        hours = self.hours
-        require(hours is None or hours > 0, "budget.hours is positive", hours)
-
-    @property
-    def seconds(self) -> float | None:
-        return None if self.hours is None else self.hours * 3600
+        scheme, _, rest = (self.webhook or "https://.").partition("://")
+        require(
+            scheme in ("http", "https") and bool(rest),
+            "notify.webhook is a URL with http or https",
+            "another" if rest else "none",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,9 @@ class LocalExecutor:
         self._capacity = Capacity(())
         return socket.gethostname()
 
+    def node_of(self, attempt: Attempt) -> str:
+        return ""
+
     def foresee(self, waiting: Iterable[Resources]) -> None:
         """Nothing: this machine stays as it is."""
 

@@ -86,6 +86,7 @@ class RayExecutor:
         self._settings, self._address, self._num_cpus = own, address, num_cpus
         self._running: dict[Any, tuple[Attempt, float]] = {}
         self._avoided: list[str] = []
+        self._names: dict[str, str] = {}  # of nodes, for people
         self._capacity: tuple[float, Capacity] | None = None
         self._dead: set[str] | None = None  # nodes; None: nobody has looked
         self._died: set[str] = set()  # of those, in this driver's life
@@ -160,10 +161,19 @@ class RayExecutor:
     def avoid(self, node: str) -> str:
         self._avoided.append(node)
         self._capacity = None
-        for found in self._session.ray.nodes():
-            if found["NodeID"] == node:
-                return f"{found['NodeManagerHostname']} (node {node[:8]})"
-        return f"node {node[:8]}"
+        return self._name_of(node)
+
+    def _name_of(self, node: str) -> str:
+        """Of a node by its id, for people."""
+        if node not in self._names:
+            for found in self._session.ray.nodes():
+                own = found["NodeID"]
+                self._names[own] = f"{found['NodeManagerHostname']} (node {own[:8]})"
+        return self._names.get(node, f"node {node[:8]}")
+
+    def node_of(self, attempt: Attempt) -> str:
+        node = None if self._address is None else self._words.node_of(attempt)
+        return "" if node is None else self._name_of(node)
 
     def _options(self, attempt: Attempt) -> dict[str, Any]:
         """What its task is started with."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -91,6 +93,9 @@ class SweepJob:
             f"cluster.scratch={quoted(cluster.scratch)}",
             *(f"{key}={quoted(place)}" for key, place in places.items()),
         ]
+        # `${oc.env:NAME}` keeps what is secret out of the command.
+        named = re.findall(r"oc\.env:(\w+)", " ".join(call.overrides))
+        environment = {name: os.environ[name] for name in named if name in os.environ}
         seconds = int(config.limits.grace_seconds) + _STOP_SECONDS_BEYOND_GRACE
         return cls(
             f"rdc-{config.chosen_grid().name}-{sha256[:12]}",
@@ -98,7 +103,7 @@ class SweepJob:
             places["out"],
             tuple(options),
             cluster.python,
-            {STOP_SECONDS_VARIABLE: str(seconds)},
+            environment | {STOP_SECONDS_VARIABLE: str(seconds)},
         )
 
     @property

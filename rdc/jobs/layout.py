@@ -2,6 +2,7 @@
 
 OUT/sweep.json                          resolved sweep, versions, git, hardware
 OUT/plan.parquet                        one row per model, `rdc.jobs.plan_row`
+OUT/status.json                         how the sweep stands, `sweeps.status`
 OUT/runs/<id[:2]>/<run_id>/             one training
 OUT/evaluations/<id[:2]>/<id>/          one model on one set of images
 OUT/codecs/<id[:2]>/<id>/               one classical codec on one set of images
@@ -26,6 +27,7 @@ from rdc.training.summary import PROGRESS_FILE as PROGRESS_FILE
 
 SWEEP_FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
+STATUS_FILE = "status.json"
 IMAGE_SETS_FOLDER = "image_sets"
 TABLES_FOLDER = "tables"
 REPORT_FILE = "report/index.html"

@@ -12,9 +12,10 @@ from launch.executors.local import LocalExecutor
 from rdc.jobs.records import Record
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
-from sweeps.driver import Driver, SweepEnd
+from sweeps.driver import Driver
 from sweeps.executor import Executor, Resources
 from sweeps.grid import Grid
+from sweeps.observer import SweepEnd
 from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.policy import Limits
@@ -39,6 +40,8 @@ class Silent:
 
     def refused(self, node: str, reason: str) -> None:
         self.refused_nodes.append((node, reason))
+
+    def halted(self, stage: str, reason: str) -> None: ...
 
     def tick(self, driver) -> None: ...
 

@@ -16,9 +16,10 @@ from rdc.jobs.layout import RECORD_FILE, SPEC_FILE
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.files import read_json
-from sweeps.driver import Driver, SweepEnd
+from sweeps.driver import Driver
 from sweeps.grid import Grid
 from sweeps.lease import Lease
+from sweeps.observer import SweepEnd
 from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks

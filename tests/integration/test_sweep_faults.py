@@ -15,6 +15,7 @@ from sweep_lab import LIMITS, Lab, run
 from launch.executors.cores import MachineLease
 from launch.executors.local import LocalExecutor
 from rdc.errors import ConfigError, ExitCode
+from sweeps.budget import Budget
 from sweeps.driver import Driver
 from sweeps.executor import Resources
 from sweeps.lease import Lease
@@ -62,7 +63,7 @@ def test_a_clock_that_is_set_meanwhile_changes_nothing(lab, monkeypatch):
     end = lab.run(
         LocalExecutor(lab.settings),
         lab.tasks(("train", "evaluate"), timeout_hours=HANG_SECONDS / 3600),
-        budget_seconds=HANG_SECONDS,
+        budget=Budget(hours=HANG_SECONDS / 3600),
         **options,
     )
     assert (end.exit_code, end.counts) == (ExitCode.OK, {"ok": 4})
@@ -190,7 +191,7 @@ def test_nothing_goes_on_from_a_forgiven_divergence(tmp_path):
 def test_the_budget_ends_the_sweep_with_its_state_kept(tmp_path):
     lab = Lab(tmp_path / "lab", jobs=2, steps=5)
     lab.hold(3)  # nothing can end before the budget does
-    end = run(lab, budget_seconds=0.8)
+    end = run(lab, budget=Budget(hours=0.8 / 3600))
     assert end.exit_code == ExitCode.SWEEP_BUDGET_REACHED
     lab.hold(None)
     assert run(lab).exit_code == ExitCode.OK

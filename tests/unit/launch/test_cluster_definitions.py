@@ -286,8 +286,6 @@ def commands() -> list[str]:
     blocks = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     ours = [line for line in lines if line.startswith("python ")]
-    if not (REPOSITORY / "launch/status.py").exists():
-        ours = [line for line in ours if "launch/status.py" not in line]
     return [*ours, *map(entrypoint, JOBS)]
 
 

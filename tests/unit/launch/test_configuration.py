@@ -13,6 +13,7 @@ from launch.commands.benchmark import BENCHMARK_APP
 from launch.commands.clean import CLEAN_APP
 from launch.commands.data import DATA_APP
 from launch.commands.report import REPORT_APP
+from launch.commands.status import STATUS_APP
 from launch.commands.submit import SUBMIT_APP
 from launch.commands.sweep import SWEEP_APP, Sweep, prepare
 from launch.commands.train import TRAIN_APP, models
@@ -36,6 +37,7 @@ APPS = {
     "submit": SUBMIT_APP,
     "data": DATA_APP,
     "clean": CLEAN_APP,
+    "status": STATUS_APP,
 }
 GRIDS = sorted(path.stem for path in (CONFIG_DIR / "grid").glob("*.yaml"))
 
@@ -191,6 +193,11 @@ def test_several_rates_are_one_model_or_equal_ones_but_for_the_rate():
         ),
         ("sweep", ["+grid=rdc_mini", "grid.expect.jobs=9"], "grid.expect.jobs = 9"),
         ("sweep", ["+grid=rdc_mini", "budget.hours=-1"], "budget.hours is positive"),
+        ("sweep", ["+grid=rdc_mini", "budget.device_hours=0"], "is positive"),
+        ("sweep", ["+grid=rdc_mini", "notify.webhook=file:///a"], "http or https"),
+        ("status", [], "out has a value"),
+        ("status", ["out=/no/such"], "folder of a sweep"),
+        ("status", ["out=/no/such", "format=xml"], "'text' or 'json'"),
         ("sweep", ["+grid=rdc_mini", "data.train=/no/such"], "/no/such"),
         ("sweep", ["+grid=rdc_mini", "train=mini,short"], "one configuration"),
         ("sweep", ["+grid=rdc_mini", "out=${nope}"], "nope"),

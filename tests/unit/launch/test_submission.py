@@ -60,6 +60,16 @@ def test_the_command_becomes_the_process_of_the_sweep(
     assert int(job.environment["RAY_JOB_STOP_WAIT_TIME_S"]) > 30
 
 
+def test_a_variable_that_an_option_names_goes_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOOK", "https://hook.example/secret")
+    job = sweep("notify.webhook=${oc.env:HOOK}")
+    assert job.environment["HOOK"] == "https://hook.example/secret"
+    assert "secret" not in job.entrypoint
+    assert job.name != sweep().name
+
+
 def test_the_newest_job_of_a_sweep_is_found() -> None:
     own, other = sweep(), sweep("train.steps=7")
     assert own.newest([]) == (0, None)

@@ -36,8 +36,8 @@ def test_curves_without_the_common_range_are_left_out() -> None:
         {"range_low_db": [28.0, 28, 28, 31], "range_high_db": [35.0, 36, 32, 36]}
     )
     kept, window = common_range(rows)
-    assert window == (28.0, 35.0)
-    assert list(kept.index) == [0, 1]
+    assert window == (28.0, 32.0)
+    assert list(kept.index) == [0, 1, 2]
 
 
 def test_figures_of_a_sweep_with_an_anchor(tmp_path: Path) -> None:

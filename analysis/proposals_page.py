@@ -62,7 +62,8 @@ The paired differences, with twice their standard error over the starts:
 Proposals go for the hypervolume, and not for the number of points on the frontier.
 
 All of this is one study: intervals are over starts, and say nothing of another grid,
-recipe or length of training.
+recipe or length of training. The published table of Minnen & Johnston 2023 has
+seven architectures, too few to hide half of them.
 
 ## Predicted RD losses
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rdc.specs.recipe import Recipe
 
 # Of a recipe, what a study varies, and what changes a result by rounding alone.
-_NO_CONDITIONS = ("seed", "accumulate", "remat")
+NO_CONDITIONS = ("seed", "accumulate", "remat")
 _OTHER_CONDITIONS = ("data_sha256", "init_from", "git_sha", "image_set")
 
 
@@ -37,7 +37,7 @@ def differs_in(table: pd.DataFrame, within: list[str]) -> pd.Series:
     """
     names = pd.Series("", index=table.index)
     measured = table[table["bpp"].notna()]
-    recipe = recipes(measured["recipe_json"]).drop(columns=list(_NO_CONDITIONS))
+    recipe = recipes(measured["recipe_json"]).drop(columns=list(NO_CONDITIONS))
     happened = measured.columns.intersection([*recipe.columns, *_OTHER_CONDITIONS])
     conditions = pd.concat(
         [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from sweeps.grid import Grid, expand
 from sweeps.points import Options, Point, registry_options
 from sweeps.settings import TrainSettings
 
+_LEAST_DIGITS = 6  # of an id that is written in part
 CountCost = Callable[[ArchitectureSpec], Cost]
 
 
@@ -58,6 +59,10 @@ class Run:
     def title(self) -> str:
         """For people: the name of the architecture, or its family."""
         return self.name or self.model.architecture.family
+
+    def is_called(self, name: str) -> bool:
+        """Whether an id of it begins so."""
+        return self.run_id.startswith(name) or self.arch_id.startswith(name)
 
     def row(self) -> PlanRow:
         """As in `plan.parquet`."""
@@ -262,6 +267,29 @@ def _priced(
         if all(bound.allow(getattr(cost, column)) for column, bound in bounds):
             kept.append(dataclasses.replace(run, cost=cost))
     return tuple(kept)
+
+
+def chosen(plan: Plan, ids: Sequence[str]) -> Plan:
+    """The plan with the runs of these ids alone; all of it for none.
+
+    Args:
+      ids: of runs or architectures, or how they begin, with six digits at least.
+
+    Raises:
+      ConfigError: an id that is too short, or of no run.
+    """
+    if not ids:
+        return plan
+    for name in ids:
+        require(len(name) >= _LEAST_DIGITS, "only has six digits of an id", repr(name))
+        require(
+            any(run.is_called(name) for run in plan.runs),
+            f"only names runs or architectures of grid {plan.grid}",
+            name,
+            "plan_only=true writes them to plan.parquet",
+        )
+    runs = (run for run in plan.runs if any(map(run.is_called, ids)))
+    return dataclasses.replace(plan, runs=tuple(runs))
 
 
 def with_costs(plan: Plan, costs: Mapping[str, Cost]) -> Plan:

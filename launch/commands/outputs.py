@@ -16,8 +16,10 @@ from rdc.jobs.layout import (
     IMAGE_SETS_FOLDER,
     OUT_SCHEMA_VERSION,
     PLAN_FILE,
+    PROPOSAL_FILE,
     STATUS_FILE,
     SWEEP_FILE,
+    TABLES_FOLDER,
 )
 from rdc.system.code import code_sha256, git_sha
 from rdc.system.store import Store, is_url
@@ -68,9 +70,9 @@ def check_out(out: Path, plan: Plan, migrates: bool = False) -> None:
         return
     sweep = read_sweep(out)
     if sweep is None and not (out / TrainJob.folder_name).exists():
-        # At most planned so far.
-        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, STATUS_FILE}
-        own |= {IMAGE_SETS_FOLDER, VERSION_1_FOLDER}
+        # At most planned so far, and asked what to train.
+        own = {PLAN_FILE, LEASE_FILE, SWEEP_FILE, STATUS_FILE, PROPOSAL_FILE}
+        own |= {IMAGE_SETS_FOLDER, VERSION_1_FOLDER, TABLES_FOLDER}
         foreign = {p.name for p in out.iterdir() if not p.name.startswith(".")} - own
         if foreign:
             raise ConfigError(

@@ -13,6 +13,7 @@ from rich.status import Status
 from launch.commands.costs import cost_counter
 from launch.commands.execution import execute
 from launch.commands.outputs import check_out, open_outputs, write_sweep
+from launch.commands.propose import check_proposing, print_proposal
 from launch.commands.report import checked_objectives, gather_and_report
 from launch.config.app import App, Call
 from launch.config.groups import NAMES
@@ -33,7 +34,7 @@ from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.migration import is_due, migrate
 from sweeps.outputs import Outputs
-from sweeps.plan import Plan, make_plan, with_costs
+from sweeps.plan import Plan, chosen, make_plan, with_costs
 from sweeps.plan_file import known_costs, read_plan, write_plan
 from sweeps.stored_outputs import StoredOutputs
 from sweeps.tasks import ImageFile, ImageSet, Task, TaskSettings, make_tasks
@@ -60,6 +61,11 @@ class Sweep:
     @property
     def config(self) -> SweepConfig:
         return self.call.config
+
+    @property
+    def chosen(self) -> Plan:
+        """What of the plan this command is about."""
+        return chosen(self.plan, self.config.only)
 
     def tasks(
         self,
@@ -96,7 +102,7 @@ class Sweep:
             checkpoint=config.checkpoint,
             per_stage=config.hardware.stages(described),
         )
-        return make_tasks(self.plan, settings)
+        return make_tasks(self.chosen, settings)
 
 
 def _unknown(device: str) -> dict[str, Any]:
@@ -121,6 +127,7 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     outputs = open_outputs(config.out_place(), config.cluster.scratch)
     out = outputs.folder
     checked_objectives(config)
+    check_proposing(config)
     _refuse_swept_overrides(grid, call.overrides)
     known = config.data.known("train"), config.data.known("eval")
     train_set = _planned(config.data.image_set("train", known[0]), out, config)
@@ -202,13 +209,21 @@ def run_sweep(call: Call[SweepConfig]) -> int:
     if config.plan_only:
         tasks = sweep.tasks()
         throughput = config.chosen_throughput(call.options)
-        print_plan(console, sweep.plan, tasks, throughput)
+        print_plan(console, sweep.chosen, tasks, throughput)
         with sweep.outputs.lease(wait_seconds=config.lease.wait_seconds):
             _migrate(sweep, console)
             console.print(f"plan: {_write_plan(sweep)}")
         return ExitCode.OK
     code: int = ExitCode.OK
     outputs = sweep.outputs
+    if config.propose is not None:
+        with outputs.lease(wait_seconds=config.lease.wait_seconds):
+            outputs.refresh()
+            _migrate(sweep, console)
+            _write_plan(sweep)
+            dataset = sweep.eval_set.name
+            print_proposal(call, config.propose, outputs, dataset, console)
+        return ExitCode.OK
     with outputs.lease(wait_seconds=config.lease.wait_seconds) as lease:
         outputs.refresh()
         _migrate(sweep, console)
@@ -220,7 +235,7 @@ def run_sweep(call: Call[SweepConfig]) -> int:
         tasks = sweep.tasks(described, devices)
         if tasks:
             console.print(
-                f"{len(tasks)} jobs of {len(sweep.plan.runs)} runs in {outputs.name}",
+                f"{len(tasks)} jobs of {len(sweep.chosen.runs)} runs in {outputs.name}",
                 soft_wrap=True,
             )
             end = execute(
@@ -331,6 +346,7 @@ Meanwhile, launch/status.py says from any shell how it stands.""",
     (
         "python launch/sweep.py +grid=rdc_mini",
         "python launch/sweep.py +grid=rdc_mini plan_only=true",
+        "python launch/sweep.py +grid=rdc_mini propose=3",
         "python launch/sweep.py +grid=rdc_mini data.train=DIR data.eval=DIR out=DIR",
         "python launch/sweep.py +grid=rdc_mini launcher=local 'stages=[plan,train]'",
         "python launch/sweep.py +grid=rdc_full budget.device_hours=500 "

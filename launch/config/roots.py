@@ -17,7 +17,7 @@ from launch.config.settings import (
     Throughput,
 )
 from rdc.errors import ConfigError
-from rdc.specs.base import Spec
+from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
 from rdc.specs.coding import CodecSettings
 from rdc.system.store import is_url
@@ -38,6 +38,7 @@ class SweepConfig(Spec):
 
     Attributes:
       train: not yet typed, for axes of the grid change it (`sweeps.settings`).
+      only: run or architecture ids, or how they begin; empty: all of the grid.
     """
 
     grid: Grid | None = None
@@ -52,6 +53,9 @@ class SweepConfig(Spec):
     launcher: Literal["ray", "local"]
     stages: tuple[Stage, ...]
     plan_only: bool
+    only: tuple[str, ...]
+    propose: int | None
+    learn_from: tuple[str, ...]
     retry: Literal["failed"] | None
     lease: LeaseSettings
     budget: Budget
@@ -62,6 +66,10 @@ class SweepConfig(Spec):
     checkpoint: CheckpointSpec
     models_together: int
     objectives: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        number = self.propose
+        require(number is None or number >= 1, "propose is at least 1", number)
 
     def chosen_grid(self) -> Grid:
         """The grid.

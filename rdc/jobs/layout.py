@@ -15,6 +15,7 @@ OUT/benchmarks/<id[:2]>/<id>/           decode times on one hardware
 OUT/image_sets/<data_sha256>.json       what a set was when it was planned
 OUT/tables/*.parquet                    derived
 OUT/report/index.html                   derived
+OUT/proposal.json                       what to train next, where that was asked
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ STATUS_FILE = "status.json"
 IMAGE_SETS_FOLDER = "image_sets"
 TABLES_FOLDER = "tables"
 REPORT_FILE = "report/index.html"
+PROPOSAL_FILE = "proposal.json"
 
 SPEC_FILE = "spec.json"
 RECORD_FILE = "record.json"

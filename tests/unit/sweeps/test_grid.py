@@ -6,7 +6,7 @@ from rdc.errors import ConfigError
 from rdc.jobs.plan_row import Cost
 from rdc.specs.recipe import Recipe
 from sweeps.grid import Grid
-from sweeps.plan import Plan, make_plan
+from sweeps.plan import Plan, chosen, make_plan
 
 BASE = {
     "transform": "conv",
@@ -166,6 +166,29 @@ def test_constraints_drop_by_counted_cost_and_count_each_architecture_once():
     assert made.over_cost == 4
     assert len(counted) == 3
     assert {run.cost.kflops_per_px for run in made.runs} == {128.0}
+
+
+def test_runs_are_chosen_by_the_begin_of_an_id():
+    made = plan(
+        {
+            "base": BASE,
+            "blocks": [
+                {
+                    "product": {
+                        "transform.channels": [[8, 8, 8], [16, 16, 16]],
+                        "train.seed": [0, 1],
+                    }
+                }
+            ],
+        }
+    )
+    first, *_, last = made.runs
+    assert chosen(made, ()) == made
+    assert chosen(made, [last.run_id[:6]]).runs == (last,)
+    assert chosen(made, [last.run_id, first.arch_id[:8]]).runs == (
+        *made.runs[:2],
+        last,
+    )
 
 
 def test_names_follow_the_identity_of_the_architecture():

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Resources(Spec):
-    """What one process uses.
+    """What one process uses; of one on several hosts, on each of them.
 
     Attributes:
       cpus: cores; None takes a whole machine.
@@ -35,6 +35,8 @@ class Resources(Spec):
       exclusive: no other process of any sweep works on the machine meanwhile, so that
         nothing disturbs timing.
       memory_factor: takes so many times the memory, because it ran out before.
+      hosts: machines with a process each, which begin and end together.
+      tpu_slice: they are the hosts of one such TPU slice, as `v4-16`; None: any.
     """
 
     cpus: int | None = 1
@@ -44,8 +46,16 @@ class Resources(Spec):
     custom: tuple[tuple[str, float], ...] = ()
     exclusive: bool = False
     memory_factor: int = 1
+    hosts: int = 1
+    tpu_slice: str | None = None
 
     def __post_init__(self) -> None:
+        require(self.hosts >= 1, "hosts is at least 1", self.hosts)
+        require(
+            self.hosts == 1 or self.gpus == int(self.gpus),
+            "a process on several hosts has GPUs of its own: gpus is a whole number",
+            self.gpus,
+        )
         require(self.cpus is None or self.cpus >= 1, "cpus is at least 1", self.cpus)
         require(
             0 <= self.gpus <= 1 or self.gpus == int(self.gpus) > 1,
@@ -129,13 +139,15 @@ class Capacity:
         """Cores that a process takes: at most those of the largest machine that has
         what it asks for, and all of that one where it wants a whole machine."""
         fitting = self.fitting(wanted) or self.machines
-        most = max((m.cpus for m in fitting), default=1) or 1
+        most = int(_least_of_the_largest(wanted.hosts, (m.cpus for m in fitting))) or 1
         return min(wanted.cpus or most, most)
 
     def places(self, wanted: Resources) -> int:
-        """How many can hold such a process, busy or not."""
+        """How many can hold such a process, busy or not; of one on several hosts, for
+        how many of those there are enough."""
         cpus = self.cpus_of(wanted)
-        return sum(machine.cpus >= cpus for machine in self.fitting(wanted))
+        fitting = sum(machine.cpus >= cpus for machine in self.fitting(wanted))
+        return fitting // wanted.hosts
 
     def memory_gb_of(self, wanted: Resources) -> float | None:
         """Host memory that a process takes; None: none that is counted.
@@ -151,7 +163,7 @@ class Capacity:
             m.memory_gb * max(cpus / m.cpus, wanted.gpus and wanted.gpus / m.gpus)
             for m in fitting
         )
-        most = max(m.memory_gb for m in fitting)
+        most = _least_of_the_largest(wanted.hosts, (m.memory_gb for m in fitting))
         return min((wanted.memory_gb or slot) * wanted.memory_factor, most)
 
     def _amounts_of(self, wanted: Resources) -> dict[str, float]:
@@ -169,8 +181,16 @@ class Capacity:
         Args:
           setting: where it is asked for, as `hardware.train`.
         """
-        if self.fitting(wanted):
+        fitting = len(self.fitting(wanted))
+        if fitting >= wanted.hosts:
             return None
+        if fitting:
+            return ConfigError(
+                f"a training on several hosts finds as many machines: {setting}.hosts "
+                f"is at most {fitting} here",
+                wanted.hosts,
+                "lower it, or add such machines",
+            )
         device = wanted.device
         of_kind = [m for m in self.machines if m.is_kind(device)]
         if device is not None and not of_kind:
@@ -224,18 +244,20 @@ class Capacity:
         free = [(machine, machine.amounts()) for machine in machines]
         counts = Counter(running)
         for other in sorted(counts, key=lambda other: len(self.fitting(other))):
-            taken, left = self._amounts_of(other), counts[other]
+            taken, left = self._amounts_of(other), counts[other] * other.hosts
             for machine, amounts in free:
                 if left and machine.holds(other):
-                    number = min(left, _times(taken, amounts))
+                    # No machine has two hosts of one process.
+                    number = min(left, counts[other], _times(taken, amounts))
                     for name, amount in taken.items():
                         amounts[name] -= number * amount
                     left -= number
         needed = self._amounts_of(wanted)
-        return any(
-            machine.holds(wanted) and _times(needed, amounts)
+        with_room = sum(
+            machine.holds(wanted) and _times(needed, amounts) > 0
             for machine, amounts in free
         )
+        return with_room >= wanted.hosts
 
 
 def refuse_what_never_fits(capacity: Capacity, asked: Mapping[Resources, str]) -> None:
@@ -254,6 +276,12 @@ def refuse_what_never_fits(capacity: Capacity, asked: Mapping[Resources, str]) -
         if not capacity.grows:
             raise lacking
         _log.warning("jobs wait for a machine that the cluster adds: %s", lacking)
+
+
+def _least_of_the_largest(number: int, values: Iterable[float]) -> float:
+    """What each of so many machines has, if they are the largest."""
+    largest = sorted(values, reverse=True)[:number]
+    return largest[-1] if largest else 0
 
 
 def _listed(amounts: Mapping[str, float]) -> str:

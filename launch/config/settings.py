@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from launch.config.slices import slice_shape
 from launch.executors.child import ChildSettings
 from rdc.architectures import NAMED
 from rdc.data.image_facts import KnownImages
@@ -63,6 +64,47 @@ class StageHardware(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainHardware(StageHardware):
+    """What one training gets.
+
+    Attributes:
+      hosts: machines that share it, each with all of the above.
+      slice: they are the hosts of one such TPU slice, as `v4-16`, with all its chips.
+    """
+
+    hosts: int = 1
+    slice: str | None = None
+
+    def settings(
+        self,
+        default_gpus: float,
+        exclusive: bool = False,
+        device: str | None = None,
+    ) -> StageSettings:
+        if self.slice is None:
+            settings = super().settings(default_gpus, exclusive, device)
+            several = replace(settings.resources, hosts=self.hosts)
+            return replace(settings, resources=several)
+        asked = {"hosts": self.hosts > 1, "device": self.device, "gpus": self.gpus}
+        own = [name for name, value in asked.items() if value]
+        require(
+            not own,
+            "the hosts and devices of a TPU slice follow from hardware.train.slice",
+            f"{', '.join(own)} beside it",
+            "leave them at their defaults",
+        )
+        shape = slice_shape(self.slice)
+        settings = super().settings(0.0, exclusive, shape.device)
+        resources = replace(
+            settings.resources,
+            hosts=shape.hosts,
+            custom=(*settings.resources.custom, ("TPU", float(shape.chips_per_host))),
+            tpu_slice=self.slice,
+        )
+        return replace(settings, resources=resources)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkHardware(StageHardware):
     """What one process that takes times gets.
 
@@ -97,7 +139,7 @@ class HardwareSettings(Spec):
     """
 
     throughput: str
-    train: StageHardware
+    train: TrainHardware
     evaluate: StageHardware
     benchmark: BenchmarkHardware
     platform: Literal["auto", "cpu", "gpu"] = "auto"

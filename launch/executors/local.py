@@ -64,7 +64,7 @@ class LocalExecutor:
         variables = {}
         if self._capacity.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus.take(attempt)
-        self._children.append(Child(attempt, self._settings, **variables))
+        self._children.append(Child(attempt, self._settings, variables=variables))
 
     def wait(self, seconds: float) -> list[AttemptEnd]:
         deadline = time.monotonic() + seconds

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from launch.config.hardware import HardwareSettings
 from launch.config.settings import (
     ArchitectureChoice,
     BenchmarkSettings,
     Budget,
     Cluster,
     DataSettings,
-    HardwareSettings,
     LeaseSettings,
     Throughput,
 )

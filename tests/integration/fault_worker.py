@@ -3,8 +3,8 @@
 Run as `python fault_worker.py LAB ATTEMPT_DIR`. `LAB/faults.json` maps "stage:key" to
 what attempts 1, 2, ... do; the key is the seed of a training, or the first digits of
 the id of another job. "stage@node" is what all of them do on a node whose environment
-has LAB_NODE=node. `LAB/journal.txt` tells what really ran, `LAB/seats.txt` who was which
-process of how many, where, and what it heard of TPUs.
+has LAB_NODE=node. `LAB/journal.txt` tells what really ran, `LAB/seats.txt` who was
+which of how many processes, where, and what it heard of TPUs.
 
 Nothing depends on how fast the machine is: while `LAB/hold` is there, no training goes
 beyond the step that it names.

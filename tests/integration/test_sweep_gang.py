@@ -187,7 +187,9 @@ class TrainingLab:
         self, name: str, executor: Executor, hosts: int
     ) -> tuple[SweepEnd, Silent, Record]:
         """Into a folder of this name."""
-        images = ImageSet(str(self.images), "images", self.plan.runs[0].model.data_sha256)
+        images = ImageSet(
+            str(self.images), "images", self.plan.runs[0].model.data_sha256
+        )
         settings = TaskSettings(
             stages=("train",),
             train_set=images,
@@ -220,7 +222,9 @@ class TrainingLab:
 
         from rdc.codec.exported import load_exported
 
-        [folder] = (self.folder / name).glob(f"runs/*/*/attempts/{record.attempt}/model")
+        [folder] = (self.folder / name).glob(
+            f"runs/*/*/attempts/{record.attempt}/model"
+        )
         model = load_exported(folder).model
         return list(map(np.asarray, jax.tree.leaves(nnx.state(model, nnx.Param))))
 

@@ -96,11 +96,9 @@ class Gang:
 
     def end(self) -> AttemptEnd:
         """Of the attempt, once none is left: that of the process that began it, as far
-        as one can tell, with what the first rank brought home."""
+        as one can tell."""
         cause = min(self.ends.values(), key=_aftermath)
-        first = self.ends.get(0)
-        brought = () if first is None else first.brought
-        return replace(cause, attempt=self.attempt, brought=brought)
+        return replace(cause, attempt=self.attempt)
 
 
 def _aftermath(end: AttemptEnd) -> int:

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     DISK_FULL = 12  # of a sweep, too; its state is kept
     PREEMPTED = 13  # SIGTERM: a checkpoint was written
     NODE_FAULT = 14  # of the machine, not of the job
+    PEER_LOST = 15  # another process of the same training is gone
     INTERRUPTED = 130
 
 

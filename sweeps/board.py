@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import job_folder
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.forecast import Part, part_of
 from sweeps.outputs import Outputs
 from sweeps.policy import Start

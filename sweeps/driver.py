@@ -17,12 +17,8 @@ from rdc.jobs.layout import PROGRESS_FILE
 from rdc.jobs.records import Record
 from sweeps.board import Board
 from sweeps.budget import Budget
-from sweeps.executor import (
-    Attempt,
-    AttemptEnd,
-    Executor,
-    refuse_what_never_fits,
-)
+from sweeps.capacity import refuse_what_never_fits
+from sweeps.executor import Attempt, AttemptEnd, Executor
 from sweeps.lease import Lease, LeaseLostError
 from sweeps.observer import Observer, Running, SweepEnd
 from sweeps.outcome import reading

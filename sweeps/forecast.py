@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Self
 
 from rdc.jobs.records import Record
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.status import Eta
 from sweeps.tasks import Task
 

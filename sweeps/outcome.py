@@ -20,6 +20,7 @@ _OUTCOMES: dict[int, Outcome] = {
     ExitCode.DISK_FULL: "disk_full",
     ExitCode.PREEMPTED: "preempted",
     ExitCode.NODE_FAULT: "node_fault",
+    ExitCode.PEER_LOST: "lost",
     ExitCode.INTERRUPTED: "preempted",
     -signal.SIGINT: "preempted",
     -signal.SIGTERM: "preempted",

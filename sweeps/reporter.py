@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from rdc.errors import ExitCode, RdcError
 from rdc.jobs.layout import LOG_FILE, STATUS_FILE, attempt_folder
+from sweeps.capacity import Capacity, Resources
 from sweeps.driver import Driver
-from sweeps.executor import Capacity, Resources
 from sweeps.forecast import AtWork, Forecast, Part, Rest
 from sweeps.lease import LeaseLostError
 from sweeps.observer import Observer, Running, SweepEnd

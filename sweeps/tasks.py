@@ -34,7 +34,7 @@ from rdc.specs.classical import ClassicalSpec
 from rdc.specs.coding import CodecSettings
 from rdc.specs.compiler import CompilerTarget
 from rdc.specs.timing import BenchmarkSpec
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.plan import Plan, Run
 
 Estimated = Literal["decoder", "training_step"]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from rdc.jobs.layout import RECORD_FILE
 from rdc.jobs.records import Record
 from rdc.system.files import json_bytes, write_bytes_atomically
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
+from sweeps.capacity import Capacity, Machine, Resources
+from sweeps.executor import Attempt, AttemptEnd
 
 SLOTS = 16
 

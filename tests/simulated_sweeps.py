@@ -8,8 +8,8 @@ from typing import Any
 
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.budget import spent_before
+from sweeps.capacity import Resources
 from sweeps.driver import Driver
-from sweeps.executor import Resources
 from sweeps.grid import Grid
 from sweeps.observer import SweepEnd
 from sweeps.outputs import Outputs

@@ -133,6 +133,7 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     train_set = _planned(config.data.image_set("train", known[0]), out, config)
     eval_set = _planned(config.data.image_set("eval", known[1]), out, config)
     _check_carrying(config, outputs)
+    _check_hosts(config, outputs)
     with cost_counter() as count:
         plan = make_plan(
             grid,
@@ -184,6 +185,16 @@ def _check_carrying(config: SweepConfig, outputs: Outputs) -> None:
         "data.carry=true carries the images of models, not of overfitted codecs",
         ", ".join(config.overfitted.codecs),
         "put these images under one path on every machine",
+    )
+
+
+def _check_hosts(config: SweepConfig, outputs: Outputs) -> None:
+    hosts = config.hardware.train.settings(0.0).resources.hosts
+    require(
+        hosts == 1 or not isinstance(outputs, StoredOutputs),
+        "trainings on several hosts have OUT in a folder that all of them see",
+        f"{hosts} hosts and {outputs.name}",
+        "give out=DIR on a shared disk",
     )
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from launch.config.hardware import HardwareSettings
 from launch.config.settings import (
     ArchitectureChoice,
     BenchmarkSettings,
     Cluster,
     DataSettings,
-    HardwareSettings,
     LeaseSettings,
     NotifySettings,
     Throughput,

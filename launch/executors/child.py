@@ -9,15 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launch.executors.cores import MachineLease
 from launch.executors.memory import OutOfMemoryKills
 from rdc.errors import DiskFullError, ExitCode
-from rdc.jobs.layout import CHECKPOINT_FOLDER, LOG_FILE, PROGRESS_FILE
+from rdc.jobs.layout import CHECKPOINT_FOLDER, PROGRESS_FILE, log_file
 from rdc.jobs.parcel import clear, small_files
 from rdc.system.files import storage_error
+from rdc.system.gang import Seat, host_environment
 from rdc.system.guard import guarded
 from sweeps.executor import Attempt, AttemptEnd
 
@@ -52,16 +53,17 @@ class ChildSettings:
     locks: Path | None = None
     code: Path | None = None
 
-    def variables(self, gpus: float = 0.0) -> dict[str, str]:
+    def variables(self, gpus: float = 0.0, seat: Seat | None = None) -> dict[str, str]:
         """The child's whole environment.
 
         Args:
           gpus: a share of one GPU comes with as much of its memory.
+          seat: among the processes of a training; None: it is alone.
         """
         code = str(self.code or ROOT)
         path = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
         variables = {
-            **os.environ,
+            **host_environment(os.environ, seat),
             "PYTHONPATH": path.rstrip(os.pathsep),
             "PYTHONSAFEPATH": "1",  # the attempt folder is no place of modules
             "PYTHONUNBUFFERED": "1",
@@ -80,17 +82,30 @@ class Child:
     way: time limits count from then.
 
     Args:
+      seat: among the processes of the attempt, if there are several. The first tells
+        of progress; every other has a log of its own.
       variables: over those of `settings`.
 
     Raises:
       StorageError: the log cannot be written; where the disk is full, `poll` tells.
     """
 
-    def __init__(self, attempt: Attempt, settings: ChildSettings, **variables: str):
+    def __init__(
+        self,
+        attempt: Attempt,
+        settings: ChildSettings,
+        *,
+        seat: Seat | None = None,
+        variables: Mapping[str, str] | None = None,
+    ):
+        rank = 0 if seat is None else seat.rank
+        if rank:
+            attempt = replace(attempt, timeout_seconds=None, stall_seconds=None)
         self.attempt = attempt
+        self._log_path = attempt.folder / log_file(rank)
         self._environment = {
-            **settings.variables(attempt.resources.gpus),
-            **variables,
+            **settings.variables(attempt.resources.gpus, seat),
+            **(variables or {}),
         }
         folder = str(attempt.folder)
         self._command = (*settings.command, folder)
@@ -115,10 +130,6 @@ class Child:
         if not self._start() and self._end is None:
             with contextlib.suppress(OSError), open(self._log_path, "a") as log:
                 log.write(WAITS)
-
-    @property
-    def _log_path(self) -> Path:
-        return self.attempt.folder / LOG_FILE
 
     def _start(self) -> bool:
         """Starts the process if the machine allows it now."""

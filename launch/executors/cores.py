@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 
 
 def usable_cores() -> list[int]:

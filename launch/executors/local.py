@@ -12,7 +12,8 @@ from launch.executors.child import Child, ChildSettings
 from launch.executors.cores import usable_cores
 from launch.executors.hardware import accelerator_type
 from launch.executors.memory import memory_gb
-from sweeps.executor import Attempt, AttemptEnd, Capacity, Machine, Resources
+from sweeps.capacity import Capacity, Machine, Resources
+from sweeps.executor import Attempt, AttemptEnd
 
 POLL_SECONDS = 0.01
 _ROUNDING = 1e-6
@@ -67,7 +68,7 @@ class LocalExecutor:
         variables = {}
         if self._capacity.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus.take(attempt)
-        self._children.append(Child(attempt, self._settings, **variables))
+        self._children.append(Child(attempt, self._settings, variables=variables))
 
     def wait(self, seconds: float) -> list[AttemptEnd]:
         deadline = time.monotonic() + seconds

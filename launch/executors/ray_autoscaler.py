@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from launch.executors.ray_placement import bundle_of, labels_of
-from sweeps.executor import Capacity, Resources
+from launch.executors.ray_placement import bundle_of, labels_of, task_options
+from sweeps.capacity import Capacity, Resources
 
 AHEAD = 128  # processes of each kind beyond those that run
 EVERY_SECONDS = 1.0
@@ -56,11 +56,11 @@ class Autoscaler:
     def _request(self, capacity: Capacity, wanted: Counter[Resources]) -> None:
         from ray.autoscaler.sdk import request_resources
 
-        shapes = list(wanted.elements())
+        shapes = [shape for shape in wanted.elements() for _ in range(shape.hosts)]
         # Jobs run without it where there is room, and Ray may fail to answer.
         with contextlib.suppress(Exception):
             request_resources(
-                bundles=[bundle_of(capacity, shape) for shape in shapes],
+                bundles=[bundle_of(task_options(capacity, shape)) for shape in shapes],
                 bundle_label_selectors=[labels_of(shape.device) for shape in shapes],
             )
 

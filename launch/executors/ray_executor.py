@@ -7,7 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,18 +15,15 @@ from launch.executors.child import Child, ChildSettings
 from launch.executors.hardware import describe_hardware
 from launch.executors.ray_autoscaler import Autoscaler
 from launch.executors.ray_drain import OwnNode, draining_nodes
+from launch.executors.ray_gang import Gang, Group, take_seat
 from launch.executors.ray_placement import machine_of, task_options
 from launch.executors.ray_session import RaySession
+from launch.executors.ray_slices import chosen_slice
 from launch.executors.ray_words import Words
 from rdc.errors import ExitCode
 from rdc.jobs.layout import LOG_FILE
-from sweeps.executor import (
-    Attempt,
-    AttemptEnd,
-    Capacity,
-    Resources,
-    refuse_what_never_fits,
-)
+from sweeps.capacity import Capacity, Resources, refuse_what_never_fits
+from sweeps.executor import Attempt, AttemptEnd
 
 STOP_POLL_SECONDS = 0.25
 POLL_SECONDS = 0.02
@@ -34,14 +31,21 @@ CAPACITY_SECONDS = 1.0
 PLACING_SECONDS = 20.0  # from a node's promise of a core to a worker's first word
 
 
-def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd:
-    """Runs one attempt inside a Ray task."""
+def watch(
+    attempt: Attempt, settings: ChildSettings, words: Words, rank: int = 0
+) -> AttemptEnd:
+    """Runs one attempt, or its process of this rank, inside a Ray task."""
     node = OwnNode()
-    words.taken(attempt, node.id)
+    words.taken(attempt, rank, node.id)
+    seat = None
+    if attempt.resources.hosts > 1:
+        seat = take_seat(attempt, rank, words, lambda: words.stop_asked() is not None)
+        if seat is None:
+            return AttemptEnd(attempt, -signal.SIGTERM, 0.0, node=node.id)
     # Ray hides no GPU from a task that asked for none.
     hidden = {} if attempt.resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
     try:
-        child = Child(attempt, settings, **hidden)
+        child = Child(attempt, settings, seat=seat, variables=hidden)
     except OSError as error:  # it does not see OUT, or its scratch is full
         fault = f"it cannot write {attempt.folder}: {error}"
         return AttemptEnd(attempt, ExitCode.NODE_FAULT, 0.0, node=node.id, fault=fault)
@@ -61,6 +65,16 @@ def watch(attempt: Attempt, settings: ChildSettings, words: Words) -> AttemptEnd
         child.close()
         raise
     return replace(end, node=node.id)
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A task at work on an attempt, or on one process of a gang."""
+
+    attempt: Attempt
+    began: float
+    rank: int = 0
+    gang: Gang | None = None
 
 
 class RayExecutor:
@@ -84,7 +98,7 @@ class RayExecutor:
         # Nodes of a cluster have the code of their own: a copy here is not there.
         own = settings if address is None else replace(settings, code=None)
         self._settings, self._address, self._num_cpus = own, address, num_cpus
-        self._running: dict[Any, tuple[Attempt, float]] = {}
+        self._running: dict[Any, _Started] = {}
         self._avoided: list[str] = []
         self._names: dict[str, str] = {}  # of nodes, for people
         self._capacity: tuple[float, Capacity] | None = None
@@ -172,7 +186,7 @@ class RayExecutor:
         return self._names.get(node, f"node {node[:8]}")
 
     def node_of(self, attempt: Attempt) -> str:
-        node = None if self._address is None else self._words.node_of(attempt)
+        node = None if self._address is None else self._words.node_of(attempt, 0)
         return "" if node is None else self._name_of(node)
 
     def _options(self, attempt: Attempt) -> dict[str, Any]:
@@ -183,19 +197,39 @@ class RayExecutor:
             but.add(attempt.elsewhere)
         return task_options(self.capacity(), attempt.resources, but)
 
+    def _at_work(self) -> list[Resources]:
+        """What each attempt takes."""
+        attempts = {one.attempt.job_id: one.attempt for one in self._running.values()}
+        return [attempt.resources for attempt in attempts.values()]
+
     def has_room(self, wanted: Resources) -> bool:
-        running = (attempt.resources for attempt, _ in self._running.values())
-        return self.capacity().has_room(wanted, running)
+        return self.capacity().has_room(wanted, self._at_work())
 
     def foresee(self, waiting: Iterable[Resources]) -> None:
         if self._autoscaler is not None:
-            running = (attempt.resources for attempt, _ in self._running.values())
-            self._autoscaler.ask(self.capacity(), running, waiting)
+            self._autoscaler.ask(self.capacity(), self._at_work(), waiting)
 
     def start(self, attempt: Attempt) -> None:
+        if attempt.resources.hosts > 1:
+            self._start_gang(attempt)
+            return
         task = self._watch.options(**self._options(attempt))
         reference = task.remote(attempt, self._settings, self._words)
-        self._running[reference] = attempt, time.monotonic()
+        self._running[reference] = _Started(attempt, time.monotonic())
+
+    def _start_gang(self, attempt: Attempt) -> None:
+        kind, slice_name = attempt.resources.tpu_slice, None
+        if kind is not None:
+            gangs = (one.gang for one in self._running.values() if one.gang is not None)
+            held = {gang.group.slice_name for gang in gangs}
+            slice_name = chosen_slice(kind, self._nodes(), held)
+        hosts = attempt.resources.hosts
+        gang = Gang(attempt, Group(hosts, self._options(attempt), slice_name))
+        for rank in range(hosts):
+            task = self._watch.options(**gang.group.options(rank))
+            reference = task.remote(attempt, self._settings, self._words, rank)
+            gang.left[rank] = reference
+            self._running[reference] = _Started(attempt, time.monotonic(), rank, gang)
 
     def wait(self, seconds: float) -> list[AttemptEnd]:
         if not self._running:
@@ -228,20 +262,42 @@ class RayExecutor:
         if died:
             self._died |= died
             self._noticed, self._capacity = now, None
-            for reference, (attempt, began) in list(self._running.items()):
-                if self._words.node_of(attempt) in died:
+            for reference, one in list(self._running.items()):
+                if self._words.node_of(one.attempt, one.rank) in died:
                     del self._running[reference]
-                    lost.append(AttemptEnd(attempt, None, now - began))
+                    end = AttemptEnd(one.attempt, None, now - one.began)
+                    lost.append(self._with_its_gang(one, end))
         if self._noticed is not None and now - self._noticed > PLACING_SECONDS:
-            for reference, (attempt, began) in self._running.items():
-                if began < self._noticed and self._words.node_of(attempt) is None:
+            for reference, one in self._running.items():
+                # Room that a gang waits for is Ray's to find again.
+                waits = one.gang is None and self._words.node_of(one.attempt, 0) is None
+                if one.began < self._noticed and waits:
                     self._again.add(reference)
                     self._session.ray.cancel(reference)
             self._noticed = None
-        return lost
+        return [end for end in lost if end is not None]
+
+    def _with_its_gang(
+        self, one: _Started, end: AttemptEnd | None
+    ) -> AttemptEnd | None:
+        """The end of the attempt; None while others of its gang are at work."""
+        gang = one.gang
+        if gang is None:
+            return end
+        for reference in gang.note(one.rank, end):
+            self._session.ray.cancel(reference)
+        if gang.left:
+            return None
+        gang.group.give_back()
+        return gang.end()
 
     def _end(self, reference: Any) -> AttemptEnd | None:
-        """How it ended; None: it goes on, submitted again."""
+        """How an attempt ended; None: it goes on, or is submitted again."""
+        one = self._running.pop(reference)
+        return self._with_its_gang(one, self._end_of_task(one, reference))
+
+    def _end_of_task(self, one: _Started, reference: Any) -> AttemptEnd | None:
+        """None: it is submitted again."""
         from ray.exceptions import (
             OutOfMemoryError,
             RayError,
@@ -249,15 +305,16 @@ class RayExecutor:
             TaskCancelledError,
         )
 
-        attempt, began = self._running.pop(reference)
-        seconds = time.monotonic() - began
+        attempt, seconds = one.attempt, time.monotonic() - one.began
         again = reference in self._again
         self._again.discard(reference)
         try:
             return self._session.ray.get(reference)
         except TaskCancelledError:
-            if again and self._words.node_of(attempt) is None:
+            if again and self._words.node_of(attempt, one.rank) is None:
                 self.start(attempt)
+                return None
+            if one.gang is not None and one.gang.is_ending:
                 return None
             return AttemptEnd(attempt, -signal.SIGTERM, seconds)
         except RayTaskError as error:  # a defect of this file or of the installation
@@ -279,8 +336,8 @@ class RayExecutor:
         if not self._running:
             return
         self._words.ask_to_stop(grace_seconds)
-        for reference, (attempt, _) in self._running.items():
-            if self._words.node_of(attempt) is None:  # and perhaps none ever will
+        for reference, one in self._running.items():
+            if self._words.node_of(one.attempt, one.rank) is None:  # perhaps never
                 self._again.discard(reference)
                 self._session.ray.cancel(reference)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeps.executor import Capacity, Machine, Resources
+from sweeps.capacity import Capacity, Machine, Resources
 
 _ACCELERATOR = "ray.io/accelerator-type"
 _NODE = "ray.io/node-id"  # another one at each start of the node
@@ -58,9 +58,8 @@ def labels_of(device: str | None) -> dict[str, str]:
     return {key: value} if is_label else {_ACCELERATOR: device}
 
 
-def bundle_of(capacity: Capacity, wanted: Resources) -> dict[str, float]:
-    """The same amounts, as they are asked of an autoscaler."""
-    options = task_options(capacity, wanted)
+def bundle_of(options: Mapping[str, Any]) -> dict[str, float]:
+    """The amounts of `task_options`, in the words of an autoscaler."""
     amounts = {
         "CPU": options["num_cpus"],
         "GPU": options["num_gpus"],

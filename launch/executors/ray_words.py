@@ -28,24 +28,41 @@ class Words:
     def _key(self, *parts: object) -> bytes:
         return "/".join(["rdc", self.sweep, *map(str, parts)]).encode()
 
-    def taken(self, attempt: Attempt, node: str) -> None:
-        """A node has it."""
-        key = self._key("taken", attempt.job_id, attempt.number)
-        _kv()._internal_kv_put(key, node.encode())
+    def _tell(self, value: str, *parts: object) -> None:
+        _kv()._internal_kv_put(self._key(*parts), value.encode())
 
-    def node_of(self, attempt: Attempt) -> str | None:
-        """The node that has it; None: none yet."""
-        key = self._key("taken", attempt.job_id, attempt.number)
-        value = _kv()._internal_kv_get(key)
+    def _told(self, *parts: object) -> str | None:
+        value = _kv()._internal_kv_get(self._key(*parts))
         return None if value is None else value.decode()
+
+    def taken(self, attempt: Attempt, rank: int, node: str) -> None:
+        """A node has it, or its process of this rank."""
+        self._tell(node, "taken", attempt.job_id, attempt.number, rank)
+
+    def node_of(self, attempt: Attempt, rank: int) -> str | None:
+        """The node that has it; None: none yet."""
+        return self._told("taken", attempt.job_id, attempt.number, rank)
+
+    def tell_address(self, attempt: Attempt, rank: int, address: str) -> None:
+        """Where the process of this rank will listen."""
+        self._tell(address, "address", attempt.job_id, attempt.number, rank)
+
+    def addresses(self, attempt: Attempt) -> tuple[str, ...] | None:
+        """Of all ranks; None: some have not told."""
+        found = tuple(
+            address
+            for rank in range(attempt.resources.hosts)
+            if (address := self._told("address", attempt.job_id, attempt.number, rank))
+        )
+        return found if len(found) == attempt.resources.hosts else None
 
     def ask_to_stop(self, grace_seconds: float) -> None:
         """All tasks end their processes, with time to save their state."""
-        _kv()._internal_kv_put(self._key("stop"), str(grace_seconds).encode())
+        self._tell(str(grace_seconds), "stop")
 
     def stop_asked(self) -> float | None:
         """The grace; None: nobody asked."""
-        value = _kv()._internal_kv_get(self._key("stop"))
+        value = self._told("stop")
         return None if value is None else float(value)
 
     def forget(self) -> None:

@@ -134,15 +134,20 @@ def _shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class CropBatches:
-    """Batch n, u8[batch_size,crop_px,crop_px,3], of the samples from n * batch_size."""
+    """Batch n, u8[batch_size,crop_px,crop_px,3], of the samples from n * batch_size.
 
-    def __init__(self, crops: CropSource, batch_size: int):
+    Args:
+      rows: those of each batch that are read; None: all.
+    """
+
+    def __init__(self, crops: CropSource, batch_size: int, rows: range | None = None):
         self.images = crops.images
         self._crops, self._batch_size = crops, batch_size
+        self._rows = range(batch_size) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self._crops) // self._batch_size
 
     def __getitem__(self, batch: int) -> np.ndarray:
         first = batch * self._batch_size
-        return np.stack([self._crops[first + i] for i in range(self._batch_size)])
+        return np.stack([self._crops[first + i] for i in self._rows])

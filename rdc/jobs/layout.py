@@ -12,6 +12,7 @@ OUT/benchmarks/<id[:2]>/<id>/           decode times on one hardware
   record.json                           the promoted result; only the driver writes
   attempts/<n>/request.json             where and how: paths, threads (no identity)
   attempts/<n>/{log.txt,record.json,progress.json,checkpoint/,model/,...}
+  attempts/<n>/log.<rank>.txt           of a training's processes on further hosts
 OUT/image_sets/<data_sha256>.json       what a set was when it was planned
 OUT/tables/*.parquet                    derived
 OUT/report/index.html                   derived
@@ -45,6 +46,11 @@ MODEL_FOLDER = "model"
 # this one, too. 1: a training was one lambda. An OUT of a newer version is refused in
 # words, never read; an earlier one migrates when a sweep starts (`sweeps.migration`).
 OUT_SCHEMA_VERSION = 2
+
+
+def log_file(rank: int) -> str:
+    """Of one of an attempt's processes."""
+    return LOG_FILE if rank == 0 else f"log.{rank}.txt"
 
 
 def job_folder(out: Path, kind_folder: str, job_id: str) -> Path:

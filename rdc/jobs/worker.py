@@ -2,6 +2,9 @@
 
 Reads `../../spec.json` (what) and `request.json` (where and how), writes only inside
 the attempt folder, and says how it ended in `record.json` and the exit code.
+
+Of the processes of one training on several hosts (`rdc.system.gang`), the first writes
+all of this. The others do the same work in folders that go with them.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ import hashlib
 import logging
 import re
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,7 @@ from rdc.jobs.stages import STAGES
 from rdc.specs.base import require
 from rdc.system.environment import environment
 from rdc.system.files import read_json, write_json_atomically
+from rdc.system.gang import Seat, is_of_another
 from rdc.system.hardware import describe
 from rdc.system.host_memory import keep_freed_memory
 
@@ -52,7 +58,26 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("rdc").setLevel(logging.INFO)
     keep_freed_memory()
-    return run_attempts(attempts)
+    seat = Seat.taken()
+    if seat is None:
+        return run_attempts(attempts)
+    code = _run_beside_others(seat, attempts)
+    seat.leave(code)
+    return code
+
+
+def _run_beside_others(seat: Seat, attempts: Sequence[Assignment]) -> ExitCode:
+    if seat.rank == 0:
+        return run_attempts(attempts, seat)
+    with tempfile.TemporaryDirectory() as own:
+        places = [Path(own) / str(number) for number in range(len(attempts))]
+        for place in places:
+            place.mkdir()
+        moved = [
+            replace(attempt, folder=place)
+            for attempt, place in zip(attempts, places, strict=True)
+        ]
+        return run_attempts(moved, seat)
 
 
 def read_attempt(folder: Path) -> Assignment:
@@ -62,17 +87,21 @@ def read_attempt(folder: Path) -> Assignment:
     return Assignment(job, request, folder)
 
 
-def run_attempts(attempts: Sequence[Assignment]) -> ExitCode:
+def run_attempts(attempts: Sequence[Assignment], seat: Seat | None = None) -> ExitCode:
     """Runs one attempt, or trainings together, and writes `record.json` of each; none
-    where the machine cannot work, which says nothing of the job.
+    where the machine cannot work, or another process is gone, which says nothing of the
+    job.
+
+    Args:
+      seat: among the processes of a training on several hosts; None: there is one.
 
     Returns:
       The code that all share; where they differ, `OK`, and the records tell.
     """
     started = time.monotonic()
-    ends = _ends(attempts)
-    if ends[0][0] == ExitCode.NODE_FAULT:
-        return ExitCode.NODE_FAULT
+    ends = _ends(attempts, seat)
+    if (code := ends[0][0]) in (ExitCode.NODE_FAULT, ExitCode.PEER_LOST):
+        return code
     seconds = time.monotonic() - started
     for attempt, (code, error, result) in zip(attempts, ends, strict=True):
         record = Record(
@@ -121,9 +150,11 @@ def _refuse_other_hardware(job: Job) -> None:
 End = tuple[ExitCode, str | None, dict[str, Any]]
 
 
-def _ends(attempts: Sequence[Assignment]) -> list[End]:
+def _ends(attempts: Sequence[Assignment], seat: Seat | None) -> list[End]:
     """How each attempt ended; what ends the process ends all of them."""
     try:
+        if seat is not None:
+            seat.join()
         check_node(attempts[0].request)
         _refuse_other_hardware(attempts[0].job)
         results = STAGES[type(attempts[0].job)](attempts)
@@ -154,6 +185,8 @@ def _crash(error: Exception) -> tuple[ExitCode, str]:
         return ExitCode.OUT_OF_MEMORY, f"out of memory: {text}"
     if "No space left on device" in str(error):
         return ExitCode.DISK_FULL, f"no space left: {text}"
+    if is_of_another(error):
+        return ExitCode.PEER_LOST, f"another process is gone: {text}"
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{Path(f.filename).name}:{f.name}:{f.lineno}" for f in frames]
     kind = re.sub(r"\d+", "#", type(error).__name__)

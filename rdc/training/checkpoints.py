@@ -61,7 +61,8 @@ class Checkpoints:
           DiskFullError: no space left; earlier checkpoints are intact.
         """
         if self._writer is None:
-            self._writer = _manager(self._folder, create=True, keep=self._keep)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = _manager(self._folder, keep=self._keep)
         step = int(state.step)
         if step in self._writer.all_steps():
             return
@@ -69,7 +70,7 @@ class Checkpoints:
             self._writer.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(_as_dict(state)),
+                    state=ocp.args.StandardSave(_of_one_process(_as_dict(state))),
                     progress=ocp.args.JsonSave({**progress, **self._origin}),
                 ),
             )
@@ -201,15 +202,25 @@ class CheckpointTimer:
         self._last_end, self._last_took = self._clock(), seconds
 
 
-def _manager(
-    folder: Path, create: bool = False, keep: int | None = None
-) -> ocp.CheckpointManager:
+def _manager(folder: Path, keep: int | None = None) -> ocp.CheckpointManager:
+    together = ocp.options.MultiprocessingOptions()
+    if jax.process_count() > 1:  # the others ask for nothing
+        own = jax.process_index()
+        together = ocp.options.MultiprocessingOptions(own, {own}, f"rank-{own}")
     return ocp.CheckpointManager(
         folder.absolute(),
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=create, enable_async_checkpointing=False
+            max_to_keep=keep,
+            create=False,
+            enable_async_checkpointing=False,
+            multiprocessing_options=together,
         ),
     )
+
+
+def _of_one_process(values: dict[str, Any]) -> dict[str, Any]:
+    """Beside others, orbax takes no arrays of one process's devices."""
+    return values if jax.process_count() == 1 else jax.device_get(values)
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:

@@ -90,13 +90,14 @@ class Course:
                     continue
                 if self._timer.due(step):
                     self._save(joined)
-            if self._stop.is_set() and step < self._recipe.steps:
+            stops = self._devices.agreed(self._stop.is_set())
+            if stops and step < self._recipe.steps:
                 self._save(joined)
                 raise PreemptedError(
                     "training runs to its last step", f"SIGTERM at step {step}"
                 )
         self._save(joined)
-        states = self._program.split(joined)
+        states = self._split(joined)
         for member, state in zip(self._members, states, strict=True):
             member.final = state
 
@@ -113,6 +114,10 @@ class Course:
             step = compiled_step(self._model, self._recipe, self._accumulate)
             self._program = InTurn(step, lmbdas, key)
         return self._devices.replicate(self._program.join(states))
+
+    def _split(self, joined: Any) -> list[TrainState]:
+        """The inverse of `_join`."""
+        return self._program.split(self._devices.own(joined))
 
     def _next_batch(self) -> Any:
         began = time.monotonic()
@@ -151,11 +156,12 @@ class Course:
             self._fetch()
             self._count_input()
         began = time.monotonic()
-        states = self._program.split(joined)
+        states = self._split(joined)
         for member, state in zip(self._members, states, strict=True):
             member.progress.train_seconds += began - self._counted
             member.progress.data_state = self._batches.get_state()
-            member.checkpoints.save(state, asdict(member.progress))
+            if self._devices.leads:
+                member.checkpoints.save(state, asdict(member.progress))
         self._counted = began
         seconds = time.monotonic() - began
         self._timer.saved(seconds)
@@ -165,7 +171,7 @@ class Course:
     def _without_stuck(self, step: int, joined: Any) -> tuple[int, Any]:
         """A member alone returns to its last checkpoint, or the start, once, and goes
         on with the samples that follow; one beside others leaves them."""
-        states = self._program.split(joined)
+        states = self._split(joined)
         if len(states) == 1:
             (member,), (state,) = self._members, states
             if member.progress.rollbacks:
@@ -187,11 +193,14 @@ class Course:
     def _rolled_back(self, member: Member, like: TrainState) -> TrainState:
         member.progress.rollbacks += 1
         member.skipped_in_a_row = 0
-        checkpoint = member.checkpoints.restore(like)
+        member.progress.window = []
+        checkpoint = member.checkpoints.restore(like) if self._devices.leads else None
         if checkpoint is None:
-            member.progress.window = []
             fresh = initial_state(self._model, self._recipe)
-            return jax.tree.map(jnp.copy, fresh)
-        restored, progress = checkpoint
-        member.progress.window = Progress(**progress).window
-        return restored
+            restored = jax.tree.map(jnp.copy, fresh)
+        else:
+            restored, progress = checkpoint
+            member.progress.window = Progress(**progress).window
+        window = member.progress.window
+        member.progress.window = self._devices.values_from_first(window)
+        return self._devices.from_first(restored)

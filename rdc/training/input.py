@@ -43,6 +43,7 @@ def training_batches(
     steps: int,
     flips: bool = False,
     upscaling: float = 1.0,
+    rows: range | None = None,
     workers: int | None = None,
 ) -> grain.DatasetIterator:
     """Endless batches u8[batch_size, crop_px, crop_px, 3], repeating after `steps`.
@@ -53,6 +54,7 @@ def training_batches(
     Args:
       images: paths mean `training_images(paths)`.
       flips, upscaling: as `rdc.data.crops.CropSource` takes them.
+      rows: of each batch, what this process takes; None: all.
       workers: processes that decode; None: `default_workers`.
     """
     if not isinstance(images, ImageSource):
@@ -65,7 +67,7 @@ def training_batches(
         flips=flips,
         upscaling=upscaling,
     )
-    batches = CropBatches(crops, batch_size)
+    batches = CropBatches(crops, batch_size, rows)
     if workers is None:
         workers = default_workers(images)
     source = DecodeWorkers(batches, workers) if workers else batches

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,12 @@ def train_together(
     paths, skipped = usable_images(image_files(images), recipe.crop_px)
     source = training_images(paths)
 
-    def batches(batch_size: int = recipe.batch_size) -> Any:
+    def batches(batch_size: int, rows: range | None = None) -> Any:
         return training_batches(
             source,
             crop_px=recipe.crop_px,
             batch_size=batch_size,
+            rows=rows,
             seed=recipe.seed,
             steps=recipe.steps,
             flips=recipe.flips,
@@ -165,20 +167,21 @@ def train_together(
             )
             for number, training in enumerate(trainings)
         ]
-        states = restore_together(members, fresh)
+        states = restored_on_all(members, fresh, devices)
         _log.info("step %d of %d", members[0].resumed_from, recipe.steps)
         course = Course(
             model,
             members,
             accumulate=accumulate,
             devices=devices,
-            batches=batches(),
+            batches=batches(recipe.batch_size, devices.rows(recipe.batch_size)),
             timer=CheckpointTimer(checkpoint),
             stop=stack.enter_context(stop_request()),
         )
         course.to_the_end(states)
     counts = {
         "accumulate": accumulate,
+        "hosts": devices.hosts,
         "devices": devices.count,
         "models_together": len(members),
         "skipped_images": len(skipped) + len(source.damaged),
@@ -259,6 +262,18 @@ def _say_why_at_the_start(members: Sequence[Member], some: bool) -> None:
         if reasons:
             member.restarted_because = "; ".join(reasons)
             _log.warning("from the start: %s", member.restarted_because)
+
+
+def restored_on_all(
+    members: Sequence[Member], fresh: Sequence[TrainState], devices: DataParallel
+) -> list[TrainState]:
+    """`restore_together` in the process that leads; the others get what it found."""
+    states = restore_together(members, fresh) if devices.leads else list(fresh)
+    for member in members:
+        found = asdict(member.progress), member.resumed_from
+        progress, member.resumed_from = devices.values_from_first(found)
+        member.progress = Progress(**progress)
+    return devices.from_first(states)
 
 
 def restore_together(

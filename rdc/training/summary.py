@@ -19,7 +19,7 @@ class TrainingSummary(Spec):
     Attributes:
       accumulate: micro-batches per step in the last attempt; more than the recipe's
         after an out-of-memory.
-      devices: that shared each batch, in the last attempt.
+      devices: that shared each batch, in the last attempt, on all `hosts`.
       models_together: models that the last attempt's process trained at once;
         `train_seconds` and `steps_per_second` then tell of all of them.
       train_seconds: of all attempts that this result rests on, compilation included;
@@ -44,3 +44,4 @@ class TrainingSummary(Spec):
     steps_per_second: float
     loss_first: float | None
     loss_last: float | None
+    hosts: int = 1

@@ -14,7 +14,7 @@ from launch.commands.sweep import SWEEP_APP
 from launch.config.app import Call, run_app
 from launch.config.roots import SweepConfig
 from rdc.specs.timing import BenchmarkSpec
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.outputs import Outputs
 from sweeps.plan import Plan, make_plan
 from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks

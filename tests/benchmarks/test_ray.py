@@ -11,7 +11,8 @@ import pytest
 
 from launch.executors.child import ChildSettings
 from launch.executors.ray_executor import RayExecutor
-from sweeps.executor import Attempt, Resources
+from sweeps.capacity import Resources
+from sweeps.executor import Attempt
 from sweeps.policy import Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))

@@ -3,7 +3,8 @@
 Run as `python fault_worker.py LAB ATTEMPT_DIR`. `LAB/faults.json` maps "stage:key" to
 what attempts 1, 2, ... do; the key is the seed of a training, or the first digits of
 the id of another job. "stage@node" is what all of them do on a node whose environment
-has LAB_NODE=node. `LAB/journal.txt` tells what really ran.
+has LAB_NODE=node. `LAB/journal.txt` tells what really ran, `LAB/seats.txt` who was
+which of how many processes, where, and what it heard of TPUs.
 
 Nothing depends on how fast the machine is: while `LAB/hold` is there, no training goes
 beyond the step that it names.
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from rdc.system.files import read_json, storage_error, write_json_atomically
+from rdc.system.gang import Seat
 
 LAB, ATTEMPT = Path(sys.argv[1]), Path(sys.argv[2])
 SPEC = read_json(ATTEMPT.parents[1] / "spec.json")
@@ -100,7 +102,19 @@ def train() -> None:
     write_record("ok", model_dir="model", model_id=made, steps=steps)
 
 
+def tell_seat() -> int:
+    """Returns its rank."""
+    seat = Seat.taken()
+    rank, hosts = (0, 1) if seat is None else (seat.rank, len(seat.addresses))
+    heard = [f"{k}={v}" for k, v in os.environ.items() if k.startswith("TPU_WORKER")]
+    with open(LAB / "seats.txt", "a") as file:
+        file.write(" ".join([f"{rank} of {hosts} on {NODE}", *sorted(heard)]) + "\n")
+    return rank
+
+
 def main() -> None:
+    if tell_seat() > 0:  # the first does all of the work
+        return
     faults = json.loads((LAB / "faults.json").read_text())
     planned = faults.get(f"{STAGE}:{KEY}", faults.get(STAGE, []))
     fault = planned[NUMBER - 1] if len(planned) >= NUMBER else "ok"

@@ -12,8 +12,9 @@ from launch.executors.local import LocalExecutor
 from rdc.jobs.records import Record
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
+from sweeps.capacity import Resources
 from sweeps.driver import Driver
-from sweeps.executor import Executor, Resources
+from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.observer import SweepEnd
 from sweeps.outputs import Outputs

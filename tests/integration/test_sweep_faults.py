@@ -16,8 +16,8 @@ from launch.executors.cores import MachineLease
 from launch.executors.local import LocalExecutor
 from rdc.errors import ConfigError, ExitCode
 from sweeps.budget import Budget
+from sweeps.capacity import Resources
 from sweeps.driver import Driver
-from sweeps.executor import Resources
 from sweeps.lease import Lease
 
 HANG_SECONDS = 300  # far beyond what any machine needs

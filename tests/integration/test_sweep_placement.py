@@ -10,7 +10,7 @@ from launch.executors import ray_autoscaler
 from launch.executors.ray_executor import RayExecutor
 from rdc.errors import ConfigError, ExitCode
 from rdc.system.files import read_json
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.tasks import Task
 
 # As in test_sweep_ray.py.

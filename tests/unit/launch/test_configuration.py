@@ -223,6 +223,19 @@ def test_several_rates_are_one_model_or_equal_ones_but_for_the_rate():
             "a kind of accelerator",
         ),
         ("sweep", ["+grid=rdc_mini", "hardware.train.custom={a: 0}"], "a is positive"),
+        ("sweep", ["+grid=rdc_mini", "hardware.train.hosts=0"], "hosts is at least 1"),
+        ("sweep", ["+grid=rdc_mini", "hardware.evaluate.hosts=2"], "hosts"),
+        ("sweep", ["+grid=rdc_mini", "hardware.train.slice=v4-15"], "as v4-16; got"),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "hardware.train.hosts=2", "hardware.train.slice=v4-16"],
+            "follow from hardware.train.slice; got hosts beside it",
+        ),
+        (
+            "sweep",
+            ["+grid=rdc_mini", "hardware.train.hosts=2", "hardware.train.gpus=0.5"],
+            "gpus is a whole number; got 0.5",
+        ),
         ("sweep", ["+grid=rdc_mini", "hardware.evaluate.memory_gb=-1"], "positive"),
         (
             "sweep",

@@ -9,7 +9,8 @@ import pytest
 from launch.executors.child import ChildSettings
 from launch.executors.local import LocalExecutor
 from rdc.errors import ConfigError
-from sweeps.executor import Attempt, Resources
+from sweeps.capacity import Resources
+from sweeps.executor import Attempt
 
 HANG_SECONDS = 120
 # Says what it was given, and stays until a file tells it to end.

@@ -9,7 +9,8 @@ import pytest
 
 from launch.executors.child import WAITS, Child, ChildSettings
 from launch.executors.cores import MachineLease, usable_cores
-from sweeps.executor import Attempt, Resources
+from sweeps.capacity import Resources
+from sweeps.executor import Attempt
 
 TIMING = Resources(cpus=None, exclusive=True)
 HANG_SECONDS = 120  # far beyond what any machine needs
@@ -19,7 +20,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from launch.executors.cores import MachineLease
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 exclusive = sys.argv[2] == "timing"
 wanted = Resources(cpus=None if exclusive else 1, exclusive=exclusive)
 lease = MachineLease(wanted, Path(sys.argv[1]))

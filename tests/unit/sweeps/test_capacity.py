@@ -3,7 +3,7 @@
 import pytest
 
 from rdc.errors import ConfigError
-from sweeps.executor import Capacity, Machine, Resources, refuse_what_never_fits
+from sweeps.capacity import Capacity, Machine, Resources, refuse_what_never_fits
 
 PLAIN = Machine(cpus=8, memory_gb=32.0, labels={"zone": "a"})
 BIG = Machine(cpus=64, memory_gb=100.0, labels={"zone": "b"}, custom={"licence": 2.0})
@@ -164,3 +164,23 @@ def test_what_no_cluster_has_is_refused(wanted, message):
 
 def test_labels_may_have_a_prefix():
     assert Resources(device="ray.io/market-type=spot").device is not None
+
+
+def test_hosts_are_different_machines():
+    several = Resources(hosts=3, cpus=8)
+    assert ALL.places(several) == 1
+    assert ALL.has_room(several, [])
+    assert not ALL.has_room(several, [several]), "PLAIN has no cores left"
+    assert ALL.has_room(several, [Resources(cpus=8, device="zone=b")] * 7)
+    assert ALL.places(Resources(hosts=5)) == 0
+    with pytest.raises(ConfigError, match=r"train.hosts is at most 2 here; got 3\."):
+        refuse_what_never_fits(ALL, {Resources(hosts=3, gpus=1.0): "hardware.train"})
+
+
+def test_whole_machines_of_several_hosts_are_as_large_as_the_smallest_of_them():
+    whole = Resources(hosts=2, cpus=None)
+    assert ALL.cpus_of(whole) == 16
+    assert ALL.has_room(whole, [])
+    assert not ALL.has_room(whole, [whole])
+    short = Resources(hosts=2, gpus=1.0, memory_gb=100.0, memory_factor=4)
+    assert ALL.memory_gb_of(short) == 256.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rdc.jobs.records import Record
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.forecast import AtWork, Forecast, Part, Rest, part_of
 from sweeps.outputs import Outputs
 from sweeps.tasks import Task

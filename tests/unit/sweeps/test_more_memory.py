@@ -8,7 +8,8 @@ import pytest
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.board import Board
-from sweeps.executor import Attempt, AttemptEnd, Resources
+from sweeps.capacity import Resources
+from sweeps.executor import Attempt, AttemptEnd
 from sweeps.grid import Grid
 from sweeps.outcome import reading
 from sweeps.outputs import Outputs

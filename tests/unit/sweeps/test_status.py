@@ -15,7 +15,7 @@ from rdc.jobs.layout import STATUS_FILE
 from rdc.system.files import write_json_atomically
 from rdc.system.store import Store
 from sweeps.budget import Budget, spent_before
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.lease import LEASE_FILE, Lease, this_process
 from sweeps.onlooker import look
 from sweeps.outputs import Outputs

@@ -13,7 +13,7 @@ from rdc.specs.coding import CodecSettings
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
-from sweeps.executor import Resources
+from sweeps.capacity import Resources
 from sweeps.grid import Grid
 from sweeps.plan import Plan, make_plan
 from sweeps.tasks import (

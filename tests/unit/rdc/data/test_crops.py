@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdc.data.crops import CropSource, ImageSource
+from rdc.data.crops import CropBatches, CropSource, ImageSource
 
 CROP_PX, SAMPLES = 32, 200
 
@@ -70,3 +70,11 @@ def test_changed_crops_are_functions_of_seed_and_number(images: ImageSource) -> 
     backwards = CropSource(images, CROP_PX, 0, SAMPLES, **settings)
     for n in reversed(range(0, SAMPLES, 17)):
         np.testing.assert_array_equal(backwards[n], first[n])
+
+
+def test_hosts_share_a_batch_row_by_row(images: ImageSource) -> None:
+    crops = CropSource(images, CROP_PX, 0, SAMPLES)
+    shares = [CropBatches(crops, 6, rows) for rows in (range(3), range(3, 6))]
+    whole = CropBatches(crops, 6)
+    assert {len(batches) for batches in (whole, *shares)} == {SAMPLES // 6}
+    np.testing.assert_array_equal(np.concatenate([s[2] for s in shares]), whole[2])

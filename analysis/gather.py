@@ -9,9 +9,11 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.curves import curves_table
@@ -20,7 +22,7 @@ from analysis.measures import DEFAULT_OBJECTIVES
 from analysis.notices import write_notices
 from analysis.records import folders, read_records
 from analysis.tables import SCHEMA_VERSION, TABLES, columns, typed, write_table
-from rdc.errors import DataError, StorageError
+from rdc.errors import ConfigError, DataError, StorageError
 from rdc.jobs.job import CodecJob, EvaluateJob, TrainJob
 from rdc.jobs.layout import (
     ATTEMPTS_FOLDER,
@@ -32,7 +34,7 @@ from rdc.jobs.layout import (
     job_folder,
 )
 from rdc.jobs.plan_row import PlanRow
-from rdc.system.files import read_json
+from rdc.system.files import read_json, write_json_atomically
 
 _log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 60  # a live attempt writes its progress about once a second
@@ -63,12 +65,49 @@ def gather(
       ConfigError: an unknown objective.
       StorageError: where the tables cannot be written.
     """
-    out = Path(out)
-    _check_version(out)
-    plan = _read_plan(out)
-    rows = read_records(out)
+    return _gathered([Path(out)], Path(out), objectives)
+
+
+def gather_together(
+    outs: Sequence[Path], into: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> dict[str, pd.DataFrame]:
+    """As `gather`, of several sweeps: tables go to `into`, which is none of them.
+
+    A run that several have counts once, with the evaluations of the first that trained
+    it and the decode times of all.
+
+    Raises:
+      ConfigError: `into` is one of the sweeps.
+      DataError: as `gather`; or one name means different images in two of them.
+    """
+    given = [Path(out).resolve() for out in outs]
+    if Path(into).resolve() in given:
+        raise ConfigError(
+            "a common report goes to a folder of its own", into, "choose another into="
+        )
+    tables = _gathered([Path(out) for out in outs], Path(into), objectives)
+    grids = [str(_sweep(out).get("grid") or out.name) for out in given]
+    write_json_atomically(
+        Path(into) / SWEEP_FILE,
+        {
+            "schema_version": OUT_SCHEMA_VERSION,
+            "grid": " and ".join(dict.fromkeys(grids)),
+            "datasets": {},
+            "gathered_from": [str(out) for out in given],
+        },
+    )
+    return tables
+
+
+def _gathered(
+    outs: Sequence[Path], into: Path, objectives: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    for out in outs:
+        _check_version(out)
+    plans = [_read_plan(out) for out in outs]
+    rows = _rows(outs)
     jobs = _without_outdated(rows["jobs"].to_pandas())
-    for record, problem in write_notices(out, jobs):
+    for record, problem in write_notices(into, jobs):
         _log.warning("left out %s: %s", record, problem)
 
     tables = {name: rows[name].to_pandas() for name in _DETAILS}
@@ -86,11 +125,12 @@ def gather(
         keep="last",
         ignore_index=True,
     )
+    plan = pd.concat(plans).drop_duplicates("run_id", ignore_index=True)
     tables["architectures"] = plan[list(columns("architectures"))].drop_duplicates(
         "arch_id", ignore_index=True
     )
     tables["complexity"] = _complexity(plan)
-    tables["runs"] = _runs(out, plan, jobs)
+    tables["runs"] = _runs(outs, plan, jobs)
     tables["points"] = _points(plan)
     tables["frontier"] = frontier_table(tables, jobs, objectives)
     tables["curves"] = curves_table(tables["frontier"], tables["codecs"])
@@ -98,16 +138,57 @@ def gather(
     tables["intervals"] = pd.DataFrame(columns=list(columns("intervals")))
     for name in TABLES:
         table = typed(name, tables[name])
-        write_table(out, name, table)
+        write_table(into, name, table)
         tables[name] = table.to_pandas().assign(schema_version=SCHEMA_VERSION)
     return tables
 
 
-def _check_version(out: Path) -> None:
+def _rows(outs: Sequence[Path]) -> dict[str, pa.Table]:
+    """Rows of all records; of several sweeps, a record's name begins with its OUT."""
+    if len(outs) == 1:
+        return read_records(outs[0])
+    _check_images(outs)
+    parts = []
+    for out in outs:
+        rows = read_records(out)
+        for name, table in rows.items():
+            at = table.schema.get_field_index("record")
+            names = pc.binary_join_element_wise(str(out), table["record"], "/")
+            rows[name] = table.set_column(at, "record", names)
+        parts.append(rows)
+    return {
+        name: pa.concat_tables([rows[name] for rows in parts], promote_options="none")
+        for name in parts[0]
+    }
+
+
+def _check_images(outs: Sequence[Path]) -> None:
+    known: dict[str, tuple[str, Path]] = {}
+    for out in outs:
+        dataset = _sweep(out).get("datasets", {}).get("eval", {})
+        name, data_sha256 = dataset.get("name"), dataset.get("data_sha256")
+        first, where = known.setdefault(name, (data_sha256, out))
+        if first != data_sha256:
+            raise DataError(
+                "sweeps in one report have the same images under one name",
+                f"different ones called {name} in {where} and {out}",
+                "evaluate one of them on the images of the other",
+            )
+
+
+def _sweep(out: Path) -> dict[str, Any]:
+    """OUT/sweep.json; empty where it cannot be read."""
     try:
-        version = read_json(out / SWEEP_FILE).get("schema_version")
-    except (FileNotFoundError, StorageError):  # the plan's columns tell as well
+        return dict(read_json(out / SWEEP_FILE))
+    except (FileNotFoundError, StorageError):
+        return {}
+
+
+def _check_version(out: Path) -> None:
+    sweep = _sweep(out)
+    if not sweep:  # the plan's columns tell as well
         return
+    version = sweep.get("schema_version")
     if version != OUT_SCHEMA_VERSION:
         raise _of_another_version(out, f"{SWEEP_FILE} of version {version}")
 
@@ -176,9 +257,11 @@ def _complexity(plan: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns("complexity")))
 
 
-def _runs(out: Path, plan: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
+def _runs(outs: Sequence[Path], plan: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     """One row per planned run; what really happened wins over what was planned."""
     trained = jobs[(jobs["stage"] == TrainJob.stage) & jobs["problem"].isna()]
+    failed = (trained["status"] != "ok").sort_values(kind="stable")
+    trained = trained.loc[failed.index].drop_duplicates("run_id")
     unplanned = [name for name in columns("runs") if name not in plan]
     both = ["steps", "batch_size"]
     runs = plan.merge(
@@ -190,7 +273,7 @@ def _runs(out: Path, plan: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     for name in both:
         runs[name] = runs[name].fillna(runs[f"{name}_planned"])
     runs = runs[list(columns("runs"))]
-    _fill_unfinished(out, runs, jobs)
+    _fill_unfinished(outs, runs, jobs)
     return runs
 
 
@@ -202,7 +285,9 @@ def _points(plan: pd.DataFrame) -> pd.DataFrame:
     return table[list(columns("points"))].astype({"lmbda": float})
 
 
-def _fill_unfinished(out: Path, runs: pd.DataFrame, jobs: pd.DataFrame) -> None:
+def _fill_unfinished(
+    outs: Sequence[Path], runs: pd.DataFrame, jobs: pd.DataFrame
+) -> None:
     unreadable = {
         record.split("/")[-2]: problem
         for record, problem in zip(jobs["record"], jobs["problem"], strict=True)
@@ -211,7 +296,7 @@ def _fill_unfinished(out: Path, runs: pd.DataFrame, jobs: pd.DataFrame) -> None:
     now = time.time()
     unfinished = runs.index[runs["status"].isna()]
     states = [
-        (*_attempts(out, run_id, now), unreadable.get(run_id))
+        (*max(_attempts(out, run_id, now) for out in outs), unreadable.get(run_id))
         for run_id in runs.loc[unfinished, "run_id"]
     ]
     for name, values in zip(

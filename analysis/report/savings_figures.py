@@ -31,30 +31,18 @@ def bd_rate_figure(data: ReportData) -> Figure:
     are left out, and counted in the title.
     """
     figure, axes = new_figure(7.0, 4.3)
-    every = _compared(data)
-    rows, window = common_range(every)
-    anchor = _anchor(data, rows)
+    rows, window, anchor = against_one_anchor(data)
     if anchor is None:
         empty(axes, rows, _NOTHING)
     else:
-        rows = rows.assign(
-            bd_rate_percent=[
-                bd_rate(
-                    *(anchor.bpp, anchor.psnr_db, curve["bpp"], curve["psnr_db"]),
-                    psnr_range_db=window,
-                )
-                for row in rows.to_dict("records")
-                for curve in [_curve(data, row)]
-            ]
-        )
         families(axes, data.styles, rows, _COST.name, "bd_rate_percent")
         log_axis(axes, "x", rows[_COST.name])
         axes.axhline(0, color="black", lw=0.8)
         legend(figure, axes)
-        without = len(every) - len(rows)
+        without = len(_compared(data)) - len(rows)
         note = f"; {without} curves without this range left out" if without else ""
         axes.set_title(
-            f"{data.title}\nagainst {_called(anchor.name)}, {window[0]:.1f} to "
+            f"{data.title}\nagainst {anchor_label(anchor.name)}, {window[0]:.1f} to "
             f"{window[1]:.1f} dB{note}"
         )
     axes.set(xlabel=_COST.title, ylabel="BD-rate (%), negative saves rate")
@@ -82,14 +70,38 @@ def savings_figure(data: ReportData) -> Figure:
                 lw=1.2,
                 label=row["label"],
             )
-        axes.axhline(0, color="black", lw=0.8, label=_called(anchor.name))
+        axes.axhline(0, color="black", lw=0.8, label=anchor_label(anchor.name))
         legend(figure, axes)
         axes.set_title(f"{data.title}\nthe {len(rows)} curves of least BD-rate")
     axes.set(
         xlabel="PSNR in RGB (dB), mean over images",
-        ylabel=f"Rate against {_called(anchor.name) if anchor else 'an anchor'} (%)",
+        ylabel="Rate against the anchor (%)",
     )
     return figure
+
+
+def against_one_anchor(
+    data: ReportData,
+) -> tuple[pd.DataFrame, tuple[float, float], Anchor | None]:
+    """Curves of the first image set with BD-rates that compare.
+
+    Returns:
+      A row per curve that has the range, `bd_rate_percent` over it; the range; the
+      anchor, None where no curve has one.
+    """
+    rows, window = common_range(_compared(data))
+    anchor = _anchor(data, rows)
+    if anchor is None:
+        return rows, window, None
+    curves = [_curve(data, row) for row in rows.to_dict("records")]
+    found = [
+        bd_rate(
+            *(anchor.bpp, anchor.psnr_db, curve["bpp"], curve["psnr_db"]),
+            psnr_range_db=window,
+        )
+        for curve in curves
+    ]
+    return rows.assign(bd_rate_percent=found), window, anchor
 
 
 def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
@@ -168,5 +180,6 @@ def _curve(data: ReportData, row: dict) -> pd.DataFrame:
     return points[same & points["bpp"].notna()]
 
 
-def _called(anchor: str) -> str:
+def anchor_label(anchor: str) -> str:
+    """What a reader calls an anchor."""
     return baselines.LABELS.get(anchor, anchor)

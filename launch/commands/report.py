@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from launch.commands.outputs import check_sweep, open_outputs
 from launch.config.app import App, Call
-from launch.config.roots import ReportConfig, SweepConfig
-from rdc.errors import ExitCode
+from launch.config.roots import ReportConfig, SweepConfig, absolute
+from rdc.errors import ConfigError, ExitCode
 from rdc.jobs.layout import REPORT_FILE, TABLES_FOLDER
 from sweeps.outputs import Outputs
 
@@ -57,12 +58,50 @@ def checked_objectives(config: ReportConfig | SweepConfig) -> tuple[str, ...]:
 
 
 def run_report(call: Call[ReportConfig]) -> int:
-    """Rebuilds `OUT/tables` and `OUT/report`."""
-    outputs = open_outputs(call.config.out)
-    check_sweep(outputs.folder)
-    stages = ("gather", "report")
-    gather_and_report(outputs, Console(), stages, checked_objectives(call.config))
+    """Rebuilds `OUT/tables` and `OUT/report`; of several sweeps, those of `into`."""
+    config, objectives = call.config, checked_objectives(call.config)
+    console = Console(quiet=config.format != "text")
+    if isinstance(config.out, str):
+        outputs = open_outputs(config.out)
+        check_sweep(outputs.folder)
+        gather_and_report(outputs, console, ("gather", "report"), objectives)
+        folder = outputs.folder
+    else:
+        folder = _together(config, console, objectives)
+    if config.format != "text":
+        from analysis.report.data import ReportData
+        from analysis.report.printed_table import printed_table
+
+        data = ReportData.read(folder, objectives)
+        print(printed_table(data, config.format), end="")
     return ExitCode.OK
+
+
+def _together(
+    config: ReportConfig, console: Console, objectives: tuple[str, ...]
+) -> Path:
+    """The common report of several sweeps; its folder."""
+    from analysis.gather import gather_together
+    from analysis.report.page import write_report
+    from analysis.report.terminal import print_frontier
+    from analysis.uncertainty import resample
+
+    if config.into is None:
+        raise ConfigError(
+            "a common report has a folder of its own", "none", "add into=DIR"
+        )
+    found = []
+    for out in config.out:
+        outputs = open_outputs(out)
+        check_sweep(outputs.folder)
+        outputs.refresh()
+        found.append(outputs.folder)
+    into = absolute(config.into)
+    gather_together(found, into, objectives)
+    resample(into, objectives)
+    write_report(into, objectives)
+    print_frontier(into, console, objectives)
+    return into
 
 
 REPORT_APP = App(
@@ -73,5 +112,7 @@ REPORT_APP = App(
     (
         "python launch/report.py out=out/rdc_mini",
         "python launch/report.py out=out/rdc_mini 'objectives=[decode_ms,psnr_db,bpp]'",
+        "python launch/report.py 'out=[out/cpu,out/gpu]' into=out/both",
+        "python launch/report.py out=out/rdc_mini format=latex > table.tex",
     ),
 )

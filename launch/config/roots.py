@@ -128,10 +128,18 @@ class BenchmarkConfig(ArchitectureChoice):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig(Spec):
-    """`conf/report_run.yaml`, of `launch/report.py`."""
+    """`conf/report_run.yaml`, of `launch/report.py`.
 
-    out: str
+    Attributes:
+      out: one sweep, or several for a common report.
+      into: the folder of that.
+      format: a table is printed in place of the terminal's.
+    """
+
+    out: str | tuple[str, ...]
     objectives: tuple[str, ...]
+    into: str | None = None
+    format: Literal["text", "csv", "latex", "markdown"] = "text"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -357,7 +357,11 @@ class SweepOutput:
                 "hardware": HARDWARE["c0ffee00c0ffee00"],
                 "created_at": "2026-01-02T03:04:05+00:00",
                 "stages": ["plan", "complexity", "train", "evaluate", "gather"],
-                "datasets": {"train": "bundled:train", "eval": "bundled:eval"},
+                "datasets": {
+                    role: {"source": f"bundled:{role}", "name": name, **hashed}
+                    for role, name in (("train", "train"), ("eval", self.dataset))
+                    for hashed in [{"data_sha256": "d" * 64}]
+                },
             },
         )
 

@@ -24,6 +24,7 @@ from analysis.frontier_table import SETTINGS, on_frontier
 from analysis.image_sets import image_set_id
 from analysis.measures import DEFAULT_OBJECTIVES, Measure, measures_of, objectives_note
 from analysis.ranks import flops_against_estimates, flops_against_time
+from analysis.reference_points import claims
 from analysis.report.style import FamilyStyle, family_styles
 from analysis.tables import read_tables
 from rdc.errors import StorageError
@@ -76,7 +77,7 @@ class ReportData:
         tables = read_tables(out)
         frontier = tables["frontier"]
         frontier["state"] = _states(frontier)
-        frontier["codec"] = _codec_texts(frontier)
+        frontier["codec"] = codec_texts(frontier)
         frontier["on_frontier"] = on_frontier(frontier, objectives)
         frontier["frontier_objectives"] = objectives_note(objectives)
         found = notices.problems(out)
@@ -148,6 +149,12 @@ class ReportData:
         overfitted = overfitted_measures(codecs)
         lmbdas = {*overfitted["lmbda"], *self.frontier["lmbda"].dropna()}
         return pd.concat([overfitted, classical_measures(codecs, sorted(lmbdas))])
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """Published codecs at the lambdas of the points, as
+        `analysis.reference_points.claims`; they are of Kodak."""
+        return claims(sorted(self.frontier["lmbda"].dropna().unique()))
 
     @cached_property
     def decode_times(self) -> DecodeTimes:
@@ -275,7 +282,7 @@ def _states(frontier: pd.DataFrame) -> pd.Series:
     return states
 
 
-def _codec_texts(frontier: pd.DataFrame) -> pd.Series:
+def codec_texts(frontier: pd.DataFrame) -> pd.Series:
     """Like "range, native, effort 0"; null where nothing was measured or timed."""
     distinct = frontier[SETTINGS].drop_duplicates()
     texts = [

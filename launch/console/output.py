@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -22,13 +22,15 @@ def add_format(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
 
 def check_extra() -> None:
     """Raises `ConfigError` where what tables need is not installed."""
-    for name in ("pandas", "pyarrow"):
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(
-                "this command has what it reads tables with",
-                f"no {name}",
-                "install the extra: pip install 'rdc-frontier[report]'",
-            )
+    try:
+        importlib.import_module("pandas")
+        importlib.import_module("pyarrow")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "this command has what it reads tables with",
+            error,
+            "install the extra: pip install 'rdc-frontier[report]'",
+        ) from None
 
 
 def print_rows(

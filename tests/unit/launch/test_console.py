@@ -101,6 +101,6 @@ def test_the_codec_is_there_and_needs_no_tables(capsys) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"pip install 'rdc-frontier\[report\]'"):
         check_extra()

@@ -55,6 +55,10 @@ class Budget:
     max_kflops: float | None = None
     time_column: str | None = None
 
+    def __post_init__(self) -> None:
+        for limit in (self.max_ms, self.max_kflops):
+            require(limit is None or limit > 0, "a limit is a positive number", limit)
+
     @property
     def cost(self) -> str:
         """The field of a candidate by which cheaper and dearer are told."""

@@ -117,6 +117,11 @@ def test_dominated_points_of_a_model_bend_no_curve() -> None:
     assert found.best.bpp == pytest.approx(0.2 * 2**0.5)
 
 
+def test_a_limit_is_positive() -> None:
+    with pytest.raises(ConfigError, match="a limit is a positive number; got 0"):
+        Budget(max_kflops=0)
+
+
 @pytest.mark.parametrize("aims", [{}, {"lmbda": 0.01, "max_bpp": 1}])
 def test_one_aim_is_given(aims: dict) -> None:
     with pytest.raises(ConfigError, match="one aim is given"):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.image_sets import image_set_ids
-from analysis.measures import image_means
+from analysis.measures import image_means, rd_loss_of_mean_psnr
 from rdc.specs.classical import LABELS
 
 CLASSICAL, OVERFITTED = "classical", "overfitted"
@@ -86,4 +86,5 @@ def _measures(images: pd.DataFrame) -> pd.DataFrame:
     points = points.merge(other, on=_POINT).merge(
         image_means(images, _POINT), on=_POINT
     )
-    return points.assign(family=points["codec_class"], distortion="mse")
+    points = points.assign(family=points["codec_class"], distortion="mse")
+    return points.assign(rd_loss_of_mean_psnr=rd_loss_of_mean_psnr(points))

@@ -15,6 +15,7 @@ from analysis import baselines
 from analysis.bd_rate import MIN_POINTS, bd_rate
 from analysis.codec_points import CLASSICAL, OVERFITTED, codec_points
 from analysis.gather import gather
+from analysis.measures import mse_of_psnr
 from analysis.pages import number, run, table
 from rdc.errors import DataError
 from rdc.overfitted.schedule import EFFORT_STEPS
@@ -182,7 +183,7 @@ def _curve(rows: pd.DataFrame) -> pd.DataFrame:
 def _cool_chic() -> pd.Series:
     points = baselines.cool_chic()
     points = points[points["lmbda"] == 0.001].set_index("image")
-    return points["bpp"] + LMBDA * 255**2 * 10 ** (-points["psnr_db"] / 10)
+    return points["bpp"] + LMBDA * mse_of_psnr(points["psnr_db"])
 
 
 def _cheapest_first(fitted: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:

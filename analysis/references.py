@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.gather import gather
+from analysis.measures import rd_loss_of_mean_psnr
 from rdc.system.files import write_bytes_atomically
 
 _RESULTS = Path(__file__).parents[1] / "docs/results"
@@ -30,15 +31,15 @@ _COLUMNS = (
 
 @cache
 def kodak() -> pd.DataFrame:
-    """One row per reference model and rate, columns as above and `label`; cheapest
-    architecture first, bpp ascending within it.
+    """One row per reference model and rate, columns as above, `label` and
+    `rd_loss_of_mean_psnr`; cheapest architecture first, bpp ascending within it.
 
     Means over the 24 Kodak images; they compare with own points on the same images.
     """
     points = pd.read_csv(_CSV, dtype={"run_id": "string", "git_sha": "string"})
     steps = points["steps"].map("{:,} steps".format)
     points.insert(0, "label", points["name"] + ", " + steps)
-    return points
+    return points.assign(rd_loss_of_mean_psnr=rd_loss_of_mean_psnr(points))
 
 
 def derive(folders: Sequence[Path] = FOLDERS) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from analysis.ranks import (
     flops_against_time,
     inversions,
 )
+from analysis.reference_points import claims
 from analysis.report.style import FamilyStyle, family_styles
 from analysis.tables import POINT, read_tables
 from rdc.errors import StorageError
@@ -84,7 +85,7 @@ class ReportData:
         tables["frontier"] = frontier
         frontier["label"] = frontier["arch_id"].map(labels(tables["architectures"]))
         frontier["state"] = _states(frontier)
-        frontier["codec"] = _codec_texts(frontier)
+        frontier["codec"] = codec_texts(frontier)
         frontier["on_frontier"] = on_frontier(frontier, objectives)
         frontier["frontier_objectives"] = objectives_note(objectives)
         found = notices.problems(out)
@@ -156,6 +157,12 @@ class ReportData:
         overfitted = overfitted_measures(codecs)
         lmbdas = {*overfitted["lmbda"], *self.frontier["lmbda"].dropna()}
         return pd.concat([overfitted, classical_measures(codecs, sorted(lmbdas))])
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """Published codecs at the lambdas of the points, as
+        `analysis.reference_points.claims`; they are of Kodak."""
+        return claims(sorted(self.frontier["lmbda"].dropna().unique()))
 
     @cached_property
     def decode_times(self) -> DecodeTimes:
@@ -290,7 +297,7 @@ def _states(frontier: pd.DataFrame) -> pd.Series:
     return states
 
 
-def _codec_texts(frontier: pd.DataFrame) -> pd.Series:
+def codec_texts(frontier: pd.DataFrame) -> pd.Series:
     """Like "range, native, effort 0"; null where nothing was measured or timed."""
     distinct = frontier[SETTINGS].drop_duplicates()
     texts = [

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from analysis.codec_points import CLASSICAL, OVERFITTED
 from analysis.frontier import staircase
 from analysis.measures import Measure
+from analysis.reference_points import PUBLISHED
 from analysis.report.style import MARKERS, FamilyStyle
 
 _MAX_VECTOR_POINTS = 2000
@@ -43,26 +48,31 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 _KINDS = {
+    PUBLISHED: "published, not measured here",
     OVERFITTED: "codecs overfitted to each image",
     CLASSICAL: "classical codecs, best setting for the lambda",
 }
 
 
 def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
-    """What was made elsewhere or otherwise, as grey diamonds with labels."""
-    for model in models.to_dict("records"):
+    """What was made elsewhere or otherwise, as grey diamonds, what was only claimed as
+    thin ones. Points of one name share a label."""
+    labelled = ~models["label"].duplicated()
+    for model in models.assign(labelled=labelled).to_dict("records"):
         kind = _KINDS.get(model["family"], "reference models")
         axes.plot(
             [model[x]],
             [model[y]],
             ls="",
-            marker="D",
+            marker="d" if model["family"] == PUBLISHED else "D",
             ms=5,
             mfc="white",
             mec="#555555",
             label=kind,
             zorder=1.8,
         )
+        if not model["labelled"]:
+            continue
         axes.annotate(
             model["label"],
             (model[x], model[y]),
@@ -71,6 +81,7 @@ def reference_points(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
             fontsize=7.5,
             color="#555555",
             style="italic",
+            arrowprops=_LEADER,
             zorder=1.8,
         )
 
@@ -105,9 +116,84 @@ def families(
             )
 
 
-def log_axis(axes: Axes, which: str, values: pd.Series) -> None:
-    """Makes the axis `x` or `y` logarithmic, around the values."""
-    low, high = values.min() / 1.25, values.max() * 1.25
+_REACHES = (1, 2, 3)  # of a label from its point, in turn
+_GAP = 6.0  # between them, in points of the font
+_HALF_MARKER = 3.5  # likewise
+_LINE_STEP_PX = 8.0
+_ROUNDS = 3  # in later ones, labels see those that came after them
+_LEADER = {"arrowstyle": "-", "lw": 0.5, "color": "#999999", "shrinkA": 0, "shrinkB": 4}
+
+
+def spread_labels(figure: Figure, axes: Axes) -> None:
+    """Moves every label beside its point to where it hides least; call it last."""
+    labels = [text for text in axes.texts if isinstance(text, Annotation)]
+    if not labels:
+        return
+    for label in labels:
+        label.set(in_layout=False, verticalalignment="center")
+    figure.draw_without_rendering()  # now the points have their places, and keep them
+    figure.set_layout_engine("none")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    px = figure.dpi / 72
+    centres = np.concatenate([*map(_points_px, (*axes.collections, *axes.lines))])
+    half = _HALF_MARKER * px
+    taken = np.hstack([centres - half, centres + half])
+    frame = np.array([axes.bbox.extents])
+    own = np.full((len(labels), 4), np.nan)  # boxes of labels that have their places
+    for k in _ROUNDS * list(range(len(labels))):
+        label = labels[k]
+        size = np.array(label.get_window_extent(renderer).size)
+        places = _places(size / px)
+        corners = axes.transData.transform(label.xy) + places * px - size / 2
+        boxes = np.hstack([corners, corners + size])
+        others = np.delete(own, k, axis=0)
+        inside = _overlaps(boxes, frame)[:, 0]
+        hidden = _overlaps(boxes, taken).sum(axis=1) + 10 * (size.prod() - inside)
+        hidden += 2 * np.nansum(_overlaps(boxes, others), axis=1)
+        best = hidden.round().argmin()  # of equal ones the nearest
+        own[k] = boxes[best]
+        label.set(position=places[best], horizontalalignment="center")
+        if label.arrow_patch is not None:
+            label.arrow_patch.set_visible(best >= len(places) // len(_REACHES))
+
+
+def _places(size: np.ndarray) -> np.ndarray:
+    """Of a label's middle from its point, nearest first: f[n,2], units of `size`."""
+    wide, high = size / 2
+    sides = np.array(
+        [(1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1)], float
+    )
+    return np.concatenate(
+        [
+            sides * (wide + _GAP, high * reach + _GAP * (reach - 0.5))
+            for reach in _REACHES
+        ]
+    )
+
+
+def _points_px(drawn: Artist) -> np.ndarray:
+    """What labels should not hide, f[n,2]: points, and lines as points."""
+    if isinstance(drawn, PathCollection):
+        return drawn.get_offset_transform().transform(drawn.get_offsets())
+    if not isinstance(drawn, Line2D):
+        return np.empty((0, 2))
+    corners = drawn.get_transform().transform(drawn.get_xydata())
+    lengths = np.hypot(*np.diff(corners, axis=0).T).cumsum()
+    along = np.concatenate([[0], lengths])
+    steps = np.arange(0, along[-1] + _LINE_STEP_PX, _LINE_STEP_PX)
+    return np.stack([np.interp(steps, along, axis) for axis in corners.T], axis=1)
+
+
+def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Areas that boxes `left bottom right top` share with others, f[n,m]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.clip(high - low, 0, None).prod(axis=2)
+
+
+def log_axis(axes: Axes, which: str, values: pd.Series, room: float = 1.25) -> None:
+    """Makes the axis `x` or `y` logarithmic, around the values with so much room."""
+    low, high = values.min() / room, values.max() * room
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(low, high)
     axis = getattr(axes, f"{which}axis")

@@ -18,7 +18,8 @@ from analysis import baselines, references
 from analysis.codec_points import CLASSICAL
 from analysis.comparability import compares
 from analysis.decode_estimates import NO_MEASUREMENT
-from analysis.measures import MEASURES, compared_within
+from analysis.measures import MEASURES, Measure, compared_within
+from analysis.reference_points import LMBDA, PUBLISHED
 from analysis.report.data import ReportData
 from analysis.report.drawing import (
     axis_title,
@@ -29,6 +30,7 @@ from analysis.report.drawing import (
     new_figure,
     padded,
     reference_points,
+    spread_labels,
     staircases,
 )
 from analysis.report.savings_figures import bd_rate_figure, savings_figure
@@ -37,6 +39,7 @@ from analysis.report.style import (
     CLASSICAL_DASHES,
     COMPONENT_COLOURS,
 )
+from analysis.report.winners_figure import winners_figure
 from rdc.measurements.rows import STAGES
 from rdc.system.files import write_bytes_atomically
 
@@ -85,9 +88,42 @@ def frontier_figure(data: ReportData) -> Figure:
     """
     x, y = data.axes
     rows = _measured(data).dropna(subset=[x.name, y.name])
+    note = ""
+    if _on_kodak(data) and (x, y.name) == (CLAIMED[0], "rd_loss"):
+        note = "published codecs are in figure published: RD loss of the mean PSNR"
+    return _plane(data, x, y, rows, note)
+
+
+def published_figure(data: ReportData) -> Figure:
+    """The frontier in the RD loss that published curves have, beside these claims; at
+    the lambda that most points have, of several the one nearest to the study's."""
+    x, y = CLAIMED
+    rows = _measured(data).dropna(subset=[x.name, y.name])
+    if not _on_kodak(data):
+        figure, axes = new_figure(7.0, 2.0)
+        empty(axes, rows.iloc[:0], "missing: published codecs are of the Kodak images")
+        return figure
+    commonest = rows["lmbda"].mode()
+    lmbda = commonest.iloc[(np.log(commonest / LMBDA)).abs().argsort()[:1]]
+    rows = rows[rows["lmbda"].isin(lmbda)]
+    near = rows[y.name] <= _FAR * rows[y.name].min()
+    notes = [f"lambda {value:g}" for value in lmbda]
+    if not near.all():
+        notes.append(f"{(~near).sum()} points of over {_FAR} x the least left out")
+    return _plane(data, x, y, rows[near], ", ".join(notes))
+
+
+CLAIMED = MEASURES["kflops_per_px"], MEASURES["rd_loss_of_mean_psnr"]
+_FAR = 2  # such losses would leave the others no room
+
+
+def _plane(
+    data: ReportData, x: Measure, y: Measure, rows: pd.DataFrame, note: str
+) -> Figure:
     figure, axes = new_figure(7.0, 4.3)
     within = compared_within([x.name, y.name])
-    models = _references(data).reindex(
+    claims = data.claims if _on_kodak(data) else data.claims.iloc[:0]
+    models = pd.concat([_references(data), claims]).reindex(
         columns=["label", "family", x.name, y.name, *within]
     )
     if within and len(rows):
@@ -111,14 +147,18 @@ def frontier_figure(data: ReportData) -> Figure:
         for which, measure in (("x", x), ("y", y)):
             if measure.log:
                 values = pd.concat([rows[measure.name], models[measure.name]])
-                log_axis(axes, which, values)
+                log_axis(axes, which, values, room=1.8 if len(models) else 1.25)
+        axes.margins(y=0.12)  # as the room: for labels
         legend(figure, axes)
     distortions = " or ".join(rows["distortion"].unique()) or "mse"
+    if (x, y) == CLAIMED and PUBLISHED not in set(models["family"]):
+        note += ", no published curve has this lambda inside its range"
     axes.set(
-        xlabel=axis_title(x, distortions),
+        xlabel="\n".join(filter(None, [axis_title(x, distortions), note])),
         ylabel=axis_title(y, distortions),
         title=data.title,
     )
+    spread_labels(figure, axes)
     return figure
 
 
@@ -195,6 +235,7 @@ def rate_distortion_figure(data: ReportData) -> Figure:
         y_range = padded(pd.concat(psnr_db), 0.08, 1.0)
         axes.set(xlim=x_range, ylim=y_range)
         legend(figure, axes)
+        spread_labels(figure, axes)
     title = data.title
     if not comparable:
         title += "\nnot Kodak: published curves do not compare"
@@ -270,6 +311,8 @@ def cost_breakdown_figure(data: ReportData) -> Figure:
 
 FIGURES: dict[str, Callable[[ReportData], Figure]] = {
     "frontier": frontier_figure,
+    "published": published_figure,
+    "winners": lambda data: winners_figure(data.styles, _measured(data)),
     "decode_time": decode_time_figure,
     "rate_distortion": rate_distortion_figure,
     "cost_breakdown": cost_breakdown_figure,

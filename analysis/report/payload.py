@@ -80,6 +80,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         ],
         "references": _references(),
         "other_codecs": _other_codecs(data.other_codecs),
+        "claims": data.claims.round(6).to_dict("records"),
     }
 
 

@@ -13,6 +13,7 @@ from analysis import baselines, references
 from analysis.decode_estimates import NO_MEASUREMENT, conditions
 from analysis.decode_times import MAIN_STAGE
 from analysis.measures import objectives_note
+from analysis.reference_points import reference_points
 from analysis.report.data import STATES, ReportData
 from rdc.measurements.rows import STAGES
 
@@ -289,6 +290,14 @@ def footer(data: ReportData) -> str:
                 f"{row.label} ({row.codec}): {row.source_repo} {row.source_path} "
                 f"at {row.source_commit[:10]}; {row.notes}"
                 for row in points.itertuples()
+            ],
+        ),
+        (
+            "Published decoder costs",
+            [
+                f"{point.codec}: {point.kflops_per_px:g} kFLOPs/px, {point.source}"
+                for point in reference_points()
+                if point.kflops_per_px is not None
             ],
         ),
         (

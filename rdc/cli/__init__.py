@@ -1,4 +1,4 @@
-"""The console script `rdc`: the codec, its models and the counter."""
+"""Commands of the console script `rdc`: the codec, its models and the counter."""
 
 from rdc.cli.app import main
 

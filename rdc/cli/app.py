@@ -9,14 +9,20 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
+from types import ModuleType
 
 from rdc.cli import coding, complexity, export, info, models
 from rdc.errors import ExitCode, RdcError
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; expected errors become one line and exit code 2."""
-    options = parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, more: Sequence[ModuleType] = ()) -> int:
+    """Runs one command; expected errors become one line and exit code 2.
+
+    Args:
+      more: modules of commands of other packages, with `add_commands`.
+    """
+    options = parser(more).parse_args(arguments)
     try:
         options.run(options)
     except RdcError as error:
@@ -30,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     return ExitCode.OK
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(more: Sequence[ModuleType] = ()) -> argparse.ArgumentParser:
     """The parser of all commands; `run` of its result is the function to call."""
     whole = argparse.ArgumentParser(
         prog="rdc",
@@ -39,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "130 interrupted. `rdc COMMAND --help` says more of each.",
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for group in (coding, info, models, export, complexity):
+    for group in (coding, info, models, export, complexity, *more):
         group.add_commands(commands)
     return whole
 

@@ -14,6 +14,7 @@ from analysis.baselines import KODAK_IMAGES
 from analysis.frontier import pareto_mask
 from analysis.gather import gather
 from analysis.measures import MEASURES
+from analysis.reference_points import claims
 from analysis.report.page import write_report
 from analysis.tables import read_tables
 from rdc.specs.coding import CodecSettings
@@ -145,6 +146,15 @@ def test_reference_models_stand_beside_points_on_kodak(
         assert models.count() == len(points)
         assert "60,000 steps" in models.first.locator("title").text_content()
     assert "reference model" in page.locator("#families").inner_text()
+    assert "Published codecs are drawn over" in page.inner_text("#frontier-note")
+    page.select_option("#select-y", "rd_loss_of_mean_psnr")
+    titles = page.locator("#plot-frontier path.reference title").all_text_contents()
+    claimed = claims([0.0125])
+    assert len(titles) == len(claimed) + (lmbdas == 0.0125).sum()
+    for claim in claimed.itertuples():
+        (title,) = (t for t in titles if t.startswith(f"{claim.label}, published: "))
+        assert title.endswith(f"cost: {claim.source}")
+    assert "published, not measured here" in page.inner_text("#families")
     page.close()
 
 

@@ -140,7 +140,8 @@ def test_the_codec_runs_with_its_own_dependencies_alone(
     """Without Ray, Hydra, pandas, plots; `rdc info` without JAX, too."""
     x = read_image(photographs["eval"][0])[:96, :128]
     Image.fromarray(x).save(tmp_path / "x.png")
-    rdc = site / "bin/rdc"  # the console script
+    rdc = site / "bin/rdc"  # the console script, whose home is launch
+    missing = missing - {"launch"}
     for command in ("compress x.png x.rdc", "decompress x.rdc x_hat.png"):
         done = run(site, tmp_path, rdc, *command.split(), blocked=missing)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -151,6 +152,9 @@ def test_the_codec_runs_with_its_own_dependencies_alone(
     done = run(site, tmp_path, rdc, "info", "x.rdc", blocked=without_jax)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "128" in done.stdout
+    done = run(site, tmp_path, rdc, "pick", blocked=missing)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "pip install 'rdc-frontier[report]'" in done.stderr
 
 
 def test_what_is_blocked_cannot_be_imported(

@@ -52,12 +52,14 @@ function drawFrontierNote(held) {
   const better = (name) => `${measures.get(name).minimise ? "less" : "more"} ${measures.get(name).title}`;
   const among = held.length ? `, each among points of equal ${held.join(" and ")}` : "";
   const others = objectives().length > 2 ? ` ★ in the table: not dominated in ${objectives().map(better).join(", ")}.` : "";
+  const apart = isKodak() && state.y === "rd_loss" && data.claims.length
+    ? ` Published codecs are drawn over ${measures.get(CLAIMED).title} alone (choose it under Up): no RD loss that is a mean over images was published.` : "";
   document.getElementById("frontier-note").textContent =
     `Better: ${better(state.x)}, ${better(state.y)}. The black staircase joins the points that none of those ` +
-    `that compare dominates${among}; hollow points are on none.${others}`;
+    `that compare dominates${among}; hollow points are on none.${others}${apart}`;
 }
 
-const COST = "kflops_per_px";
+const COST = "kflops_per_px", CLAIMED = "rd_loss_of_mean_psnr";
 
 function drawTimes(points) {
   const device = data.devices.find((d) => d.id === state.hardware);
@@ -100,10 +102,10 @@ function drawEstimates(points) {
   });
 }
 
-// Reference models of the project, where the image set is theirs: Kodak; and codecs
-// without a model that were measured on the set.
+// Reference models of the project and published codecs, where the image set is theirs:
+// Kodak; and codecs without a model that were measured on the set.
 function references([x, y]) {
-  const known = [...(isKodak() ? data.references : []), ...otherCodecs()];
+  const known = [...(isKodak() ? [...data.references, ...data.claims] : []), ...otherCodecs()];
   return known.filter((model) => x in model && y in model).map((model) => ({ model, x: model[x], y: model[y] }));
 }
 
@@ -214,11 +216,13 @@ function gapKey() {
   const others = new Set(otherCodecs().map((codec) => codec.family));
   if (others.has("overfitted")) kinds.push("codec overfitted to each image");
   if (others.has("classical")) kinds.push("classical codec at its best setting for the lambda");
-  if (kinds.length) {
+  const diamond = (shape, text) => {
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
-    icon.append(svg("path", { class: "reference", d: REFERENCE }));
-    key.push(element("span", { class: "chip" }, icon, kinds.join(", or ")));
-  }
+    icon.append(svg("path", { class: "reference", d: shape }));
+    key.push(element("span", { class: "chip" }, icon, text));
+  };
+  if (kinds.length) diamond(REFERENCE, kinds.join(", or "));
+  if (isKodak() && state.y === CLAIMED) diamond(CLAIM, "published, not measured here");
   for (const gap of Object.keys(GAPS)) {
     if (!columns.state.includes(gap)) continue;
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });

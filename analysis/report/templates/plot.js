@@ -3,6 +3,7 @@ const plots = new Map();
 const tip = document.getElementById("tip");
 const NARROW = 600; // below it, labels are short
 const REFERENCE = "M0,-6l6,6l-6,6l-6,-6z";
+const CLAIM = "M0,-6l3.5,6l-3.5,6l-3.5,-6z"; // thinner: published, not measured
 const STRIP = 26; // height of the strip of runs without result, px
 
 function drawPlot(host, options) {
@@ -104,19 +105,20 @@ function exitOf(line, box) {
 }
 
 function drawReferences(chart, models, x, y, box) {
-  for (const { model, x: a, y: b } of models) {
-    const px = round(x(a)), py = round(y(b));
-    const diamond = svg("path", { class: "reference", d: REFERENCE, transform: `translate(${px},${py})` });
-    diamond.append(svg("title", {}, `${model.label}, ${model.family}: ${told(model)}`));
-    const leftward = px > (box.left + box.right) / 2;
-    chart.append(diamond, svg("text", {
-      class: "baseline-label tick", x: px + (leftward ? -10 : 10), y: py + 4, "text-anchor": leftward ? "end" : "start",
-    }, model.label));
-  }
+  const at = models.map((model) => ({ x: round(x(model.x)), y: round(y(model.y)) }));
+  const taken = at.map(occupied);
+  models.forEach(({ model }, k) => {
+    const { x: px, y: py } = at[k];
+    const diamond = svg("path", { class: "reference", d: model.source ? CLAIM : REFERENCE, transform: `translate(${px},${py})` });
+    const source = model.source ? `; cost: ${model.source}` : "";
+    diamond.append(svg("title", {}, `${model.label}, ${model.family}: ${told(model)}${source}`));
+    const place = freePlace(at[k], model.label, taken, box);
+    chart.append(diamond, svg("text", { class: "baseline-label tick", x: place[0], y: place[3] - 2 }, model.label));
+  });
 }
 
 function told(model) {
-  const names = data.told.filter((name) => name in model);
+  const names = [...data.told, CLAIMED].filter((name) => name in model);
   return names.map((name) => `${measures.get(name).title} ${number(model[name])}`).join(", ");
 }
 
@@ -158,21 +160,29 @@ function drawGaps(chart, options, x, box, at) {
   }
 }
 
-// Names beside their points, at the first of four places that is free.
+// Names beside their points.
 function drawNames(chart, options, at, box) {
   const named = at.filter(({ i }) => columns.name[i]);
   if (named.length > 40) return;
-  const taken = at.length < 600 ? at.map((p) => [p.x - 5, p.y - 5, p.x + 5, p.y + 5]) : [];
+  const taken = at.length < 600 ? at.map(occupied) : [];
   for (const point of named) {
-    const text = columns.name[point.i], wide = text.length * 7;
-    const places = [[8, -5], [-8 - wide, -5], [8, 14], [-8 - wide, 14]].map(
-      ([dx, dy]) => [point.x + dx, point.y + dy - 9, point.x + dx + wide, point.y + dy + 2]);
-    const fits = ([a, b, c, d]) => a > box.left && c < box.right &&
-      !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
-    const place = places.find(fits) || places[0];
-    taken.push(place);
+    const text = columns.name[point.i], place = freePlace(point, text, taken, box);
     chart.append(svg("text", { class: "label", x: place[0], y: place[3] - 2 }, text));
   }
+}
+
+const occupied = (point) => [point.x - 5, point.y - 5, point.x + 5, point.y + 5];
+
+// The first of six places for a text beside a point that is free, from now on taken.
+function freePlace(point, text, taken, box) {
+  const wide = text.length * 7;
+  const places = [[8, 4], [-8 - wide, 4], [8, -5], [-8 - wide, -5], [8, 14], [-8 - wide, 14]].map(
+    ([dx, dy]) => [point.x + dx, point.y + dy - 9, point.x + dx + wide, point.y + dy + 2]);
+  const fits = ([a, b, c, d]) => a > box.left && c < box.right &&
+    !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
+  const place = places.find(fits) || places[0];
+  taken.push(place);
+  return place;
 }
 
 function listen(plot, box) {

@@ -15,7 +15,7 @@ from rdc.system.files import read_json
 
 def test_baselines_carry_their_source() -> None:
     points = baselines.kodak()
-    assert set(points["codec"]) == set(baselines.LABELS)
+    assert set(points["codec"]) > set(baselines.LABELS)
     assert points.notna().all(axis=None)
     with pytest.raises(ConfigError, match="unknown baseline"):
         baselines.kodak_curve("h264")
@@ -41,7 +41,10 @@ def test_reference_models_are_those_of_the_records(tmp_path: Path) -> None:
     kept = references.kodak()
     assert len(kept) >= 1
     pd.testing.assert_frame_equal(
-        derived, kept.drop(columns="label"), check_dtype=False, check_exact=True
+        derived,
+        kept.drop(columns=["label", "rd_loss_of_mean_psnr"]),
+        check_dtype=False,
+        check_exact=True,
     )
     assert kept["label"].tolist()[0] == "light, 60,000 steps"
 

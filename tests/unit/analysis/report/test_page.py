@@ -32,7 +32,10 @@ def report(mixed_sweep: Path) -> Path:
 def test_writes_one_page_with_figures_and_csv(report: Path, mixed_sweep: Path) -> None:
     assert report == mixed_sweep / "report" / "index.html"
     names = {path.name for path in (report.parent / "figures").iterdir()}
-    plots = ("frontier", "decode_time", "rate_distortion", "cost_breakdown")
+    plots = {
+        *("frontier", "published", "winners"),
+        *("decode_time", "rate_distortion", "cost_breakdown", "bd_rate", "savings"),
+    }
     assert names == {f"{p}.{k}" for p in plots for k in ("svg", "png", "pdf")}
     for path in (report.parent / "figures").glob("*.png"):
         with Image.open(path) as image:
@@ -114,7 +117,7 @@ def test_saved_rates_say_anchor_interpolation_and_range(tmp_path: Path) -> None:
     write_curve(sweep)
     sweep.classical("jpeg")
     gather(tmp_path)
-    text = write_report(tmp_path).read_text()
+    text = page(ReportData.read(tmp_path))
     row = re.search(r"<td[^>]*>JPEG, measured</td>.*?</tr>", text)
     assert row
     cells = re.findall(r">([^<]+)</td>", row.group())
@@ -140,7 +143,7 @@ def test_jobs_elsewhere_and_times_under_other_conditions_are_told_of(
     planned, actual = HARDWARE
     path = sweep.benchmark(jobs[1], actual, planned_hardware_id=planned)
     gather(tmp_path)
-    text = write_report(tmp_path).read_text()
+    text = page(ReportData.read(tmp_path))
     assert "1 jobs ran on other hardware than planned" in text
     record = path.relative_to(tmp_path)
     assert f"{record}: planned {planned}, ran on {actual}" in text

@@ -25,7 +25,6 @@ from rdc.jobs.records import (
 )
 from rdc.measurements.metrics import METRIC_NAMES
 from rdc.measurements.rows import (
-    OBSERVED,
     ComponentTime,
     DecodeEstimate,
     DecodeTime,
@@ -131,7 +130,8 @@ def _train_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
     job, rows = _common(file, record)
     job["run_id"] = file.job_id
     if record["status"] == "ok":
-        job |= _required(record["result"]["summary"], _SUMMARY)
+        summary = {**_SUMMARY_DEFAULTS, **record["result"]["summary"]}
+        job |= _required(summary, _SUMMARY)
     return rows
 
 
@@ -172,10 +172,9 @@ def _benchmark_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows
     keys = _required(record["result"], fields(BenchmarkResult))
     job["run_id"] = keys["run_id"]
     keys |= {"hardware_id": job["hardware_id"], "record": file.record}
-    # What earlier records do not say.
-    earlier = {**dict.fromkeys(OBSERVED), "batch_size": 1}
     times = [
-        _required({**earlier, **time}, _TIME) for time in record["result"]["times"]
+        _required({**_TIME_DEFAULTS, **time}, _TIME)
+        for time in record["result"]["times"]
     ]
     rows["decode_times"] = [{**time, **keys} for time in times]
     if times:
@@ -223,6 +222,8 @@ def _defaults(kind: type[CodecResult] | type[EstimateResult]) -> dict[str, Any]:
 # What records from before these fields do not say.
 _CODEC_DEFAULTS = _defaults(CodecResult)
 _ESTIMATE_DEFAULTS = _defaults(EstimateResult)
+_SUMMARY_DEFAULTS = _defaults(TrainingSummary)
+_TIME_DEFAULTS = _defaults(DecodeTime)
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
 _PART = fields(ComponentTime)
 _IMAGE, _ESTIMATE = fields(ImageMeasurement), fields(DecodeEstimate)

@@ -211,7 +211,7 @@ def _training_estimate_rows(
     return rows
 
 
-def _defaults(kind: type[CodecResult] | type[EstimateResult]) -> dict[str, Any]:
+def _defaults(kind: Any) -> dict[str, Any]:
     return {
         f.name: f.default
         for f in dataclasses.fields(kind)

@@ -153,6 +153,10 @@ MEASURES: dict[str, Measure] = _registry(
         "params_decoder", "decoder parameters", "", stored("params_decoder"), log=True,
         decimals=0,
     ),
+    Measure(
+        "decoder_peak_bytes_per_px", "decoder memory", "bytes/px",
+        stored("decoder_peak_bytes_per_px"), log=True, decimals=0,
+    ),
     Measure("encode_ms", "encode time", "ms", stored("encode_ms"), "image", log=True),
     Measure(
         "file_decode_ms", "decode time of a file", "ms", stored("decode_ms"), "image",

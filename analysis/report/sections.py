@@ -176,9 +176,7 @@ def _between_devices(data: ReportData) -> str:
         [
             names[row.hardware_id],
             names[row.other_hardware_id],
-            row.architectures,
-            _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
-            _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+            *_correlated(row),
         ]
         for row in table.itertuples()
     ]
@@ -224,9 +222,7 @@ def _estimated_ranks(data: ReportData) -> str:
             f"{row.device_kind}, estimated",
             MAIN_STAGE,
             conditions(own),
-            row.architectures,
-            _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
-            _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+            *_correlated(row),
         ]
         for row in table.itertuples()
         for own in [data.estimates[data.estimates["device_kind"] == row.device_kind]]
@@ -245,13 +241,20 @@ def _measured_ranks(data: ReportData) -> str:
             names[row.hardware_id],
             row.stage.replace("_", " "),
             f"{row.coder}, {row.numerics}",
-            row.architectures,
-            _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
-            _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+            *_correlated(row),
         ]
         for row in table.itertuples()
     ]
     return _table(["Hardware", "Stage", "Codec", *_RANK_HEADS], rows)
+
+
+def _correlated(row: Any) -> list[object]:
+    """Cells under `_RANK_HEADS`."""
+    return [
+        row.architectures,
+        _interval(row.kendall_tau_b, row.kendall_low, row.kendall_high),
+        _interval(row.spearman_rho, row.spearman_low, row.spearman_high),
+    ]
 
 
 def _interval(value: float, low: float, high: float) -> str:

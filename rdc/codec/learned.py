@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +66,7 @@ class LearnedCodec(Codec):
             exported.decoder_peak_bytes_per_px,
             max_pixels,
             self._coding.transforms.are_tiled
-            and entropy_reach_px(exported.model) is not None,
+            and math.isfinite(entropy_reach_px(exported.model)),
             len(exported.model.steps),
         )
         self.codec_id = exported.identity

@@ -9,6 +9,7 @@ device's floating point. `CompiledNetworks` are what both must compute alike, in
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -50,7 +51,8 @@ class TransformNetworks:
     @property
     def are_tiled(self) -> bool:
         """However large an image is, a tile of it is worked on at a time."""
-        return None not in (self._analysis.reach_px, self._synthesis.reach_px)
+        reaches = self._analysis.reach_px, self._synthesis.reach_px
+        return all(map(math.isfinite, reaches))
 
     def analyse(self, x: np.ndarray) -> np.ndarray:
         """u8[n,H,W,3], padded -> y f32[n,h,w,C]."""
@@ -362,8 +364,8 @@ class CompiledGaussianStep:
         )
 
 
-def entropy_reach_px(model: CompressionModel) -> int | None:
-    """How far entropy parameters see z_hat and y_hat, px; None: all of them."""
+def entropy_reach_px(model: CompressionModel) -> float:
+    """How far entropy parameters see z_hat and y_hat, px; infinite: all of them."""
     spec = model.spec
     if model.hyper_synthesis is None:
         return 0
@@ -378,8 +380,7 @@ def entropy_reach_px(model: CompressionModel) -> int | None:
             if step.lrp_merge is not None:
                 ends.append(reach(step.lrp_merge, refined))
         found += [end.px for end in ends]
-    known = [px for px in found if px is not None]
-    return max(known) if len(known) == len(found) else None
+    return max(found)
 
 
 def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:

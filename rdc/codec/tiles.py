@@ -143,25 +143,25 @@ class Tiling:
 
 
 @lru_cache(maxsize=256)
-def tiling(image_px: Size, reach_px: int | None, multiple_px: int) -> Tiling:
+def tiling(image_px: Size, reach_px: float, multiple_px: int) -> Tiling:
     """The canvas that wastes least, and the tiles on it.
 
     Args:
       image_px: multiples of `multiple_px`.
-      reach_px: of the network; None: of one that can be neither cut nor bordered.
+      reach_px: of the network; infinite: of one that sees images whole.
       multiple_px: tiles begin at its multiples, so that strides stay in step.
     """
-    if reach_px is None:
-        return _tiling(image_px, image_px, 0)
-    reach_px = -(-reach_px // multiple_px) * multiple_px
+    whole = math.isinf(reach_px)
+    halo_px = LARGEST_CANVAS_PX if whole else -(-int(reach_px) // multiple_px)
+    halo_px *= multiple_px
     costs = {}
     for canvas in CANVASES_PX:
-        tiles = math.prod(map(_num_tiles, image_px, canvas, (reach_px,) * 2))
+        tiles = math.prod(map(_num_tiles, image_px, canvas, (halo_px,) * 2))
         if tiles < math.inf and not any(side % multiple_px for side in canvas):
             costs[canvas] = tiles * (math.prod(canvas) + _CALL_PX)
     if not costs:
         return _tiling(image_px, image_px, 0)
-    return _tiling(image_px, min(costs, key=costs.__getitem__), reach_px)
+    return _tiling(image_px, min(costs, key=costs.__getitem__), halo_px)
 
 
 def _tiling(image: Size, canvas: Size, reach: int) -> Tiling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -19,17 +20,15 @@ class Reach:
 
     Attributes:
       px: no output depends on an input farther away, along each axis; an upper bound.
-        None: on all of the map, for all that is known.
+        Infinite: the map cannot be cut.
       step_px: between positions of the output.
     """
 
-    px: int | None
+    px: float
     step_px: int
 
-    def then(self, px: int | None, step_px: int) -> Reach:
+    def then(self, px: float, step_px: int) -> Reach:
         """With a layer after it that reaches so far."""
-        if px is None or self.px is None:
-            return Reach(None, step_px)
         return Reach(self.px + px, step_px)
 
 
@@ -86,11 +85,11 @@ def _(layer: AttentionBlock, before: Reach) -> Reach:
     return _longest(reach(layer.trunk, before), reach(layer.mask, before))
 
 
-# Windows are shifted where there are several, and padded where the map ends: what a
-# position sees changes with the size of the map.
+# Windows begin at the border of the image, and are shifted where there are several:
+# what a position sees is bounded, but changes with where a map is cut.
 @reach.register
 def _(layer: SwinStage, before: Reach) -> Reach:
-    return before.then(None, before.step_px)
+    return before.then(math.inf, before.step_px)
 
 
 @reach.register
@@ -105,5 +104,4 @@ def _(layer: PatchSplitting, before: Reach) -> Reach:
 
 def _longest(*several: Reach) -> Reach:
     (step_px,) = {one.step_px for one in several}
-    known = [one.px for one in several if one.px is not None]
-    return Reach(max(known) if len(known) == len(several) else None, step_px)
+    return Reach(max(one.px for one in several), step_px)

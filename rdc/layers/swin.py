@@ -9,6 +9,7 @@ from flax import nnx
 from rdc.layers.network import Network
 from rdc.layers.parameters import ParameterFactory
 from rdc.ops import windows
+from rdc.ops.borders import image_sides
 from rdc.ops.convolution import depth_to_space, space_to_depth
 from rdc.ops.normalization import normalize_over_channels
 from rdc.ops.products import channel_product
@@ -63,19 +64,26 @@ class WindowAttention(nnx.Module):
         padded_height, row_shift = windows.axis_plan(height, window, self.shifted)
         padded_width, column_shift = windows.axis_plan(width, window, self.shifted)
         pads = ((0, 0), (0, padded_height - height), (0, padded_width - width), (0, 0))
-        x = jnp.roll(jnp.pad(x, pads), (-row_shift, -column_shift), (1, 2))
+        sides = image_sides(x)
+        shifts = -row_shift, -column_shift
+        x = windows.shift(jnp.pad(x, pads), shifts, window, sides)
         x = windows.partition(x, window)
 
         qkv = self.qkv(x).reshape(x.shape[0], window**2, 3, -1, self.head_dim)
         query, key, value = qkv.transpose(2, 0, 3, 1, 4)
         index = windows.relative_position_index(window)
         bias = self.position_bias[...][index].transpose(2, 0, 1)
-        ids = windows.region_ids(height, width, window, self.shifted)
+        where = height, width, window, self.shifted
+        ids = (
+            windows.region_ids(*where)
+            if sides is None
+            else windows.bordered_region_ids(*where, sides)
+        )
         x = windows.attend(query, key, value, bias, ids)
         x = x.transpose(0, 2, 1, 3).reshape(-1, window**2, channels)
 
         x = windows.merge(self.projection(x), padded_height, padded_width, window)
-        x = jnp.roll(x, (row_shift, column_shift), (1, 2))
+        x = windows.shift(x, (row_shift, column_shift), window, sides)
         return x[:, :height, :width]
 
 

@@ -47,6 +47,21 @@ def image_border(border: ImageBorder | None) -> Iterator[None]:
         _BORDER.reset(token)
 
 
+def image_sides(x: jax.Array) -> tuple[jax.Array, jax.Array] | None:
+    """Rows and columns of a map f32[B,H,W,C] that are the image's, i32; None where
+    nobody set a border."""
+    border = _BORDER.get()
+    if border is None:
+        return None
+    rows, columns = (
+        -(-image // (canvas // positions))
+        for canvas, image, positions in zip(
+            border.canvas_px, border.image_px, x.shape[1:3], strict=True
+        )
+    )
+    return rows, columns
+
+
 def zero_beyond_border(x: jax.Array) -> jax.Array:
     """f32[B,H,W,C], zero where no image is; as it is where nobody set a border."""
     border = _BORDER.get()

@@ -51,6 +51,49 @@ def region_ids(
     return ids.transpose(0, 2, 1, 3).reshape(-1, window * window)
 
 
+def bordered_region_ids(
+    height: int,
+    width: int,
+    window: int,
+    shifted: bool,
+    sides: tuple[jax.Array, jax.Array],
+) -> jax.Array:
+    """As `region_ids`, of an image at the top left of a map of height x width.
+
+    Args:
+      sides: i32, rows and columns of the image: it is shifted where the window is
+        smaller than that.
+    """
+    axes = []
+    for size, side in zip((height, width), sides, strict=True):
+        padded, shift = axis_plan(size, window, shifted)
+        plain = np.arange(padded, dtype=np.int32)
+        moves = side > window
+        position = jnp.where(moves, np.roll(plain, -shift), plain)
+        wrapped = moves & (plain >= padded - shift)
+        axes.append(jnp.where(position >= side, 2, wrapped.astype(jnp.int32)))
+    ids = axes[0][:, None] * 3 + axes[1][None, :]
+    h, w = ids.shape
+    ids = ids.reshape(h // window, window, w // window, window)
+    return ids.transpose(0, 2, 1, 3).reshape(-1, window * window)
+
+
+def shift(
+    x: jax.Array,
+    shifts: tuple[int, int],
+    window: int,
+    sides: tuple[jax.Array, jax.Array] | None,
+) -> jax.Array:
+    """f32[B,H,W,C], rolled along height and width; of an image on a larger map only
+    where the window is smaller than the image."""
+    for axis, by in enumerate(shifts, start=1):
+        if not by:
+            continue
+        rolled = jnp.roll(x, by, axis)
+        x = rolled if sides is None else jnp.where(sides[axis - 1] > window, rolled, x)
+    return x
+
+
 def relative_position_index(window: int) -> np.ndarray:
     """int32[window^2, window^2] into the (2 window - 1)^2 relative positions."""
     grid = np.stack(np.meshgrid(*[np.arange(window)] * 2, indexing="ij"), -1)
@@ -64,14 +107,14 @@ def attend(
     key: jax.Array,
     value: jax.Array,
     bias: jax.Array,
-    ids: np.ndarray | None,
+    ids: np.ndarray | jax.Array | None,
 ) -> jax.Array:
     """Softmax attention inside windows.
 
     Args:
       query, key, value: f32[B * windows, heads, window^2, head_dim].
       bias: f32[heads, window^2, window^2], of relative positions.
-      ids: from `region_ids`.
+      ids: from `region_ids` or `bordered_region_ids`.
     """
     scale = query.shape[-1] ** -0.5
     logits = jnp.einsum("nhqd,nhkd->nhqk", query * scale, key) + bias

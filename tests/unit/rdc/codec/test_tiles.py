@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,9 +45,9 @@ def test_what_is_kept_covers_the_image_and_no_cut_is_near(reach_px: int) -> None
 
 
 def test_what_cannot_be_cut_is_a_program_of_its_own() -> None:
-    for reach_px in (None, 10_000):
+    for reach_px in (math.inf, 10_000):
         assert tiling((2560, 64), reach_px, 64).is_whole
-    assert not tiling((64 * 9, 64), 10_000, 64).is_whole  # smaller than a canvas
+        assert not tiling((64 * 9, 64), reach_px, 64).is_whole  # it fits a canvas
 
 
 def test_a_kodak_image_is_one_program_without_borders() -> None:
@@ -89,7 +90,7 @@ def test_the_reach_of_every_network(name: str) -> None:
     model = build(COVERING[name], seed=0)
     for network, step_px, channels in _networks(model).values():
         found = reach(network, Reach(0, step_px))
-        if found.px is None or not network.layers:
+        if math.isinf(found.px) or not network.layers:
             continue
         half = -(-found.px // 64) + 1
         side_px = 64 * (2 * half + 1)
@@ -103,8 +104,8 @@ def test_the_reach_of_every_network(name: str) -> None:
         assert found.px - 2 * max(step_px, found.step_px) <= seen <= found.px
 
 
-def _whole(image_px: tiles.Size, _reach_px: int | None, multiple_px: int) -> Tiling:
-    return tiling(image_px, None, multiple_px)
+def _whole(image_px: tiles.Size, _reach_px: float, _multiple_px: int) -> Tiling:
+    return tiles._tiling(image_px, image_px, 0)
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_tiles_are_equal_to_the_whole(
     monkeypatch.setattr(networks, "tiling", tiling)
 
     far = [reach(n, Reach(0, s)).px for n, s, _ in _networks(model).values()]
-    widest = max(*(px for px in far if px is not None), entropy_reach_px(model) or 0)
+    widest = max(*(px for px in far if px < math.inf), entropy_reach_px(model))
     cut_px, bordered_px = 2 * (-(-widest // 64) * 64) + 64, 640
     assert cut_px < 576 < bordered_px
     for side_px in (cut_px, bordered_px):
@@ -152,6 +153,33 @@ def test_tiles_are_equal_to_the_whole(
             (codec._coding.transforms.analyse(codec._coding.padded(x)), y),
         ):
             np.testing.assert_allclose(again, once, atol=1e-5 * np.abs(once).max())
+
+
+# Of 64 rows there is a single window at the coarse levels, and no shift.
+@pytest.mark.parametrize("image_px", [(64, 320)])
+@pytest.mark.parametrize("name", ["swint-charm2020-conv", "elic-charm-swint"])
+def test_windows_on_a_larger_canvas_are_those_of_the_image(
+    name: str,
+    image_px: tuple[int, int],
+    one_canvas: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Decoded to the bit, floating point up to rounding."""
+    model = drawn(name)
+    codec = LearnedCodec.of(model, numerics="exact")
+    x = np.random.default_rng(0).integers(0, 256, (*image_px, 3), np.uint8)
+    monkeypatch.setattr(networks, "tiling", _whole)
+    encoded = codec.encoded(x)
+    whole = codec.decoded(encoded.data)
+    y = codec._coding.transforms.analyse(codec._coding.padded(x))
+    monkeypatch.setattr(networks, "tiling", tiling)
+    one_canvas(384)
+    bordered = codec.decoded(encoded.data)
+    np.testing.assert_array_equal(bordered.y_hat, whole.y_hat)
+    again = codec._coding.transforms.analyse(codec._coding.padded(x))
+    np.testing.assert_allclose(again, y, atol=2e-5 * np.abs(y).max())
+    difference = bordered.x_hat.astype(int) - whole.x_hat
+    assert np.abs(difference).max() <= 1
 
 
 def test_a_folder_of_sizes_compiles_little() -> None:

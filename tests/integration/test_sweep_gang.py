@@ -230,6 +230,7 @@ class TrainingLab:
         return list(map(np.asarray, jax.tree.leaves(nnx.state(model, nnx.Param))))
 
 
+@pytest.mark.benchmark
 def test_two_hosts_train_what_two_devices_of_one_do_stopped_and_killed(
     address: str, tmp_path: Path
 ) -> None:

@@ -124,7 +124,7 @@ OTHER: dict[type, dict[str, Any]] = {
     },
     BenchmarkSpec: {
         **{"height_px": 256, "width_px": 256, "warmup": 3, "repeats": 3},
-        **{"precision": "highest", "max_drift": 0.2, "attempts": 1},
+        **{"precision": "highest", "max_drift": 0.2, "attempts": 1, "batch_size": 2},
     },
     CodecSettings: {"coder": "tfc", "numerics": "exact", "effort": 1},
     OverfitJob: {

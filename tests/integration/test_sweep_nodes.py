@@ -47,8 +47,10 @@ def test_a_bad_machine_gets_no_more_jobs_and_its_failures_are_not_theirs(
     assert (end.exit_code, end.counts) == (ExitCode.OK, {"ok": 8})
     assert len(lab.journal("done")) == 8
     if fault == "node_fault":
-        # What had begun there before it was known; each of them once.
-        assert len(begun_on(lab, "bad")) <= 2
+        # What had begun there before it was known: on its two slots, and where Ray put
+        # a job that waited when one of them was free, before anyone could say so.
+        begun = [line.split(" on ")[0].split()[1] for line in begun_on(lab, "bad")]
+        assert len(begun) == len(set(begun)) <= 4
     [(name, reason)] = lab.observer.refused_nodes
     assert "(node " in name
     expected = {"node_fault": "has a disk"}.get(fault, "failed")

@@ -21,7 +21,17 @@ def test_every_family_is_on_record() -> None:
     assert RANDOM_LOSSES.keys() == FAMILIES.keys()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# A family of each transform; `make bench` trains the others, half a minute each.
+_ALWAYS = ("conv/hyperprior:conv", "elic/charm:conv", "swint/hyperprior:conv")
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(f, marks=() if f in _ALWAYS else pytest.mark.benchmark)
+        for f in FAMILIES
+    ],
+)
 def test_the_start_is_worth_800_steps(family: str, tmp_path: Path) -> None:
     assert architecture(family).family == family
     summary = trained(family, RECIPE, tmp_path).summary

@@ -20,6 +20,7 @@ from analysis.reference_points import PUBLISHED
 from analysis.report.style import MARKERS, FamilyStyle
 
 _MAX_VECTOR_POINTS = 2000
+_MUCH = 30.0  # as in templates/app.js
 
 
 def axis_title(measure: Measure, distortions: str) -> str:
@@ -189,6 +190,12 @@ def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     return np.clip(high - low, 0, None).prod(axis=2)
+
+
+def spans_much(values: pd.Series) -> bool:
+    """Whether a linear axis would show little but its largest values: as where one
+    training of many went wrong."""
+    return bool(values.min() > 0 and values.max() > _MUCH * values.min())
 
 
 def log_axis(axes: Axes, which: str, values: pd.Series, room: float = 1.25) -> None:

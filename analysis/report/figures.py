@@ -30,6 +30,7 @@ from analysis.report.drawing import (
     new_figure,
     padded,
     reference_points,
+    spans_much,
     spread_labels,
     staircases,
 )
@@ -145,8 +146,8 @@ def _plane(
                 zorder=2.5,  # under the points: a label hides none
             )
         for which, measure in (("x", x), ("y", y)):
-            if measure.log:
-                values = pd.concat([rows[measure.name], models[measure.name]])
+            values = pd.concat([rows[measure.name], models[measure.name]])
+            if measure.log or spans_much(values):
                 log_axis(axes, which, values, room=1.8 if len(models) else 1.25)
         axes.margins(y=0.12)  # as the room: for labels
         legend(figure, axes)

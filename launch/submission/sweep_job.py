@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from launch.config.app import Call
 from launch.config.composing import quoted
@@ -33,16 +33,6 @@ _OWN_KEYS = (
 # the driver notes how they ended.
 _STOP_SECONDS_BEYOND_GRACE = 15
 STOP_SECONDS_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
-
-
-class ClusterJob(Protocol):
-    """What is asked of a job that the cluster knows."""
-
-    submission_id: str | None
-    metadata: Mapping[str, str] | None
-
-    @property
-    def has_ended(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ class SweepJob:
         """(number of the newest job of this sweep, the job); (0, None): there is none.
 
         Args:
-          jobs: all that the cluster knows.
+          jobs: all that the cluster knows, of `JobServer.jobs`.
 
         Raises:
           ConfigError: another sweep has an id of this one, or works in this OUT.

@@ -36,11 +36,14 @@ function drawFrontier(points) {
     x: (i) => valueOf(x, i), y: (i) => valueOf(y, i),
     whisker: y === "rd_loss" ? (i) => [columns.rd_loss_low[i], columns.rd_loss_high[i]] : null,
     xLabel: across.title, xLog: across.log && state.cost === "log",
-    yLabel: lossTitle(up, shown), yLog: up.log,
+    yLabel: lossTitle(up, shown), yLog: up.log || spansMuch(shown.map((i) => valueOf(y, i))),
     references: references([x, y]).filter(({ model }) =>
       !shown.length || groups.has(held.map((name) => model[name]).join(" "))),
   });
 }
+
+// A linear axis would show little but its largest values: one training of many went wrong.
+const spansMuch = (values) => Math.min(...values) > 0 && Math.max(...values) > 30 * Math.min(...values);
 
 function lossTitle(measure, points) {
   if (measure.name !== "rd_loss") return measure.title;

@@ -7,10 +7,12 @@
                                z -> coding step    | features       |
                                        |           |                |
                                      z_hat -> hyper_synthesis       |
+                                              (and fusion)          |
                                                   synthesis_transform -> x_hat
 
 Coding steps make symbols of latents and values of symbols. In a model of several rates,
-they do so with gains of the rate; the networks are the same at all of them.
+they do so with gains of the rate; the networks are the same at all of them. (Or y has
+the gains before all of this, and the synthesis their inverse: spatial priors.)
 One loop over the coding steps (`run_coding_steps`) serves training, estimation,
 encoding, decoding and timing; what happens to a part is the callback that it is given.
 """
@@ -29,16 +31,19 @@ from flax import nnx
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.entropy_models.gaussian_step import GaussianStep, RatedStep
 from rdc.entropy_models.prior_step import PriorStep
+from rdc.entropy_models.spatial_step import SpatialStep
 from rdc.layers import (
     NO_GAINS,
+    Network,
     ParameterFactory,
     Rate,
     RateGains,
+    SharedGains,
     StepGains,
     gain_logs,
 )
 from rdc.ops.quantization import rounding_noise, ste_round
-from rdc.specs.components import ArchitectureSpec
+from rdc.specs.components import PRIOR_FILTERS, ArchitectureSpec
 
 
 class CodingStep(Protocol):
@@ -131,27 +136,54 @@ class CompressionModel(nnx.Module):
         self.synthesis_transform = transform.synthesis_transform(parameters)
         if hyper is None:
             self.hyper_analysis = self.hyper_synthesis = None
-            prior_channels = latent_channels
+            prior_channels, filters = latent_channels, PRIOR_FILTERS
         else:
             features = spec.entropy_model.hyper_features(latent_channels)
             self.hyper_analysis = hyper.hyper_analysis(latent_channels, parameters)
             self.hyper_synthesis = hyper.hyper_synthesis(features, parameters)
             prior_channels = hyper.hyperlatent_channels
-        self.prior = FactorizedPrior(parameters, prior_channels)
-        self.steps: nnx.List[GaussianStep] = nnx.List(
+            filters = hyper.prior_filters
+        self.fusion = spec.entropy_model.fusion(latent_channels, parameters)
+        self.prior = FactorizedPrior(parameters, prior_channels, filters)
+        self.steps: nnx.List[GaussianStep | SpatialStep] = nnx.List(
             spec.entropy_model.coding_steps(latent_channels, parameters)
         )
         several = len(rates) > 1
         self.gains = (
-            RateGains(parameters, gain_logs(rates), latent_channels)
+            spec.entropy_model.rate_gains(parameters, gain_logs(rates), latent_channels)
             if several
             else None
         )
         self.hyper_gains = (
             RateGains(parameters, [0.0] * len(rates), prior_channels)
-            if several and hyper is not None
+            if several
+            and hyper is not None
+            and not spec.entropy_model.gains_are_of_latents
             else None
         )
+
+    @property
+    def latent_gains(self) -> RateGains | SharedGains | None:
+        """Gains of y itself, where the entropy model has them there."""
+        return self.gains if self.spec.entropy_model.gains_are_of_latents else None
+
+    @property
+    def step_gains(self) -> RateGains | SharedGains | None:
+        """Gains of the symbols of coding steps."""
+        return None if self.latent_gains is not None else self.gains
+
+    def latents(self, x: jax.Array, rate: Rate = 0) -> jax.Array:
+        """f32[B,H,W,3] in [0,1] -> y f32[B,h,w,C]."""
+        y = self.analysis_transform(x).astype(jnp.float32)
+        gains = self.latent_gains
+        return y if gains is None else y * jnp.exp(gains.at(rate).gain)
+
+    def reconstruction(self, y_hat: jax.Array, rate: Rate = 0) -> jax.Array:
+        """y_hat f32[B,h,w,C] -> x_hat f32[B,H,W,3], not clipped."""
+        gains = self.latent_gains
+        if gains is not None:
+            y_hat = y_hat * jnp.exp(gains.at(rate).inverse)
+        return self.synthesis_transform(y_hat)
 
     def coding_steps(self, rate: Rate = 0) -> list[CodingStep]:
         """z's step first, where there is a hyper-transform, then those of y.
@@ -161,13 +193,13 @@ class CompressionModel(nnx.Module):
             in training.
         """
 
-        def of(gains: RateGains | None) -> StepGains:
+        def of(gains: RateGains | SharedGains | None) -> StepGains:
             return NO_GAINS if gains is None else gains.at(rate)
 
         if self.hyper_synthesis is None:
-            return [PriorStep(self.prior, "y", of(self.gains))]
+            return [PriorStep(self.prior, "y", of(self.step_gains))]
         first = PriorStep(self.prior, "z", of(self.hyper_gains))
-        return [first, *(RatedStep(step, of(self.gains)) for step in self.steps)]
+        return [first, *(RatedStep(step, of(self.step_gains)) for step in self.steps)]
 
     def hyperlatents(self, y: jax.Array) -> jax.Array:
         """z of y, f32[B,h/4,w/4,hyperlatent_channels]; needs a hyper-transform."""
@@ -178,8 +210,15 @@ class CompressionModel(nnx.Module):
 
     def features(self, z_hat: jax.Array) -> jax.Array:
         """What the hyper-synthesis tells of y, f32[B,h,w,F]."""
+        return self.feature_network(z_hat)
+
+    @property
+    def feature_network(self) -> Network:
+        """Hyper-synthesis and fusion; needs a hyper-transform."""
         assert self.hyper_synthesis is not None
-        return self.hyper_synthesis(z_hat)
+        if self.fusion is None:
+            return self.hyper_synthesis
+        return Network(self.hyper_synthesis, self.fusion)
 
     def __call__(self, x: jax.Array, key: jax.Array, rate: Rate = 0) -> TrainingOutput:
         """Training pass with the surrogates of `rdc.ops.quantization`.
@@ -192,7 +231,7 @@ class CompressionModel(nnx.Module):
         """
         keys = key if key.ndim else jax.random.split(key, x.shape[0])
         y_keys, z_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        latents = {"y": self.analysis_transform(x).astype(jnp.float32)}
+        latents = {"y": self.latents(x, rate)}
         if self.hyper_analysis is not None:
             latents["z"] = self.hyperlatents(latents["y"])
         noise = {
@@ -210,7 +249,7 @@ class CompressionModel(nnx.Module):
 
         y_hat = run_coding_steps(self, code, rate)
         return TrainingOutput(
-            x_hat=self.synthesis_transform(y_hat), bits_y=bits["y"], bits_z=bits["z"]
+            x_hat=self.reconstruction(y_hat, rate), bits_y=bits["y"], bits_z=bits["z"]
         )
 
 

@@ -12,17 +12,23 @@ from typing import Any, TypeVar
 
 from rdc.entropy_models.charm import Charm
 from rdc.entropy_models.charm2020 import Charm2020
+from rdc.entropy_models.dual_spatial_prior import DualSpatialPrior
 from rdc.entropy_models.factorized import Factorized
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
+from rdc.entropy_models.quadtree_prior import QuadtreePrior
 from rdc.entropy_models.scale_hyperprior import ScaleHyperprior
 from rdc.errors import ConfigError
 from rdc.hyper_transforms.conv import ConvHyperTransform
+from rdc.hyper_transforms.evc import EvcHyperTransform
+from rdc.hyper_transforms.one_scale import OneScaleHyperTransform
 from rdc.hyper_transforms.swint import SwinTHyperTransform
 from rdc.identity import content_id
 from rdc.specs.base import unknown_name
 from rdc.specs.components import ArchitectureSpec, ComponentSpec
 from rdc.transforms.conv import ConvTransform
 from rdc.transforms.elic import ElicTransform
+from rdc.transforms.evc import EvcTransform
+from rdc.transforms.one_scale import OneScaleTransform
 from rdc.transforms.swint import SwinTTransform
 
 C = TypeVar("C", bound=ComponentSpec)
@@ -42,6 +48,8 @@ REGISTRY: dict[str, dict[str, type[ComponentSpec]]] = {
         ConvTransform,
         ElicTransform,
         SwinTTransform,
+        EvcTransform,
+        OneScaleTransform,
     ),
     "entropy_model": _table(
         Factorized,
@@ -49,10 +57,14 @@ REGISTRY: dict[str, dict[str, type[ComponentSpec]]] = {
         MeanScaleHyperprior,
         Charm2020,
         Charm,
+        DualSpatialPrior,
+        QuadtreePrior,
     ),
     "hyper_transform": _table(
         ConvHyperTransform,
         SwinTHyperTransform,
+        EvcHyperTransform,
+        OneScaleHyperTransform,
     ),
 }
 

@@ -21,6 +21,17 @@ SMALL: dict[str, dict[str, dict]] = {
             "window": 4,
             "head_dim": 8,
         },
+        "evc": {
+            "encoder_channels": [8, 12, 16],
+            "decoder_channels": [6, 12, 20],
+            "latent_channels": 24,
+        },
+        "one_scale": {
+            "channels": 20,
+            "latent_channels": 24,
+            "encoder_blocks": 2,
+            "decoder_blocks": 2,
+        },
     },
     "entropy_model": {
         "factorized": {},
@@ -39,10 +50,14 @@ SMALL: dict[str, dict[str, dict]] = {
             "projection_channels": 6,
             "projection_kernel": 1,
         },
+        "dual_spatial_prior": {},
+        "quadtree_prior": {"trunk_blocks": 1},
     },
     "hyper_transform": {
         "conv": {"analysis_channels": [8, 12, 10], "synthesis_channels": [10, 14]},
         "swint": {"widths": [8, 16], "depths": [2, 1], "window": 4, "head_dim": 8},
+        "evc": {"channels": 10},
+        "one_scale": {"channels": 10},
     },
 }
 
@@ -79,16 +94,29 @@ OWN_FEATURES = Charm2020(
 
 
 def _all() -> dict[str, ArchitectureSpec]:
+    """Every pair of components meets in some architecture, and every triple of those
+    of the study.
+    """
     architectures = {}
-    for transform, model in product(REGISTRY["transform"], REGISTRY["entropy_model"]):
+    transforms, models, hypers = (list(table) for table in REGISTRY.values())
+    later = {"evc", "one_scale", "dual_spatial_prior", "quadtree_prior"}
+    pairs = product(enumerate(transforms), enumerate(models))
+    for (i, transform), (j, model) in pairs:
         uses_hyper = REGISTRY["entropy_model"][model].uses_hyper_transform
-        hypers = REGISTRY["hyper_transform"] if uses_hyper else [None]
-        for hyper in hypers:
+        chosen = {hypers[(i + j) % len(hypers)]}
+        if not later & {transform, model}:
+            chosen |= {"conv", "swint"}
+        for hyper in [h for h in hypers if h in chosen] if uses_hyper else [None]:
             architecture = small(transform, model, hyper)
             architectures[f"{transform}-{model}-{hyper}"] = architecture
     architectures["elic-charm2020_own-swint"] = replace(
         small("elic", "charm2020", "swint"), entropy_model=OWN_FEATURES
     )
+    for names in (
+        ("evc", "dual_spatial_prior", "evc"),
+        ("one_scale", "quadtree_prior", "one_scale"),
+    ):
+        architectures["-".join(names)] = small(*names)
     return architectures
 
 
@@ -103,5 +131,7 @@ COVERING: dict[str, ArchitectureSpec] = {
         "elic-charm-swint",
         "swint-charm2020-conv",
         "elic-charm2020_own-swint",
+        "evc-dual_spatial_prior-evc",
+        "one_scale-quadtree_prior-one_scale",
     )
 }

@@ -190,7 +190,8 @@ class StreamDecoder:
     def pixels(self, opened: Opened, y_hat: np.ndarray) -> np.ndarray:
         """y_hat f32[n,h,w,C] -> u8[n,H,W,3]."""
         height, width = opened.size_px
-        return self._coding.transforms.synthesise(y_hat)[:, :height, :width]
+        x_hat = self._coding.transforms.synthesise(y_hat, opened.header.rate)
+        return x_hat[:, :height, :width]
 
     def stages(self, streams: Sequence[bytes]) -> dict[str, Callable[[], Any]]:
         """`network` and `entropy_coding` of `Codec.decoding_stages`."""
@@ -229,12 +230,14 @@ class StreamDecoder:
         image_px = self._coding.padded_px(opened.size_px)
         networks = self._coding.networks("native").for_size(image_px)
         steps = networks.coding_steps(header.rate)
+        latent_gains = self._coding.exported.model.latent_gains
         pixels = self._one_program.decode(
             RansStream.parsed(stream),
             parity,
             self._coding.shapes(opened.size_px)[steps[0].latent],
             self._coding.exported.prior(header.rate),
             [step.gains for step in steps],
+            None if latent_gains is None else latent_gains.on_host(header.rate),
         )
         if pixels is None:
             return None

@@ -133,7 +133,7 @@ class LearnedCodec(Codec):
         self.check_point(rate, effort)
         rate = nearest_rate(rate)
         self._limit.check_image(*x.shape[:2])
-        latents = {"y": self._coding.transforms.analyse(self._coding.padded(x))}
+        latents = {"y": self._coding.transforms.analyse(self._coding.padded(x), rate)}
         if self.model.hyper_analysis is not None:
             latents["z"] = self._coding.transforms.hyperlatents(latents["y"])
         plain = self._coded(x, latents, rate)
@@ -144,7 +144,7 @@ class LearnedCodec(Codec):
             return plain
         found = self._refinement.refined(x, latents, rate, lmbda, effort)
         refined = self._coded(x, found, rate)
-        return min(plain, refined, key=lambda e: self._loss(x, e, lmbda))
+        return min(plain, refined, key=lambda e: self._loss(x, e, rate, lmbda))
 
     def _coded(
         self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float
@@ -173,11 +173,13 @@ class LearnedCodec(Codec):
         data = pack(header, b"".join(parity) + encoder.finish())
         return Encoded(data, sum(bits), y_hat[0])
 
-    def _loss(self, x: np.ndarray, encoded: Encoded, lmbda: float) -> float:
+    def _loss(
+        self, x: np.ndarray, encoded: Encoded, rate: float, lmbda: float
+    ) -> float:
         """bpp + lmbda * distortion, of real bytes and of the pixels that they make."""
         height, width = x.shape[:2]
         assert encoded.y_hat is not None
-        x_hat = self._coding.transforms.synthesise(encoded.y_hat[None])[0]
+        x_hat = self._coding.transforms.synthesise(encoded.y_hat[None], rate)[0]
         x_hat = x_hat[:height, :width]
         pair = np.stack([x, x_hat]).astype(np.float32) / 255
         error = self._distortion.function(*jnp.asarray(pair[:, None]))
@@ -252,8 +254,8 @@ class LearnedCodec(Codec):
         """Networks of encoder and decoder, each by itself, and the whole encoder."""
         parts = super().components(x, rate)
         padded, transforms = self._coding.padded(x), self._coding.transforms
-        y = transforms.analyse(padded)
-        parts["encode", "analysis_transform"] = lambda: transforms.analyse(padded)
+        y = transforms.analyse(padded, rate)
+        parts["encode", "analysis_transform"] = lambda: transforms.analyse(padded, rate)
         if self.model.hyper_analysis is not None:
             parts["encode", "hyper_analysis"] = lambda: transforms.hyperlatents(y)
         opened = self._decoder.opened(self.encode(x, rate))
@@ -268,5 +270,7 @@ class LearnedCodec(Codec):
         image_px = self._coding.padded_px(opened.size_px)
         runs, y_hat = networks.components(code, image_px, opened.header.rate)
         parts |= {("decode", name): run for name, run in runs.items()}
-        parts["decode", "synthesis_transform"] = lambda: transforms.synthesise(y_hat)[0]
+        parts["decode", "synthesis_transform"] = lambda: transforms.synthesise(
+            y_hat, opened.header.rate
+        )[0]
         return parts

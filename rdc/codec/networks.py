@@ -21,10 +21,12 @@ from flax import nnx
 from rdc.codec import programs
 from rdc.codec.components import decoder_components
 from rdc.codec.numerics import Numerics
+from rdc.codec.symbols import factor
 from rdc.codec.tiles import Size, Tiling, tiling
 from rdc.entropy_models.gaussian_step import GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
-from rdc.layers import NO_GAINS, RateGains, StepGains
+from rdc.entropy_models.spatial_step import SpatialStep
+from rdc.layers import NO_GAINS, RateGains, SharedGains, StepGains
 from rdc.layers.reach import Reach, reach
 from rdc.model import CodePart, CompressionModel, run_coding_steps
 from rdc.ops.gaussian import LEVELS_PER_LOG
@@ -38,7 +40,7 @@ class TransformNetworks:
         spec = model.spec
         self._hyper_input_is_magnitude = spec.entropy_model.hyper_input_is_magnitude
         self._multiple_px, stride = spec.padding_multiple_px, spec.transform.stride
-        self._y_px = stride
+        self._y_px, self._gains = stride, model.latent_gains
         self._analysis = _Transform(programs.from_pixels, model.analysis_transform, 1)
         self._synthesis = _Transform(
             programs.to_pixels, model.synthesis_transform, stride
@@ -54,9 +56,12 @@ class TransformNetworks:
         reaches = self._analysis.reach_px, self._synthesis.reach_px
         return all(map(math.isfinite, reaches))
 
-    def analyse(self, x: np.ndarray) -> np.ndarray:
+    def analyse(self, x: np.ndarray, rate: float = 0) -> np.ndarray:
         """u8[n,H,W,3], padded -> y f32[n,h,w,C]."""
-        return self._analysis(x, self._y_px)
+        y = self._analysis(x, self._y_px)
+        if self._gains is None:
+            return y
+        return y * factor(self._gains.on_host(rate).gain)
 
     def hyperlatents(self, y: np.ndarray) -> np.ndarray:
         """y f32[n,h,w,C] -> z f32[n,h/4,w/4,C]."""
@@ -64,8 +69,10 @@ class TransformNetworks:
             y = np.abs(y)
         return self._hyper_analysis(y, self._multiple_px)
 
-    def synthesise(self, y_hat: np.ndarray) -> np.ndarray:
+    def synthesise(self, y_hat: np.ndarray, rate: float = 0) -> np.ndarray:
         """y_hat f32[n,h,w,C] -> u8[n,H,W,3], padded size."""
+        if self._gains is not None:
+            y_hat = y_hat * factor(self._gains.on_host(rate).inverse)
         return self._synthesis(y_hat, self._y_px)
 
 
@@ -94,12 +101,12 @@ class CompiledNetworks:
 
     def __init__(self, model: CompressionModel, numerics: Numerics):
         self._numerics, self._spec = numerics, model.spec
-        self._prior, self._gains = model.prior, (model.gains, model.hyper_gains)
+        self._prior, self._gains = model.prior, (model.step_gains, model.hyper_gains)
         self._steps = [CompiledGaussianStep(step, numerics) for step in model.steps]
         self._hyper_synthesis = None
         self._reach_px = entropy_reach_px(model)
         if model.hyper_synthesis is not None:
-            self._hyper_synthesis = _split(model.hyper_synthesis, numerics)
+            self._hyper_synthesis = _split(model.feature_network, numerics)
 
     def run(self, code: CodePart, image_px: Size, rate: float = 0) -> np.ndarray:
         """y_hat f32[n,h,w,C] from what `code` makes of each part, by the one loop.
@@ -155,7 +162,7 @@ class SizedNetworks:
     def __init__(
         self,
         prior: Any,
-        gains: tuple[RateGains | None, RateGains | None],
+        gains: tuple[RateGains | SharedGains | None, RateGains | None],
         steps: Sequence[CompiledGaussianStep],
         features: Callable[[np.ndarray], TiledFeatures] | None,
     ):
@@ -222,12 +229,14 @@ class HostParameters(NamedTuple):
       table_index: u8[n,h,w,C]; decided before anything is rounded to float32.
       scale_index: f32[n,h,w,C], continuous, for estimates.
       mean_input: of each tile, on the device.
+      step: of the quantisation, f[n,h,w,C]; None: 1.
     """
 
     mean: np.ndarray
     table_index: np.ndarray
     scale_index: np.ndarray
     mean_input: Sequence[jax.Array | None]
+    step: np.ndarray | None = None
 
     def of_image(self, number: int) -> HostParameters:
         """What the coder needs for one image, with a batch of one."""
@@ -235,7 +244,8 @@ class HostParameters(NamedTuple):
             part[number : number + 1]
             for part in (self.mean, self.table_index, self.scale_index)
         )
-        return HostParameters(mean, table_index, scale_index, ())
+        step = None if self.step is None else self.step[number : number + 1]
+        return HostParameters(mean, table_index, scale_index, (), step)
 
 
 class CompiledPriorStep:
@@ -271,7 +281,7 @@ class CompiledGaussianStep:
     _where: Tiling
     _y_px: int
 
-    def __init__(self, step: GaussianStep, numerics: Numerics):
+    def __init__(self, step: GaussianStep | SpatialStep, numerics: Numerics):
         self.latent, self.tables = step.latent, step.tables
         self._step, self._numerics = step, numerics
         self._graph, self._state = _split(step.unplaced(), numerics)
@@ -324,10 +334,11 @@ class CompiledGaussianStep:
                 inputs.append(found.mean_input)
                 index = self._shifted(np.asarray(found.scale_index))
                 table = np.rint(index).astype(np.uint8)
-                yield found.mean, table, index.astype(np.float32)
+                steps = () if found.step is None else (found.step,)
+                yield found.mean, table, index.astype(np.float32), *steps
 
-        mean, table, index = where.joined_maps(of_tiles(), self._y_px)
-        return HostParameters(mean, table, index, inputs)
+        mean, table, index, *steps = where.joined_maps(of_tiles(), self._y_px)
+        return HostParameters(mean, table, index, inputs, *steps)
 
     def _shifted(self, scale_index: np.ndarray) -> np.ndarray:
         """On the host, where one addition is the same on every machine."""
@@ -369,17 +380,14 @@ def entropy_reach_px(model: CompressionModel) -> float:
     spec = model.spec
     if model.hyper_synthesis is None:
         return 0
-    hyper = reach(model.hyper_synthesis, Reach(0, spec.padding_multiple_px))
+    hyper = reach(model.feature_network, Reach(0, spec.padding_multiple_px))
     found = [hyper.px]
     for step in model.steps:
-        features = reach(step.projection, hyper)
-        ends = [reach(step.mean, features), reach(step.scale, features)]
-        if step.lrp is not None:
-            refined = reach(step.lrp, features)
-            ends.append(refined)
-            if step.lrp_merge is not None:
-                ends.append(reach(step.lrp_merge, refined))
-        found += [end.px for end in ends]
+        for chain in step.chains:
+            end = hyper
+            for network in chain:
+                end = reach(network, end)
+            found.append(end.px)
     return max(found)
 
 

@@ -36,6 +36,7 @@ from rdc.entropy_coders.rans_tables import RansTables
 from rdc.entropy_coders.tables import CdfTables
 from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
 from rdc.entropy_models.prior_step import PriorStep
+from rdc.entropy_models.spatial_step import SpatialStep
 from rdc.layers import StepGains
 from rdc.model import CompressionModel, run_coding_steps
 from rdc.ops.gaussian import LEVELS_PER_LOG
@@ -80,6 +81,7 @@ class OneProgram:
         shape: Shape,
         prior: CdfTables,
         gains: Sequence[StepGains],
+        latent_gains: StepGains | None = None,
     ) -> np.ndarray | None:
         """u8[H,W,3] of the padded size; None where the device computes other entropy
         parameters than the encoder did.
@@ -89,6 +91,7 @@ class OneProgram:
           shape: [h,w,C] of the first part, which the prior codes.
           prior: its tables.
           gains: of each part, on the host.
+          latent_gains: of y itself, where the model has such.
 
         Raises:
           BitstreamError: a damaged stream.
@@ -101,6 +104,7 @@ class OneProgram:
             DeviceStream.of(stream),
             (tables_on_device(prior), tables_on_device(self._gaussian)),
             [StepFactors.of(g) for g in gains],
+            None if latent_gains is None else factor(latent_gains.inverse),
         )
         found = np.asarray(checksums, np.uint32).astype("<u2").tobytes()
         if found != parity[: PARITY_BYTES * len(checksums)]:
@@ -139,7 +143,7 @@ class _ApartStep:
 
     latent, tables = GaussianStep.latent, GaussianStep.tables
 
-    def __init__(self, step: GaussianStep):
+    def __init__(self, step: GaussianStep | SpatialStep):
         self._step, self.place = step, step.place
 
     def parameters(self, features: Any, y_hat: Any) -> GaussianParameters:
@@ -160,6 +164,7 @@ def _decode(
     stream: DeviceStream,
     tables: tuple[RansTables, RansTables],
     factors: Sequence[StepFactors],
+    y_inverse: Any,
 ) -> tuple[jax.Array, DeviceStream, list[jax.Array]]:
     """(pixels u8[H,W,3], the stream at its end, checksums u32[] of the steps of y)."""
     networks = _Networks(nnx.merge(graph, state))
@@ -173,26 +178,29 @@ def _decode(
         if step.tables == "prior":
             index = jnp.broadcast_to(jnp.arange(shape[-1], dtype=jnp.int32), shape)
             stream, symbols = decode_portion(stream, index.ravel(), prior)
-            offset = jnp.zeros((1, *shape))
+            offset, step_size = jnp.zeros((1, *shape)), None
         else:
             scale_index = jnp.clip(parameters.scale_index + shift, 0, NUM_SCALES - 1)
             index = jnp.rint(scale_index).astype(jnp.int32)
-            offset = parameters.mean
-            checksums.append(_checksum(offset, index))
+            offset, step_size = parameters.mean, parameters.step
+            parts = [p for p in (offset, step_size, index) if p is not None]
+            checksums.append(_checksum(parts))
             stream, symbols = decode_portion(stream, index.ravel(), gaussian)
         centred = symbols.reshape(offset.shape).astype(jnp.float32) * inverse
+        if step_size is not None:
+            centred = _apart(centred) * step_size
         # Not one rounding of both, as fused they might have.
         return _apart(centred) + offset
 
     y_hat = run_coding_steps(networks, code)
+    if y_inverse is not None:
+        y_hat = y_hat * y_inverse
     return networks.pixels(y_hat), stream, checksums
 
 
-def _checksum(mean: jax.Array, index: jax.Array) -> jax.Array:
+def _checksum(parts: Sequence[jax.Array]) -> jax.Array:
     """As `rdc.codec.symbols.Portion.parity`."""
-    words = [
-        lax.bitcast_convert_type(part.ravel(), jnp.uint32) for part in (mean, index)
-    ]
+    words = [lax.bitcast_convert_type(part.ravel(), jnp.uint32) for part in parts]
     return crc32(jnp.concatenate(words)) & np.uint32(0xFFFF)
 
 

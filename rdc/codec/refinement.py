@@ -214,7 +214,7 @@ def _step(
         graph, distortion, y, state, problem, key, temperature, noise
     )
     direction, adam = _ADAM.update(gradient, adam)
-    gains = nnx.merge(graph, state).gains
+    gains = nnx.merge(graph, state).step_gains
     if gains is not None:  # steps of y are as large as those of its quantisation
         learning_rate *= jnp.exp(-gains.at(problem.rate).gain)
     return y - learning_rate * direction, adam
@@ -251,7 +251,7 @@ def _loss(
         return step.values(below + share, parameters)
 
     y_hat = run_coding_steps(model, code, rate)
-    x_hat = jnp.clip(model.synthesis_transform(y_hat).astype(jnp.float32), 0, 1)
+    x_hat = jnp.clip(model.reconstruction(y_hat, rate).astype(jnp.float32), 0, 1)
     height, width = x.shape[1:3]
     error = DISTORTIONS[distortion].function(x, x_hat[:, :height, :width])
     return bits / (height * width) + lmbda * error[0]

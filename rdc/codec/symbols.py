@@ -18,12 +18,15 @@ PARITY_BYTES = 2  # per Gaussian step: a checksum of its entropy parameters
 
 @dataclass(frozen=True)
 class Portion:
-    """How the symbols of one coding step are coded; value = symbol * inverse + offset.
+    """How the symbols of one coding step are coded.
+
+    value = symbol * inverse * step + offset
 
     Attributes:
       offset: f[1,h,w,C], or 0 for plain integers.
       table_index: int[1,h,w,C].
       gains: of the rate, on the host.
+      step: of the quantisation, f[1,h,w,C]; None: 1.
       is_computed: by networks, which another device may compute otherwise.
       is_final: values are only for the synthesis, which takes float32.
     """
@@ -32,6 +35,7 @@ class Portion:
     table_index: np.ndarray
     tables: CdfTables
     gains: StepGains = NO_GAINS
+    step: np.ndarray | None = None
     is_computed: bool = False
     is_final: bool = False
 
@@ -57,14 +61,25 @@ class Portion:
     ) -> Portion:
         """A part under its `rdc.codec.networks.HostParameters`."""
         mean, index = parameters.mean, parameters.table_index
-        return cls(mean, index, tables, gains, is_computed=True, is_final=is_final)
+        return cls(
+            mean,
+            index,
+            tables,
+            gains,
+            parameters.step,
+            is_computed=True,
+            is_final=is_final,
+        )
 
     @property
     def parity(self) -> bytes:
-        """Checksum of offset and table index; empty where nothing was computed."""
+        """Checksum of offset, step and table index; empty where none was computed."""
         if not self.is_computed:
             return b""
-        checksum = zlib.crc32(np.ascontiguousarray(self.offset).data)
+        checksum = 0
+        for part in (self.offset, self.step):
+            if part is not None:
+                checksum = zlib.crc32(np.ascontiguousarray(part).data, checksum)
         for row in self.table_index[0]:  # as i32, of which a large image has many
             checksum = zlib.crc32(row.astype(np.int32).data, checksum)
         return (checksum & 0xFFFF).to_bytes(PARITY_BYTES, "little")
@@ -79,6 +94,8 @@ class Portion:
         gain, offset = factor(self.gains.gain), self._offset_rows()
         for row in range(len(symbols[0])):  # a large image has no room for another
             centred = (values[:, row] - offset[:, row]) * gain
+            if self.step is not None:
+                centred = centred / self.step[:, row]
             if not np.isfinite(centred).all():
                 raise DataError(
                     "latents are finite",
@@ -93,10 +110,13 @@ class Portion:
         shape = self.table_index.shape
         symbols, offset = symbols.reshape(shape), self._offset_rows()
         inverse = factor(self.gains.inverse)
-        dtype = np.float32 if self.is_final else np.result_type(offset, inverse)
+        dtypes = [part for part in (offset, inverse, self.step) if part is not None]
+        dtype = np.float32 if self.is_final else np.result_type(*dtypes)
         values = np.empty(shape, dtype)
         for row in range(len(values[0])):
             whole = symbols[:, row].astype(np.float32) * inverse
+            if self.step is not None:
+                whole = whole * self.step[:, row]
             values[:, row] = whole + offset[:, row]
         return values
 

@@ -62,7 +62,7 @@ def decode(graph: nnx.GraphDef, state: Any, symbols: Sequence[jax.Array]) -> jax
 
     y_hat = run_coding_steps(_Scoped(model), code)
     with jax.named_scope("synthesis_transform"):
-        x_hat = model.synthesis_transform(y_hat).astype(jnp.float32)[0]
+        x_hat = model.reconstruction(y_hat).astype(jnp.float32)[0]
         return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
 
 
@@ -81,7 +81,7 @@ def decoding_program(
 
     def shapes_of(state: Any, x: jax.Array) -> tuple[jax.Array, ...]:
         own = nnx.merge(graph, state)
-        latents = {"y": own.analysis_transform(x).astype(jnp.float32)}
+        latents = {"y": own.latents(x)}
         if own.hyper_analysis is not None:
             latents["z"] = own.hyperlatents(latents["y"])
         return tuple(step.select(latents[step.latent]) for step in own.coding_steps())

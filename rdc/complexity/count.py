@@ -17,6 +17,7 @@ from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.layers import Network, ParameterFactory
 from rdc.ops.convolution import fixed_upsampling_form
 from rdc.specs.components import (
+    PRIOR_FILTERS,
     ArchitectureSpec,
     EntropyModelSpec,
     HyperTransformSpec,
@@ -107,14 +108,15 @@ def count(
     }
     both = ("encode", "decode")
     if hyper is None or z_shape is None:
-        prior_channels = latent
+        prior_channels, filters = latent, PRIOR_FILTERS
     else:
         prior_channels = hyper.hyperlatent_channels
         features = model.hyper_features(latent)
         parts["hyper_analysis"] = (_hyper_analysis(hyper, y_shape), ("encode",))
+        filters = hyper.prior_filters
         parts["hyper_synthesis"] = (_hyper_synthesis(hyper, z_shape, features), both)
         parts["entropy_model"] = (_coding_steps(model, y_shape), both)
-    parts["prior"] = (_prior(prior_channels), both)
+    parts["prior"] = (_prior(prior_channels, filters), both)
 
     pixels = height_px * width_px
     rows = tuple(
@@ -163,9 +165,9 @@ def _hyper_synthesis(
 
 
 @cache
-def _prior(channels: int) -> _Counted:
+def _prior(channels: int, filters: tuple[int, ...]) -> _Counted:
     # Tables replace it in the codec: parameters, but no work per pixel.
-    prior = FactorizedPrior(ParameterFactory(None), channels)
+    prior = FactorizedPrior(ParameterFactory(None), channels, filters)
     return _Counted(_Structure.of(prior).params, 0, 0)
 
 
@@ -173,15 +175,19 @@ def _prior(channels: int) -> _Counted:
 def _coding_steps(spec: EntropyModelSpec, y_shape: Shape) -> _Counted:
     height, width, latent = y_shape
     steps = spec.coding_steps(latent, ParameterFactory(None))
-    features = (height, width, spec.hyper_features(latent))
+    features = (height, width, spec.fused_features(latent))
     held = _bytes(features) + _bytes(y_shape)  # while parts of y are decoded
-    params = total = peak = 0
+    params = _Structure.of(nnx.List(steps)).params  # steps may share networks
+    total = peak = 0
+    fusion = spec.fusion(latent, ParameterFactory(None))
+    if fusion is not None:
+        part, _ = _network(fusion, (height, width, spec.hyper_features(latent)))
+        params, total, peak = params + part.params, part.macs, part.peak_bytes
     for step in steps:
-        part = jax.eval_shape(step.select, _batch(y_shape)).shape[1:]
+        coded = jax.eval_shape(step.select, _batch(y_shape)).shape[1:]
         support = (height, width, step.support_channels)
         key = _Structure.of(step.unplaced())
-        cost = _coding_step(key, features, support, part)
-        params += key.params
+        cost = _coding_step(key, features, support, coded)
         total += cost.macs
         peak = max(peak, held + cost.peak_bytes)
     return _Counted(params, total, peak)

@@ -12,21 +12,29 @@ from flax import nnx
 
 from rdc.layers import ParameterFactory
 from rdc.ops.factorized_density import cumulative_logits, interval_bits
+from rdc.specs.components import PRIOR_FILTERS
 
-FILTERS = (3, 3)
 INITIAL_SCALE = 10.0
 
 
 class FactorizedPrior(nnx.Module):
-    """Deep factorised density with filters (3, 3), one per channel.
+    """Deep factorised density, one per channel.
 
     Balle et al. 2018, appendix 6.1, in the form of TensorFlow Compression's
     `DeepFactorized`. Symbols are plain integers: no learned offset.
+
+    Args:
+      filters: hidden widths; (3, 3) have 28 parameters per channel, EVC's (1, 1, 1) 11.
     """
 
-    def __init__(self, parameters: ParameterFactory, channels: int):
+    def __init__(
+        self,
+        parameters: ParameterFactory,
+        channels: int,
+        filters: tuple[int, ...] = PRIOR_FILTERS,
+    ):
         self.channels = channels
-        widths = (1, *FILTERS, 1)
+        widths = (1, *filters, 1)
         scale = INITIAL_SCALE ** (1 / (len(widths) - 1))
         matrices, biases, factors = [], [], []
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
@@ -34,7 +42,7 @@ class FactorizedPrior(nnx.Module):
             matrices.append(parameters.constant(start, (channels, fan_in, fan_out)))
             # fan_in 12 gives U(-1/2, 1/2), which spreads the steps of the sigmoids.
             biases.append(parameters.weights((channels, fan_out), fan_in=12.0))
-            if i < len(FILTERS):
+            if i < len(filters):
                 factors.append(parameters.constant(0.0, (channels, fan_out)))
         self.matrices = nnx.List(matrices)
         self.biases = nnx.List(biases)

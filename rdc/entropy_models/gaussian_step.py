@@ -29,11 +29,13 @@ class GaussianParameters(NamedTuple):
       mean, scale_index: f32[B,h,w,channels]; the index without its bounds, as the
         networks of a `GaussianStep` give it, or within them, of a rate.
       mean_input: what the mean's network saw, for the LRP.
+      step: of the quantisation, f32 like the mean; None: 1.
     """
 
     mean: jax.Array
     scale_index: jax.Array
     mean_input: jax.Array
+    step: jax.Array | None = None
 
 
 class GaussianStep(nnx.Module):
@@ -83,6 +85,17 @@ class GaussianStep(nnx.Module):
         self.scale = scale or Network()
         self.lrp = lrp
         self.lrp_merge = lrp_merge
+
+    @property
+    def chains(self) -> list[list[nnx.Module]]:
+        """Networks from hyper features to what the step computes of them."""
+        chains: list[list[nnx.Module]] = [
+            [self.projection, network] for network in (self.mean, self.scale)
+        ]
+        if self.lrp is not None:
+            merge = [] if self.lrp_merge is None else [self.lrp_merge]
+            chains.append([self.projection, self.lrp, *merge])
+        return chains
 
     def select(self, y: jax.Array) -> jax.Array:
         """The part of y that this step codes."""
@@ -146,7 +159,7 @@ class GaussianStep(nnx.Module):
 
 
 class RatedStep:
-    """A `GaussianStep` at one rate.
+    """A `GaussianStep` or `SpatialStep` at one rate.
 
     Its networks know values alone. In symbols, scales are wider by the gain.
 
@@ -156,7 +169,7 @@ class RatedStep:
 
     latent, tables = GaussianStep.latent, GaussianStep.tables
 
-    def __init__(self, step: GaussianStep, gains: StepGains = NO_GAINS):
+    def __init__(self, step: Any, gains: StepGains = NO_GAINS):
         self.select, self.place, self.refine = step.select, step.place, step.refine
         self._step, self._gains = step, gains.of(step.select)
 
@@ -170,7 +183,8 @@ class RatedStep:
 
     def symbols(self, value: jax.Array, parameters: GaussianParameters) -> jax.Array:
         """Of a part of y, not rounded yet."""
-        return (value - parameters.mean) * jnp.exp(self._gains.gain)
+        centred = (value - parameters.mean) * jnp.exp(self._gains.gain)
+        return centred if parameters.step is None else centred / parameters.step
 
     def bits(self, symbols: jax.Array, parameters: GaussianParameters) -> jax.Array:
         """Of noisy or whole symbols, f32 like them."""
@@ -178,7 +192,10 @@ class RatedStep:
 
     def values(self, symbols: jax.Array, parameters: GaussianParameters) -> jax.Array:
         """The part of y_hat that symbols stand for."""
-        return symbols * jnp.exp(self._gains.inverse) + parameters.mean
+        centred = symbols * jnp.exp(self._gains.inverse)
+        if parameters.step is not None:
+            centred = centred * parameters.step
+        return centred + parameters.mean
 
 
 def slice_network(

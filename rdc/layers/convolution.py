@@ -12,7 +12,11 @@ from rdc.ops.gdn import BETA_MINIMUM, GdnForm, gdn, nonnegative, stored_nonnegat
 
 
 class Conv(nnx.Module):
-    """k x k convolution with bias; see `rdc.ops.convolution.convolve`."""
+    """k x k convolution with bias; see `rdc.ops.convolution.convolve`.
+
+    Args:
+      gain: of the initial weights.
+    """
 
     def __init__(
         self,
@@ -21,9 +25,10 @@ class Conv(nnx.Module):
         out_channels: int,
         kernel: int,
         stride: int = 1,
+        gain: float = 1.0,
     ):
         shape = (kernel, kernel, in_channels, out_channels)
-        fan_in = kernel**2 * in_channels
+        fan_in = kernel**2 * in_channels / gain**2
         self.kernel = parameters.weights(shape, fan_in)
         self.bias = parameters.bias(out_channels, fan_in)
         self.stride = stride

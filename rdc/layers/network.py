@@ -29,6 +29,16 @@ class Branches(nnx.Module):
         return jnp.concatenate([branch(x) for branch in self.branches], axis=-1)
 
 
+class Appended(nnx.Module):
+    """x and what a network makes of it, concatenated over channels."""
+
+    def __init__(self, network: Network):
+        self.network = network
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.concatenate([x, self.network(x)], axis=-1)
+
+
 class Relu(nnx.Module):
     """max(x, 0)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,12 +12,14 @@ import numpy as np
 from flax import nnx
 
 from rdc.layers.parameters import ParameterFactory
+from rdc.ops.bounds import lower_bound
 
 Rate = float | jax.Array  # number of an operating point, or between two; one per image
 
 # Logarithms per unit of the weights: Adam moves all weights alike, and gains have to
 # go further than others.
 SPEED = 10.0
+LEAST_STEP_LOG = math.log(0.5)
 
 
 class StepGains(NamedTuple):
@@ -78,6 +81,52 @@ class RateGains(nnx.Module):
         """Multiplies all gains."""
         for stored, sign in ((self.stored_gain, 1), (self.stored_inverse, -1)):
             stored.set_value(stored[...] + sign * log_factor / SPEED)
+
+
+class SharedGains(nnx.Module):
+    """One step of the quantisation per channel, times one per rate.
+
+    EVC (Wang et al. 2023, section 3.2): what is multiplied before the quantisation is
+    divided after it; rates in between are geometric means. Steps of channels are at
+    least 1/2. The released code begins with steps of 1; these begin as rate-distortion
+    theory has it.
+
+    Args:
+      logs, channels: as of `RateGains`.
+    """
+
+    def __init__(
+        self, parameters: ParameterFactory, logs: Sequence[float], channels: int
+    ):
+        start = -np.asarray(logs, np.float64) / SPEED
+        self.stored_step = parameters.constant(0.0, (channels,))
+        self.stored_rate_step = parameters.constant(start, (len(logs),))
+
+    @property
+    def num_rates(self) -> int:
+        return self.stored_rate_step.shape[0]
+
+    def at(self, rate: Rate) -> StepGains:
+        """As of `RateGains`."""
+        of_channels = SPEED * lower_bound(self.stored_step[...], LEAST_STEP_LOG / SPEED)
+        of_rate = _between(self.stored_rate_step[...][:, None], rate)
+        step = of_channels + of_rate
+        return StepGains(-step, step)
+
+    def on_host(self, rate: float) -> StepGains:
+        """As of `RateGains`."""
+        stored = np.asarray(self.stored_step[...])
+        of_channels = np.float32(SPEED) * np.maximum(
+            stored, np.float32(LEAST_STEP_LOG / SPEED)
+        )
+        rates = np.asarray(self.stored_rate_step[...])[:, None]
+        step = of_channels + _between_on_host(rates, rate)
+        return StepGains(-step, step)
+
+    def scale(self, log_factor: float) -> None:
+        """Multiplies all gains."""
+        stored = self.stored_rate_step
+        stored.set_value(stored[...] - log_factor / SPEED)
 
 
 def gain_logs(lmbdas: Sequence[float]) -> list[float]:

@@ -9,7 +9,16 @@ from functools import singledispatch
 from flax import nnx
 
 from rdc.layers.convolution import Conv, Gdn, UpConv
-from rdc.layers.network import Branches, Network, Relu
+from rdc.layers.depthwise import (
+    ChunkSum,
+    DepthToSpace,
+    DepthwiseConv,
+    LeakyRelu,
+    Residual,
+    SharpSilu,
+    SpaceToDepth,
+)
+from rdc.layers.network import Appended, Branches, Network, Relu
 from rdc.layers.residual import AttentionBlock, ResidualBlock
 from rdc.layers.swin import PatchMerging, PatchSplitting, SwinStage
 
@@ -51,6 +60,24 @@ def _(layer: Conv, before: Reach) -> Reach:
 
 
 @reach.register
+def _(layer: DepthwiseConv, before: Reach) -> Reach:
+    taps = (layer.kernel.shape[0] - 1) // 2
+    return before.then(taps * before.step_px, before.step_px)
+
+
+@reach.register
+def _(layer: SpaceToDepth, before: Reach) -> Reach:
+    blocks = 2**layer.times
+    return before.then((blocks - 1) * before.step_px, blocks * before.step_px)
+
+
+@reach.register
+def _(layer: DepthToSpace, before: Reach) -> Reach:
+    step_px = before.step_px // 2**layer.times
+    return before.then(before.step_px - step_px, step_px)
+
+
+@reach.register
 def _(layer: UpConv, before: Reach) -> Reach:
     # Output o sees the inputs i with |o - 2 i| <= (k - 1) / 2, in steps of the output.
     step_px = before.step_px // 2
@@ -59,6 +86,9 @@ def _(layer: UpConv, before: Reach) -> Reach:
 
 @reach.register(Gdn)
 @reach.register(Relu)
+@reach.register(LeakyRelu)
+@reach.register(SharpSilu)
+@reach.register(ChunkSum)
 def _(layer: nnx.Module, before: Reach) -> Reach:
     return before
 
@@ -73,6 +103,16 @@ def _(layer: Network, before: Reach) -> Reach:
 @reach.register
 def _(layer: Branches, before: Reach) -> Reach:
     return _longest(*(reach(branch, before) for branch in layer.branches))
+
+
+@reach.register
+def _(layer: Residual, before: Reach) -> Reach:
+    return _longest(reach(layer.branch, before), reach(layer.shortcut, before))
+
+
+@reach.register
+def _(layer: Appended, before: Reach) -> Reach:
+    return reach(layer.network, before)
 
 
 @reach.register

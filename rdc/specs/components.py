@@ -8,6 +8,7 @@ pay for JAX, so `rdc.layers` is imported inside those methods.
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,12 @@ from rdc.specs.base import Spec, require
 
 if TYPE_CHECKING:
     from rdc.entropy_models.gaussian_step import GaussianStep
-    from rdc.layers import Network, ParameterFactory
+    from rdc.entropy_models.spatial_step import SpatialStep
+    from rdc.layers import Network, ParameterFactory, RateGains, SharedGains
+
+
+# Hidden widths of learned densities, of z and of y without a hyper-transform.
+PRIOR_FILTERS: tuple[int, ...] = (3, 3)
 
 
 class ComponentSpec(Spec, abc.ABC):
@@ -50,6 +56,7 @@ class HyperTransformSpec(ComponentSpec):
     """Hyper-analysis y -> z and hyper-synthesis z_hat -> features."""
 
     stride: ClassVar[int] = 4  # latent positions per hyperlatent position
+    prior_filters: ClassVar[tuple[int, ...]] = PRIOR_FILTERS  # of z's density
 
     @property
     @abc.abstractmethod
@@ -72,6 +79,9 @@ class EntropyModelSpec(ComponentSpec):
 
     uses_hyper_transform: ClassVar[bool] = True
     hyper_input_is_magnitude: ClassVar[bool] = False  # hyper-analysis sees |y|
+    # In models of several rates, gains are of y itself, which all entropy networks then
+    # see in steps of its rate, or of the symbols of each coding step.
+    gains_are_of_latents: ClassVar[bool] = False
 
     def check_latent_channels(self, latent_channels: int) -> None:
         """Raises `ConfigError` where this model cannot code so many channels."""
@@ -80,10 +90,30 @@ class EntropyModelSpec(ComponentSpec):
         """Output channels of the hyper-synthesis (0: no hyper-transform)."""
         return 2 * latent_channels
 
+    def fused_features(self, latent_channels: int) -> int:
+        """Channels of what coding steps see: outputs of the fusion."""
+        return self.hyper_features(latent_channels)
+
+    def fusion(
+        self, latent_channels: int, parameters: ParameterFactory
+    ) -> Network | None:
+        """Hyper features f32[B,h,w,F] -> f32[B,h,w,fused_features], once for all steps;
+        None: as they are.
+        """
+        return None
+
+    def rate_gains(
+        self, parameters: ParameterFactory, logs: Sequence[float], channels: int
+    ) -> RateGains | SharedGains:
+        """Gains of a model of several rates; arguments as of `rdc.layers.RateGains`."""
+        from rdc.layers import RateGains
+
+        return RateGains(parameters, logs, channels)
+
     @abc.abstractmethod
     def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory
-    ) -> tuple[GaussianStep, ...]:
+    ) -> tuple[GaussianStep | SpatialStep, ...]:
         """The steps that code y, in order; () codes it with a factorised prior."""
 
 

@@ -13,6 +13,7 @@ and the entropy parameters as mean and spread of each latent channel on these cr
     residual block, Swin block  the identity: its last layers are zero
     attention block             3/2 of its input: trunk the identity, mask 1/2
     patch merging, splitting    components behind LayerNorm (`rdc.training.carrier`)
+    blocks of EVC, DCVC         `rdc.training.depthwise_start`
     mean and scale networks     their last bias, and a tenth of their last weights
 
 Channels beyond the components, and all other layers, begin as they were.
@@ -28,14 +29,28 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rdc.layers import AttentionBlock, Branches, Conv, Gdn, Network, UpConv
+from rdc.entropy_models.gaussian_step import GaussianStep
+from rdc.entropy_models.spatial_step import SpatialStep
+from rdc.layers import (
+    AttentionBlock,
+    Branches,
+    Conv,
+    DepthToSpace,
+    Gdn,
+    Network,
+    RateGains,
+    Residual,
+    SpaceToDepth,
+    UpConv,
+)
 from rdc.layers.residual import ResidualBlock
 from rdc.layers.swin import PatchMerging, PatchSplitting, SwinBlock
 from rdc.model import CompressionModel
 from rdc.ops.gaussian import output_from_scale
 from rdc.ops.gdn import stored_nonnegative
 from rdc.specs.base import require
-from rdc.training import carrier
+from rdc.training import carrier, depthwise_start
+from rdc.training.depthwise_start import OUTPUT_DAMPING, set_block_output
 
 START_CROPS = 64
 CROP_PX = 128  # of these, enough for components and cheap for wide layers
@@ -43,7 +58,6 @@ CROP_PX = 128  # of these, enough for components and cheap for wide layers
 GDN_GAMMA = 0.005
 ATTENTION_GAIN = 1.5
 LEAST_SCALE = 0.2
-OUTPUT_DAMPING = 0.1
 
 
 def start_from_principal_components(
@@ -58,10 +72,14 @@ def start_from_principal_components(
     x = x[:, :CROP_PX, :CROP_PX]
     analysis = list(_flat(model.analysis_transform))
     synthesis = list(_flat(model.synthesis_transform))
-    for layer in (*analysis, *synthesis):
-        _become_identity(layer)
-    down = [a for a in analysis if isinstance(a, Conv | PatchMerging)]
-    up = [s for s in synthesis if isinstance(s, UpConv | PatchSplitting)]
+    down = [layer for layer in analysis if _halves(layer)]
+    behind = [*synthesis[1:], None]
+    up = [a for a, b in zip(synthesis, behind, strict=True) if _doubles(a, b)]
+    changing = {id(layer) for layer in (*down, *up)}
+    gains = [
+        math.prod(_become_identity(x) for x in layers if id(x) not in changing)
+        for layers in (analysis, synthesis)
+    ]
     require(
         len(down) == len(up) and min(map(_most, down)) >= 1,
         "train.start=principal_components needs as many layers that double as that "
@@ -69,17 +87,27 @@ def start_from_principal_components(
         f"{len(down)} and {len(up)} of {model.spec.family}",
         "use train.start=random",
     )
-    gains = [ATTENTION_GAIN ** _attentions(layers) for layers in (analysis, synthesis)]
     gain = latent_gain(lmbda)
     features = carrier.Features(x.astype(np.float32) / 255.0)
+    if isinstance(analysis[0], SpaceToDepth):
+        features = carrier.Features(
+            np.asarray(analysis[0](jnp.asarray(features.signal)))
+        )
+    offset = np.zeros(features.signals, np.float32)
     for i, (merge, split) in enumerate(zip(down, reversed(up), strict=True)):
         last = i == len(down) - 1
-        components = _principal_components(features.blocks(), _most(merge))
+        most = min(_most(merge), _read_by(split))
+        components = _principal_components(features.blocks(), most)
         # All gains at the latents; attention's are taken back.
         forth, back = (gain / gains[0], 1 / gain / gains[1]) if last else (1.0, 1.0)
-        if isinstance(merge, Conv):
-            assert isinstance(split, UpConv)
+        if isinstance(split, UpConv):
+            assert isinstance(merge, Conv)
             _place_components(merge, split, components, features, forth, back)
+            features = features.through(components * forth)
+        elif not isinstance(merge, PatchMerging):
+            offset = _place_blocks(
+                merge, split, components, features, forth, back, offset
+            )
             features = features.through(components * forth)
         else:
             assert isinstance(split, PatchSplitting)
@@ -88,9 +116,9 @@ def start_from_principal_components(
             after = analysis[analysis.index(merge) + 1 :]
             for block in (*_swin_blocks(after), *_swin_blocks(before)):
                 carrier.standardise(block, features)
-    if model.gains is not None and features.constant:
+    if isinstance(model.step_gains, RateGains) and features.constant:
         # Constants are as large at every rate: their mean is known.
-        model.gains.set_ones(slice(-carrier.CARRIERS, None))
+        model.step_gains.set_ones(slice(-carrier.CARRIERS, None))
     _start_entropy_parameters(model, x)
 
 
@@ -125,7 +153,22 @@ def _swin_blocks(layers: Sequence[nnx.Module]) -> Iterator[SwinBlock]:
         yield layer
 
 
-def _become_identity(layer: nnx.Module) -> None:
+def _halves(layer: nnx.Module) -> bool:
+    if isinstance(layer, Conv):
+        return layer.stride == 2
+    return isinstance(layer, PatchMerging) or depthwise_start.is_halving(layer)
+
+
+def _doubles(layer: nnx.Module, after: nnx.Module | None) -> bool:
+    if isinstance(layer, Conv):
+        return isinstance(after, DepthToSpace) and after.times == 1
+    return isinstance(layer, UpConv | PatchSplitting) or depthwise_start.is_doubling(
+        layer
+    )
+
+
+def _become_identity(layer: nnx.Module) -> float:
+    """Makes a layer pass its input, as far as it can; the gain that it has then."""
     if isinstance(layer, Gdn):
         gamma = np.array(layer.gamma[...])
         np.fill_diagonal(gamma, stored_nonnegative(GDN_GAMMA))
@@ -136,9 +179,15 @@ def _become_identity(layer: nnx.Module) -> None:
         for block in (*layer.trunk.layers, *layer.mask.layers[:-1]):
             _become_identity(block)
         _zero(layer.mask.layers[-1])
+        return ATTENTION_GAIN
     elif isinstance(layer, SwinBlock):
         _zero(layer.attention.projection)
         _zero(layer.mlp_out)
+    elif isinstance(layer, Residual):
+        return depthwise_start.become_identity(layer)
+    elif isinstance(layer, Conv):
+        depthwise_start.pass_through(layer)
+    return 1.0
 
 
 def _zero(layer: Any) -> None:
@@ -146,15 +195,21 @@ def _zero(layer: Any) -> None:
         weights.set_value(jnp.zeros_like(weights[...]))
 
 
-def _attentions(layers: list[nnx.Module]) -> int:
-    return sum(isinstance(layer, AttentionBlock) for layer in layers)
-
-
-def _most(merge: Conv | PatchMerging) -> int:
+def _most(merge: Any) -> int:
     """How many components a layer has room for."""
+    if isinstance(merge, Residual):
+        return depthwise_start.last_conv(merge.branch).kernel.shape[-1]
     if isinstance(merge, Conv):
         return merge.kernel.shape[-1]
     return merge.dense.kernel.shape[-1] - carrier.CARRIERS
+
+
+def _read_by(split: Any) -> int:
+    """Components that a layer of the synthesis has room for."""
+    if isinstance(split, PatchSplitting):
+        return split.dense.kernel.shape[0]
+    conv = depthwise_start.transposed_conv(split)
+    return conv.kernel.shape[-2]
 
 
 def _principal_components(blocks: np.ndarray, most: int) -> np.ndarray:
@@ -175,6 +230,29 @@ def _place_components(
     weights = components.reshape(2, 2, features.signals, count)
     _place(analysis, weights * forth, slice(None), slice(0, count))
     _place(synthesis, weights.swapaxes(2, 3) * back, slice(0, count), slice(None))
+
+
+def _place_blocks(
+    merge: Any,
+    split: Any,
+    components: np.ndarray,
+    features: carrier.Features,
+    forth: float,
+    back: float,
+    offset: np.ndarray,
+) -> np.ndarray:
+    """The offset of the features behind `merge`."""
+    transposed = depthwise_start.transposed_conv(split)
+    signals = features.signals
+    depthwise_start.place_transposed(transposed, components * back, signals)
+    if isinstance(split, Residual):
+        depthwise_start.silence(split)
+    if isinstance(merge, Residual):
+        return depthwise_start.place_halving(
+            merge, components * forth, features, offset
+        )
+    depthwise_start.place_components(merge, components * forth, signals, offset)
+    return np.zeros(components.shape[-1], np.float32)
 
 
 def _place(
@@ -201,9 +279,13 @@ def _start_entropy_parameters(model: CompressionModel, x: np.ndarray) -> None:
     latents = jnp.concatenate([model.analysis_transform(p / 255) for p in parts])
     z = np.asarray(model.hyperlatents(latents[:8]))
     _scale_output(model.hyper_analysis, 1.0 / max(float(z.std()), 1.0))
+    if isinstance(model.steps[0], SpatialStep):
+        _start_spatial_steps(model, np.asarray(latents))
+        return
     features = model.spec.entropy_model.hyper_features(latents.shape[-1])
     outputs = np.full(features, np.nan, np.float32)
     for step in model.steps:
+        assert isinstance(step, GaussianStep)
         part = np.asarray(step.select(latents))
         mean = part.mean((0, 1, 2))
         spread = part - mean if step.mean_features is not None else part
@@ -224,6 +306,22 @@ def _start_entropy_parameters(model: CompressionModel, x: np.ndarray) -> None:
         _set_output(model.hyper_synthesis, outputs)
 
 
+def _start_spatial_steps(model: CompressionModel, latents: np.ndarray) -> None:
+    mean = latents.mean((0, 1, 2))
+    scale = np.maximum(latents.std((0, 1, 2)), LEAST_SCALE)
+    means, scales = mean, output_from_scale(scale)
+    for step in model.steps:
+        assert isinstance(step, SpatialStep)
+        if step.network is None:
+            steps = [np.ones_like(mean)] if step.adaptive_steps else []
+            network, values = model.fusion, [*steps, scales, means]
+            assert network is not None
+        else:
+            given = [scales] if step.network_gives_scales else []
+            network, values = step.network, [*given, means]
+        set_block_output(list(_flat(network)), np.concatenate(values))
+
+
 def _set_output(network: Any, values: np.ndarray) -> None:
     """Makes `network` begin at about `values`, f32[C], whatever its input."""
     for layer, own in _last_layers(network, values):
@@ -234,11 +332,11 @@ def _set_output(network: Any, values: np.ndarray) -> None:
 
 
 def _scale_output(network: Any, factor: float) -> None:
-    last = network.layers[-1]
-    while isinstance(last, Network):
-        last = last.layers[-1]
-    if isinstance(last, Conv):
-        for weights in (last.kernel, last.bias):
+    layers = [x for x in _flat(network) if not isinstance(x, Residual)]
+    if isinstance(
+        layers[-1], Conv
+    ):  # residual blocks behind it begin near the identity
+        for weights in (layers[-1].kernel, layers[-1].bias):
             weights.set_value(factor * weights[...])
 
 

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 
 from rdc.entropy_models.charm import Charm
 from rdc.entropy_models.charm2020 import Charm2020
+from rdc.entropy_models.dual_spatial_prior import DualSpatialPrior
 from rdc.entropy_models.factorized import Factorized
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
+from rdc.entropy_models.quadtree_prior import QuadtreePrior
 from rdc.entropy_models.scale_hyperprior import ScaleHyperprior
 from rdc.hyper_transforms.conv import ConvHyperTransform
+from rdc.hyper_transforms.evc import EvcHyperTransform
+from rdc.hyper_transforms.one_scale import OneScaleHyperTransform
 from rdc.hyper_transforms.swint import SwinTHyperTransform
 from rdc.specs.base import unknown_name
 from rdc.specs.components import ArchitectureSpec
 from rdc.transforms.conv import ConvTransform
 from rdc.transforms.elic import ElicTransform
+from rdc.transforms.evc import EvcTransform
+from rdc.transforms.one_scale import OneScaleTransform
 from rdc.transforms.swint import SwinTTransform
 
 if TYPE_CHECKING:
@@ -121,6 +127,33 @@ _REFERENCES = {
     ),
 }
 
+# EVC (Wang et al. 2023, arXiv 2302.05071), widths of one side by name, from the image
+# inwards; y has 192 channels in all of them.
+_EVC_WIDTHS = {"l": (192, 192, 192), "m": (128, 128, 192), "s": (64, 64, 128)}
+
+
+def _evc(encoder: str, decoder: str) -> ArchitectureSpec:
+    return ArchitectureSpec(
+        transform=EvcTransform(
+            encoder_channels=_EVC_WIDTHS[encoder], decoder_channels=_EVC_WIDTHS[decoder]
+        ),
+        entropy_model=DualSpatialPrior(),
+        hyper_transform=EvcHyperTransform(),
+    )
+
+
+# evc_sl: the small encoder with the large decoder; evc_s is evc_ss.
+_LINE_OF_EVC = {
+    **{f"evc_{e}{d}": _evc(e, d) for e in _EVC_WIDTHS for d in _EVC_WIDTHS},
+    **{f"evc_{size}": _evc(size, size) for size in _EVC_WIDTHS},
+    # github.com/microsoft/DCVC, 2026, without scales per rate inside its transforms.
+    "dcvc_uf_intra": ArchitectureSpec(
+        transform=OneScaleTransform(),
+        entropy_model=QuadtreePrior(),
+        hyper_transform=OneScaleHyperTransform(),
+    ),
+}
+
 # Of the models that come with the package.
 _OWN = {
     "best": ArchitectureSpec(
@@ -141,7 +174,7 @@ _OWN = {
     ),
 }
 
-NAMED: dict[str, ArchitectureSpec] = {**_STUDY, **_REFERENCES, **_OWN}
+NAMED: dict[str, ArchitectureSpec] = {**_STUDY, **_REFERENCES, **_LINE_OF_EVC, **_OWN}
 
 
 def resolve(spec_or_name: ArchitectureSpec | str) -> ArchitectureSpec:

@@ -11,7 +11,10 @@ from rdc.layers.parameters import ParameterFactory
 from rdc.ops import windows
 from rdc.ops.borders import image_sides
 from rdc.ops.convolution import depth_to_space, space_to_depth
-from rdc.ops.normalization import normalize_over_channels
+from rdc.ops.normalization import (
+    normalize_live_channels,
+    normalize_over_channels,
+)
 from rdc.ops.products import channel_product
 
 
@@ -27,14 +30,26 @@ class Dense(nnx.Module):
 
 
 class LayerNorm(nnx.Module):
-    """Normalises each position over channels; epsilon 1e-5."""
+    """Normalises each position over channels; epsilon 1e-5.
+
+    Attributes:
+      live: f32[C], 0 for channels that mask decay has silenced and that do not count;
+        None: all count.
+    """
+
+    live: jax.Array | None = None
 
     def __init__(self, parameters: ParameterFactory, channels: int):
         self.gain = parameters.constant(1.0, (channels,))
         self.offset = parameters.constant(0.0, (channels,))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return normalize_over_channels(x) * self.gain[...] + self.offset[...]
+        normalized = (
+            normalize_over_channels(x)
+            if self.live is None
+            else normalize_live_channels(x, self.live)
+        )
+        return normalized * self.gain[...] + self.offset[...]
 
 
 class WindowAttention(nnx.Module):

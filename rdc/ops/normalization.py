@@ -18,3 +18,16 @@ def normalize_over_channels(x: jax.Array) -> jax.Array:
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
     return centred * jax.lax.rsqrt(variance + EPSILON)
+
+
+@jax.jit
+def normalize_live_channels(x: jax.Array, live: jax.Array) -> jax.Array:
+    """As `normalize_over_channels`, over the channels that are not silent.
+
+    Args:
+      live: f32[C], 1 where a channel counts; elsewhere x is 0.
+    """
+    share = live.size / jnp.sum(live)
+    centred = x - jnp.mean(x, axis=-1, keepdims=True) * share
+    variance = jnp.mean(jnp.square(centred) * live, axis=-1, keepdims=True) * share
+    return centred * jax.lax.rsqrt(variance + EPSILON)

@@ -17,6 +17,7 @@ from rdc.model import CompressionModel
 from rdc.ops.backend import backend
 from rdc.ops.distortions import DISTORTIONS, mse_255
 from rdc.specs.recipe import Recipe
+from rdc.training.methods import ALL_WEIGHTS, Method
 from rdc.training.networks import prepare
 from rdc.training.optimizers import optimizer
 
@@ -88,9 +89,11 @@ def _drawn_rates(
     return rate.astype(jnp.float32), lmbda, weight
 
 
-def initial_state(model: CompressionModel, recipe: Recipe) -> TrainState:
+def initial_state(
+    model: CompressionModel, recipe: Recipe, method: Method = ALL_WEIGHTS
+) -> TrainState:
     """The state before the first step, with the weights of `model`."""
-    params = nnx.state(model, nnx.Param)
+    params = method.initial(model)
     return TrainState(
         params=params,
         optimizer=optimizer(recipe).init(params),
@@ -105,7 +108,12 @@ StepFunction = Callable[
 ]
 
 
-def step_function(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepFunction:
+def step_function(
+    graph: nnx.GraphDef,
+    recipe: Recipe,
+    accumulate: int,
+    method: Method = ALL_WEIGHTS,
+) -> StepFunction:
     """The step of a training as a pure function.
 
     Its noise, and the rates of images, depend on `key` and the step number alone. A
@@ -119,7 +127,7 @@ def step_function(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepF
     def loss(
         params: Any, batch: jax.Array, keys: jax.Array, lmbdas: jax.Array
     ) -> tuple[jax.Array, Metrics]:
-        model = nnx.merge(graph, params)
+        model = method.model(graph, params)
         prepare(model, recipe.precision, recipe.remat)
         x = batch.astype(jnp.float32) / 255.0
         return training_loss(model, x, keys, lmbdas, recipe.distortion)
@@ -133,12 +141,14 @@ def step_function(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepF
             return jax.grad(loss, has_aux=True)(state.params, batch, keys, lmbdas)
 
         gradient, metrics = accumulated(gradients, accumulate, batch, keys)
+        gradient = method.gradient(gradient)
         norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
         updates, new_optimizer = transformation.update(
             gradient, state.optimizer, state.params
         )
         new_params = optax.apply_updates(state.params, updates)
+        new_params = method.updated(state.params, new_params)
         new_state = TrainState(
             params=new_params,
             optimizer=new_optimizer,
@@ -187,7 +197,10 @@ def _averaged(state: TrainState, params: Any, ema: float) -> Any:
 
 
 def compiled_step(
-    model: CompressionModel, recipe: Recipe, accumulate: int | None = None
+    model: CompressionModel,
+    recipe: Recipe,
+    accumulate: int | None = None,
+    method: Method = ALL_WEIGHTS,
 ) -> StepFunction:
     """`step_function`, compiled at its first call; the state is donated to it.
 
@@ -197,12 +210,14 @@ def compiled_step(
     """
     if accumulate is None:
         accumulate = recipe.accumulate
-    return _compiled(nnx.graphdef(model), recipe, accumulate)
+    return _compiled(nnx.graphdef(model), recipe, accumulate, method)
 
 
 @lru_cache(maxsize=4)
-def _compiled(graph: nnx.GraphDef, recipe: Recipe, accumulate: int) -> StepFunction:
-    return compiled(step_function(graph, recipe, accumulate))
+def _compiled(
+    graph: nnx.GraphDef, recipe: Recipe, accumulate: int, method: Method
+) -> StepFunction:
+    return compiled(step_function(graph, recipe, accumulate, method))
 
 
 def compiled(step: StepFunction) -> StepFunction:

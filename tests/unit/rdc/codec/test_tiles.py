@@ -16,6 +16,7 @@ from rdc.codec import networks, programs, tiles
 from rdc.codec.learned import LearnedCodec
 from rdc.codec.networks import entropy_reach_px
 from rdc.codec.tiles import CANVASES_PX, Tiling, tiling
+from rdc.entropy_models.gaussian_step import GaussianStep
 from rdc.layers.reach import Reach, reach
 from rdc.model import CompressionModel
 from tests.architectures import COVERING
@@ -79,8 +80,15 @@ def _networks(model: CompressionModel) -> dict[str, tuple[Any, int, int]]:
         found |= {
             "hyper_analysis": (model.hyper_analysis, 16, latent),
             "hyper_synthesis": (model.hyper_synthesis, 64, model.prior.channels),
-            "projection": (model.steps[0].projection, 16, features),
         }
+        if model.fusion is not None:
+            found["fusion"] = model.fusion, 16, features
+        for step in model.steps[:2]:
+            if isinstance(step, GaussianStep):
+                found["projection"] = step.projection, 16, features
+            elif step.network is not None:
+                begin, end = step.context
+                found["context"] = step.network, 16, latent + end - begin
     return found
 
 

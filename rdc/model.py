@@ -133,6 +133,9 @@ class CompressionModel(nnx.Module):
         transform, hyper = spec.transform, spec.hyper_transform
         latent_channels = transform.latent_channels
         self.analysis_transform = transform.analysis_transform(parameters)
+        self.extra_encoders: nnx.List[Network] = nnx.List(
+            transform.analysis_transform(parameters) for _ in range(spec.encoders - 1)
+        )
         self.synthesis_transform = transform.synthesis_transform(parameters)
         if hyper is None:
             self.hyper_analysis = self.hyper_synthesis = None
@@ -172,9 +175,21 @@ class CompressionModel(nnx.Module):
         """Gains of the symbols of coding steps."""
         return None if self.latent_gains is not None else self.gains
 
+    @property
+    def encoders(self) -> list[Network]:
+        """All analysis transforms, the first one first."""
+        return [self.analysis_transform, *self.extra_encoders]
+
+    @property
+    def last_encoder(self) -> tuple[str, ...]:
+        """Path of the analysis transform that came last."""
+        extra = len(self.extra_encoders)
+        return (f"extra_encoders.{extra - 1}" if extra else "analysis_transform",)
+
     def latents(self, x: jax.Array, rate: Rate = 0) -> jax.Array:
-        """f32[B,H,W,3] in [0,1] -> y f32[B,h,w,C]."""
-        y = self.analysis_transform(x).astype(jnp.float32)
+        """f32[B,H,W,3] in [0,1] -> y f32[B,h,w,C], by all encoders."""
+        found = [encoder(x).astype(jnp.float32) for encoder in self.encoders]
+        y = sum(found[1:], found[0]) / len(found) if len(found) > 1 else found[0]
         gains = self.latent_gains
         return y if gains is None else y * jnp.exp(gains.at(rate).gain)
 

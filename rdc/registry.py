@@ -23,7 +23,7 @@ from rdc.hyper_transforms.evc import EvcHyperTransform
 from rdc.hyper_transforms.one_scale import OneScaleHyperTransform
 from rdc.hyper_transforms.swint import SwinTHyperTransform
 from rdc.identity import content_id
-from rdc.specs.base import unknown_name
+from rdc.specs.base import require, unknown_name
 from rdc.specs.components import ArchitectureSpec, ComponentSpec
 from rdc.transforms.conv import ConvTransform
 from rdc.transforms.elic import ElicTransform
@@ -90,11 +90,12 @@ def parse_architecture(values: Mapping[str, Any]) -> ArchitectureSpec:
 
     Args:
       values: `transform`, `entropy_model` and, where the entropy model uses one,
-        `hyper_transform`; each a name or a mapping with `name`.
+        `hyper_transform`; each a name or a mapping with `name`. `encoders`, where
+        there are several.
     """
     for key in values:
-        if key not in REGISTRY:
-            raise unknown_name("key of architecture", key, sorted(REGISTRY))
+        if key not in (*REGISTRY, "encoders"):
+            raise unknown_name("key of architecture", key, [*REGISTRY, "encoders"])
     parts: dict[str, Any] = {
         kind: parse_component(kind, values[kind])
         for kind in REGISTRY
@@ -105,6 +106,14 @@ def parse_architecture(values: Mapping[str, Any]) -> ArchitectureSpec:
             raise ConfigError(
                 f"an architecture has a {kind}", "none", f"add {kind}=NAME"
             )
+    encoders = values.get("encoders")
+    if encoders is not None:
+        require(
+            isinstance(encoders, int) and not isinstance(encoders, bool),
+            "encoders is a whole number",
+            repr(encoders),
+        )
+        parts["encoders"] = encoders
     return ArchitectureSpec(**parts)
 
 

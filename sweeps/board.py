@@ -47,7 +47,7 @@ class Board:
         self._measuring: dict[str, list[Task]] = defaultdict(list)
         self._together: dict[str, list[str]] = defaultdict(list)
         for task in self.tasks.values():
-            if task.parent is not None:
+            if task.parent is not None and not isinstance(task.job, TrainJob):
                 self._measuring[task.parent].append(task)
             if task.together is not None:
                 self._together[task.together].append(task.job_id)

@@ -14,6 +14,9 @@ An axis is a list of values or the name of a set. Its key is a component
 (`transform`), one of its fields (`transform.channels`), `architecture`, `train` or
 one of its fields. A value of a component is a name, which replaces the component, or a
 mapping of fields, which is merged into it. Keys without a dot act first.
+
+`train.teacher: {architecture: evc_l, train.method: plain}` names the run that a run
+starts from: the point that has these values in place of its own. It is of the grid.
 """
 
 from __future__ import annotations
@@ -84,6 +87,24 @@ class Assignments:
 
     block: int
     pairs: tuple[tuple[str, Any], ...]
+
+    def changed(self, values: Mapping[str, Any]) -> Assignments:
+        """The point that has these values, and no teacher unless they name one.
+
+        Values of a component take the place of what this one has of it.
+        """
+        groups = {key.split(".")[0] for key in values}
+        replaced = {"train.teacher", *values}
+        if "architecture" in values:
+            groups |= {"transform", "entropy_model", "hyper_transform", "encoders"}
+        own = [
+            (key, value)
+            for key, value in self.pairs
+            if key not in replaced
+            and (key.split(".")[0] not in groups or key.startswith("train"))
+        ]
+        pairs = sorted([*own, *values.items()], key=_depth)
+        return Assignments(self.block, tuple(pairs))
 
     def __str__(self) -> str:
         pairs = ", ".join(f"{key}={_show(value)}" for key, value in self.pairs)

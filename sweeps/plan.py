@@ -18,7 +18,7 @@ from rdc.specs.base import require
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
-from sweeps.grid import Grid, expand
+from sweeps.grid import Assignments, Grid, expand
 from sweeps.points import Options, Point, registry_options
 from sweeps.settings import TrainSettings
 
@@ -179,7 +179,7 @@ def make_plan(
     runs: dict[str, Run] = {}
     duplicates = excluded = 0
     unused = {(i, j) for i, b in enumerate(grid.blocks) for j in range(len(b.exclude))}
-    parse = _Parser(train, data_sha256, names or {})
+    parse = _Parser(train, data_sha256, names or {}, options)
     for assignments in expand(grid):
         try:
             point = Point(options)
@@ -194,7 +194,7 @@ def make_plan(
                 unused -= hits
                 excluded += 1
                 continue
-            run = parse(point)
+            run = parse(assignments)
         except ConfigError as error:
             raise ConfigError(
                 f"grid {grid.name}, {assignments}: {error.rule}",
@@ -210,6 +210,7 @@ def make_plan(
             f"{grid.blocks[block].exclude[entry]}",
             "correct or delete it",
         )
+    _check_teachers(grid, runs)
     kept = _priced(runs.values(), grid, count_cost)
     require(
         grid.expect.jobs in (None, len(kept)),
@@ -222,24 +223,53 @@ def make_plan(
     return Plan(grid.name, kept, duplicates, excluded, len(runs) - len(kept))
 
 
+def _check_teachers(grid: Grid, runs: Mapping[str, Run]) -> None:
+    for run in runs.values():
+        require(
+            run.model.init_from in (None, *runs),
+            f"the teachers of grid {grid.name} are runs of it",
+            f"that of {run.title} {run.run_id[:8]} is not",
+            "add its point to a block",
+        )
+
+
 class _Parser:
     """Parses points; equal architectures and equal settings are parsed once."""
 
     def __init__(
-        self, train: Mapping[str, Any], data_sha256: str, names: Mapping[str, str]
+        self,
+        train: Mapping[str, Any],
+        data_sha256: str,
+        names: Mapping[str, str],
+        options: Options,
     ):
         self._train, self._data_sha256, self._names = train, data_sha256, names
+        self._options = options
         self._architectures: dict[str, ArchitectureSpec] = {}
         self._settings: dict[str, tuple[Recipe, tuple[float, ...]]] = {}
 
-    def __call__(self, point: Point) -> Run:
+    def __call__(self, assignments: Assignments) -> Run:
+        point = Point(self._options)
+        point.assign(assignments)
+        teacher = point.train.pop("teacher", self._train.get("teacher"))
+        start = None
+        if teacher is not None:
+            require(
+                isinstance(teacher, Mapping),
+                "train.teacher in a grid is what the teacher's point has other than "
+                "this one",
+                repr(teacher),
+                "write train.teacher: {architecture: NAME}",
+            )
+            start = self(assignments.changed(teacher)).run_id
         key = canonical_json(point.architecture)
         if key not in self._architectures:
             self._architectures[key] = parse_architecture(point.architecture)
         architecture = self._architectures[key]
         key = canonical_json(point.train)
         if key not in self._settings:
-            settings = TrainSettings.from_dict({**self._train, **point.train})
+            values = {**self._train, "teacher": None, **point.train}
+            settings = TrainSettings.from_dict(values)
             self._settings[key] = settings.recipe, settings.lmbda
         recipe, rates = self._settings[key]
         model = ModelSpec(
@@ -247,6 +277,7 @@ class _Parser:
             recipe=recipe,
             rates=rates,
             data_sha256=self._data_sha256,
+            init_from=start,
         )
         name = self._names.get(_described(architecture)[0])
         return Run(TrainJob(model=model), name)

@@ -13,7 +13,7 @@ from sweeps.grid import Assignments
 
 # The plain data of one option of a group: options("transform", "elic").
 Options = Callable[[str, str], Mapping[str, Any]]
-KEYS = ("architecture", *REGISTRY, "train")
+KEYS = ("architecture", *REGISTRY, "encoders", "train")
 
 
 def registry_options(group: str, name: str) -> Mapping[str, Any]:
@@ -55,7 +55,10 @@ class Point:
                 raise unknown_name("key of the grid", key, list(KEYS))
             if group == "architecture":
                 chosen = self._options(group, _name(key, value))
-                self.architecture = {k: chosen.get(k) for k in REGISTRY}
+                parts = (*REGISTRY, "encoders")
+                self.architecture = {k: chosen[k] for k in parts if k in chosen}
+            elif group == "encoders":
+                self.architecture[group] = value
             elif group == "train":
                 self.train.update({name: value} if name else self._values(key, value))
             elif name:

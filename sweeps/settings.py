@@ -16,9 +16,12 @@ class TrainSettings(Recipe):
 
     Attributes:
       lmbda: the values of lambda, one per rate; a single number may stand for itself.
+      teacher: the model that a training starts from: of a training, its folder or
+        run_id; in a grid, what its point has other than this one.
     """
 
     lmbda: tuple[float, ...]
+    teacher: str | dict[str, Any] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "train") -> Self:
@@ -30,7 +33,7 @@ class TrainSettings(Recipe):
 
     @property
     def recipe(self) -> Recipe:
-        """Without the rates."""
+        """Without rates and teacher."""
         values = self.to_dict()
-        del values["lmbda"]
+        del values["lmbda"], values["teacher"]
         return Recipe(**values)

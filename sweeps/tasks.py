@@ -1,6 +1,7 @@
 """The jobs of a plan in the order of their dependencies, with all they need to run.
 
 train -> evaluate -> benchmark      weights: trained
+train -> train                      of a teacher and its student
 benchmark, train -> evaluate        weights: random (the architecture is enough)
 
 Classical codecs are measured in the stage evaluate, once per set of images; so are
@@ -118,6 +119,8 @@ class TaskSettings(Spec):
       devices: several, with what processes get there; empty: that one.
       compiler: in place of times, what it expects of a device that is not at hand.
       estimates: what the compiler is asked.
+      teachers: folders of models that trainings start from, by run_id, of those that
+        are no runs of the plan.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -137,6 +140,7 @@ class TaskSettings(Spec):
     weights: Literal["trained", "random"] = "trained"
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     versions: Mapping[str, str] = field(default_factory=dict)
+    teachers: Mapping[str, str] = field(default_factory=dict)
     models_together: int = 1
     per_stage: Mapping[str, StageSettings] = field(default_factory=dict)
 
@@ -152,7 +156,8 @@ class Task:
     """One job with what the driver needs to schedule it.
 
     Attributes:
-      parent: job_id of the training whose model this job reads, or None.
+      parent: job_id of the training whose model this job reads or starts from, or
+        None.
       priority: smaller starts first; equal ones as they come.
       request: the part that no state changes.
       label: for people.
@@ -197,6 +202,7 @@ class _Work:
     parent: str | None = None
     together: str | None = None
     run: Run | None = None
+    model_dir: str | None = None
 
 
 def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
@@ -229,6 +235,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                     images=None if work.images is None else work.images.source,
                     manifest=None if work.images is None else work.images.manifest,
                     carried=work.images is not None and work.images.carried,
+                    model_dir=work.model_dir,
                     checkpoint=settings.checkpoint,
                     cpu_threads=stage.resources.cpus,
                     gpus=stage.resources.gpus,
@@ -294,6 +301,8 @@ def _groups(runs: Iterable[Run], most: int) -> dict[str, str]:
     groups: dict[str, str] = {}
     sizes: Counter[str] = Counter()
     for run in runs:
+        if run.model.recipe.method == "mask_decay":
+            continue  # each decays a teacher of its own
         groups[run.run_id] = f"{run.curve_id} {sizes[run.curve_id] // most}"
         sizes[run.curve_id] += 1
     return groups
@@ -306,8 +315,11 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
         label = f"{run.title} {run.run_id[:8]}"
         if "train" in settings.stages:
             group = groups.get(run.run_id)
-            images = settings.train_set
-            yield _Work(run.job, run.run_id, label, images, together=group, run=run)
+            start, images = run.model.init_from, settings.train_set
+            given = None if start is None else settings.teachers.get(start)
+            own = None if given else start
+            work = _Work(run.job, run.run_id, label, images, own, group, run, given)
+            yield work
         if "evaluate" in settings.stages:
             evaluate = EvaluateJob(
                 run_id=run.run_id,

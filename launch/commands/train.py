@@ -21,8 +21,10 @@ from launch.config.roots import TrainConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
+from rdc.codec.model_folders import trained_as
 from rdc.errors import ExitCode
 from rdc.jobs.job import TrainJob
+from rdc.jobs.layout import job_folder
 from rdc.jobs.plan_row import Cost
 from rdc.jobs.records import TrainResult
 from rdc.registry import REGISTRY
@@ -51,11 +53,12 @@ def run_train(call: Call[TrainConfig]) -> int:
         "launch/train.py, whose OUT is a folder",
     )
     train_set, eval_set = config.data.image_set("train"), config.data.image_set("eval")
-    wanted = models(
-        architecture, config.train, train_set.data_sha256, config.one_model_per_rate
-    )
     out = absolute(config.out)
     check_numerics(out)
+    train, teachers = with_teacher(out, config.train)
+    wanted = models(
+        architecture, train, train_set.data_sha256, config.one_model_per_rate
+    )
     with cost_counter() as count:
         cost = count(architecture)
     runs = tuple(Run(TrainJob(model=model), name, cost) for model in wanted)
@@ -74,6 +77,7 @@ def run_train(call: Call[TrainConfig]) -> int:
         benchmark=BenchmarkSpec(),
         codec=config.codec,
         checkpoint=config.checkpoint,
+        teachers=teachers,
         models_together=len(runs),
         per_stage=config.hardware.stages(described),
     )
@@ -124,10 +128,49 @@ def models(
         recipe=settings.recipe,
         rates=settings.lmbda,
         data_sha256=data_sha256,
+        init_from=settings.teacher,  # type: ignore[arg-type]
     )
     if not one_per_rate:
         return [whole]
     return [dataclasses.replace(whole, rates=(rate,)) for rate in whole.rates]
+
+
+def with_teacher(
+    out: Path, train: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(`train` with the teacher's run_id, that run_id and the folder of its model).
+
+    Raises:
+      ConfigError: `train.teacher` is neither the folder of a model nor how the run_id
+        of one training of OUT begins.
+    """
+    teacher = train.get("teacher")
+    if teacher is None:
+        return dict(train), {}
+    folder = Path(str(teacher))
+    if not folder.is_dir():
+        rows = [row for row in read_plan(out) if row.run_id.startswith(str(teacher))]
+        found = [model for row in rows if (model := _model_of(out, row.run_id))]
+        require(
+            len(found) == 1,
+            "train.teacher is the folder of a model or the run_id of a training of "
+            f"{out}",
+            teacher,
+            "name the folder that the training printed",
+        )
+        (folder,) = found
+    run_id = trained_as(folder)
+    return {**train, "teacher": run_id}, {run_id: str(folder.resolve())}
+
+
+def _model_of(out: Path, run_id: str) -> Path | None:
+    folder = JobFolder(
+        job_folder(out, TrainJob.folder_name, run_id), run_id, Outputs(out)
+    )
+    record = folder.record()
+    if record is None or record.status != "ok":
+        return None
+    return folder.attempt(record.attempt) / record.result["model_dir"]
 
 
 def _print_result(console: Console, out: Path, run: Run, cost: Cost) -> None:
@@ -164,6 +207,8 @@ The same command again goes on where it stopped.""",
         "python launch/train.py architecture=rdc_g train=short",
         "python launch/train.py architecture=rdc_g train.steps=1000 train.lmbda=0.05",
         "python launch/train.py architecture=rdc_g 'train.lmbda=[0.005,0.0125,0.03]'",
+        "python launch/train.py architecture=evc_s train.method=mask_decay "
+        "train.teacher=RUN_OR_FOLDER",
         "python launch/train.py transform=elic 'transform.channels=[64,64,64]' "
         "entropy_model=charm hyper_transform=conv data.train=DIR data.eval=DIR",
     ),

@@ -46,6 +46,9 @@ class LearnedCodec(Codec):
         of other floating point refuses. Both are read.
       max_pixels: of the largest image, padding included, that is coded at all; None
         for what fits into 2 GiB (`rdc.codec.limits`).
+
+    Effort is a search for better latents (`rdc.codec.refinement`); of a model with
+    several encoders, how many more than one run, the best of which is taken.
     """
 
     max_effort = MAX_EFFORT
@@ -69,6 +72,8 @@ class LearnedCodec(Codec):
             and math.isfinite(entropy_reach_px(exported.model)),
             len(exported.model.steps),
         )
+        if exported.model.spec.encoders > 1:
+            self.max_effort = exported.model.spec.encoders - 1
         self.codec_id = exported.identity
         self.operating_points = exported.operating_points
         self.continuous = len(self.operating_points) > 1
@@ -133,18 +138,29 @@ class LearnedCodec(Codec):
         self.check_point(rate, effort)
         rate = nearest_rate(rate)
         self._limit.check_image(*x.shape[:2])
-        latents = {"y": self._coding.transforms.analyse(self._coding.padded(x), rate)}
-        if self.model.hyper_analysis is not None:
-            latents["z"] = self._coding.transforms.hyperlatents(latents["y"])
-        plain = self._coded(x, latents, rate)
-        if effort == 0:
-            return plain
+        latents = self._latents(x, rate, 1)
+        candidates = [self._coded(x, latents, rate)]
+        if effort == 0 or min(x.shape[:2]) < self._distortion.least_px:
+            return candidates[0]
         lmbda = self._known_lmbda(rate)
-        if min(x.shape[:2]) < self._distortion.least_px:
-            return plain
-        found = self._refinement.refined(x, latents, rate, lmbda, effort)
-        refined = self._coded(x, found, rate)
-        return min(plain, refined, key=lambda e: self._loss(x, e, rate, lmbda))
+        if self.model.spec.encoders > 1:
+            for encoders in range(2, effort + 2):
+                latents = self._latents(x, rate, encoders)
+                candidates.append(self._coded(x, latents, rate))
+        else:
+            found = self._refinement.refined(x, latents, rate, lmbda, effort)
+            candidates.append(self._coded(x, found, rate))
+        return min(candidates, key=lambda e: self._loss(x, e, rate, lmbda))
+
+    def _latents(
+        self, x: np.ndarray, rate: float, encoders: int
+    ) -> dict[str, np.ndarray]:
+        """y, and z, of so many encoders."""
+        transforms = self._coding.transforms
+        latents = {"y": transforms.analyse(self._coding.padded(x), rate, encoders)}
+        if self.model.hyper_analysis is not None:
+            latents["z"] = transforms.hyperlatents(latents["y"])
+        return latents
 
     def _coded(
         self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float

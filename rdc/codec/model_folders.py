@@ -74,6 +74,16 @@ def read_model_spec(folder: Path) -> dict[str, Any]:
     return spec
 
 
+def trained_as(folder: Path) -> str:
+    """`run_id` of the training that made a model; its own id where nobody noted it.
+
+    Raises:
+      ConfigError, StorageError: as `read_model_spec`.
+    """
+    spec = read_model_spec(folder)
+    return spec["provenance"].get("run_id", spec["identity"])
+
+
 def no_model(folder: Path, error: Exception) -> ConfigError:
     """The error for what is no model folder."""
     return ConfigError(

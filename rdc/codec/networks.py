@@ -41,7 +41,9 @@ class TransformNetworks:
         self._hyper_input_is_magnitude = spec.entropy_model.hyper_input_is_magnitude
         self._multiple_px, stride = spec.padding_multiple_px, spec.transform.stride
         self._y_px, self._gains = stride, model.latent_gains
-        self._analysis = _Transform(programs.from_pixels, model.analysis_transform, 1)
+        self._analyses = [
+            _Transform(programs.from_pixels, encoder, 1) for encoder in model.encoders
+        ]
         self._synthesis = _Transform(
             programs.to_pixels, model.synthesis_transform, stride
         )
@@ -53,12 +55,17 @@ class TransformNetworks:
     @property
     def are_tiled(self) -> bool:
         """However large an image is, a tile of it is worked on at a time."""
-        reaches = self._analysis.reach_px, self._synthesis.reach_px
+        reaches = self._analyses[0].reach_px, self._synthesis.reach_px
         return all(map(math.isfinite, reaches))
 
-    def analyse(self, x: np.ndarray, rate: float = 0) -> np.ndarray:
-        """u8[n,H,W,3], padded -> y f32[n,h,w,C]."""
-        y = self._analysis(x, self._y_px)
+    def analyse(self, x: np.ndarray, rate: float = 0, encoders: int = 1) -> np.ndarray:
+        """u8[n,H,W,3], padded -> y f32[n,h,w,C], by so many encoders."""
+        found = [analysis(x, self._y_px) for analysis in self._analyses[:encoders]]
+        y = (
+            sum(found[1:], found[0]) / np.float32(encoders)
+            if encoders > 1
+            else found[0]
+        )
         if self._gains is None:
             return y
         return y * factor(self._gains.on_host(rate).gain)

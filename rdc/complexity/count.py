@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -96,6 +96,7 @@ def count(
     y_shape, z_shape = spec.latent_shapes(height_px, width_px)
     latent = transform.latent_channels
 
+    both = ("encode", "decode")
     parts: dict[str, tuple[_Counted, tuple[str, ...]]] = {  # with the sides it is on
         "analysis_transform": (
             _transform(transform, "analysis_transform", (*padded, 3)),
@@ -106,7 +107,6 @@ def count(
             ("decode",),
         ),
     }
-    both = ("encode", "decode")
     if hyper is None or z_shape is None:
         prior_channels, filters = latent, PRIOR_FILTERS
     else:
@@ -119,15 +119,24 @@ def count(
     parts["prior"] = (_prior(prior_channels, filters), both)
 
     pixels = height_px * width_px
+    # Of several encoders, each result is coded and decoded, and the best one taken.
+    repeats = {"encode": spec.encoders, "decode": 1}
+    if spec.encoders > 1:
+        synthesis, _ = parts["synthesis_transform"]
+        parts["synthesis_transform"] = (synthesis, both)
+        analysis, sides = parts["analysis_transform"]
+        every = replace(analysis, params=spec.encoders * analysis.params)
+        parts["analysis_transform"] = (every, sides)
     rows = tuple(
-        ComponentCost(side, name, part.params, part.macs / pixels)
+        ComponentCost(side, name, part.params, repeats[side] * part.macs / pixels)
         for side in both
         for name, (part, sides) in parts.items()
         if side in sides
     )
 
     def macs(side: str) -> int:
-        return sum(part.macs for part, sides in parts.values() if side in sides)
+        once = sum(part.macs for part, sides in parts.values() if side in sides)
+        return repeats[side] * once
 
     decoder = [part for part, sides in parts.values() if "decode" in sides]
     return Complexity(

@@ -280,8 +280,7 @@ class Request(Spec):
       manifest: file that tells what these images were when they were planned
         (`rdc.data.manifest`); None: they count as they are.
       carried: these images are in OUT, a store, and come from there.
-      model_dir: exported model to evaluate or to time.
-      init_from: exported model that the model to train starts from.
+      model_dir: exported model to evaluate, to time, or to start a training from.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
       accumulate: multiplies `train.accumulate` after the device ran out of memory; the
         result is the same up to rounding. Recorded.
@@ -297,7 +296,6 @@ class Request(Spec):
     manifest: str | None = None
     carried: bool = False
     model_dir: str | None = None
-    init_from: str | None = None
     resume_from: tuple[str, ...] = ()
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     accumulate: int = 1

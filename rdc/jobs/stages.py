@@ -69,7 +69,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
         _images(request),
         checkpoint=request.checkpoint,
         accumulate=request.accumulate,
-        init_from=request.init_from,
+        init_from=request.model_dir,
     )
     results: list[Result] = []
     for attempt, outcome in zip(attempts, outcomes, strict=True):

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rdc.specs.base import Spec, require
+from rdc.specs.base import Spec, added, require
+from rdc.specs.coding import MAX_EFFORT
 
 if TYPE_CHECKING:
     from rdc.entropy_models.gaussian_step import GaussianStep
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # Hidden widths of learned densities, of z and of y without a hyper-transform.
 PRIOR_FILTERS: tuple[int, ...] = (3, 3)
+
+
+MAX_ENCODERS = 1 + MAX_EFFORT
 
 
 class ComponentSpec(Spec, abc.ABC):
@@ -123,13 +127,23 @@ class ArchitectureSpec(Spec):
 
     The entropy model says whether there is a hyper-transform. `latent_channels` of
     the transform is the only width that the three share.
+
+    Attributes:
+      encoders: analysis transforms, of which an encoder runs as many as it has time
+        for: y is the mean of what they give. The decoder is the same.
     """
 
     transform: TransformSpec
     entropy_model: EntropyModelSpec
     hyper_transform: HyperTransformSpec | None = None
+    encoders: int = added(1)
 
     def __post_init__(self) -> None:
+        require(
+            1 <= self.encoders <= MAX_ENCODERS,
+            f"a model has 1 to {MAX_ENCODERS} encoders",
+            self.encoders,
+        )
         has_hyper = self.hyper_transform is not None
         if self.entropy_model.uses_hyper_transform:
             require(

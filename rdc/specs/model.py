@@ -51,6 +51,14 @@ class ModelSpec(Spec):
             "train.start is random where init_from gives the weights",
             self.recipe.start,
         )
+        needs = {"mask_decay": "method", "encoder": "trained"}
+        for value, name in needs.items():
+            require(
+                getattr(self.recipe, name) != value or self.init_from is not None,
+                f"train.{name}={value} starts from another model",
+                "none",
+                "name it: train.teacher=RUN_OR_FOLDER",
+            )
 
     @property
     def run_id(self) -> str:

@@ -32,6 +32,11 @@ class Recipe(Spec):
       kernel_basis: in which Adam scales the weights of kernels
         (`rdc.training.optimizers`).
       flips: crops are mirrored left to right, every second one.
+      method: `mask_decay` begins with the decay of a wider teacher to this model
+        (`rdc.training.mask_decay`), then trains on as `plain` does.
+      trained: `encoder` trains the analysis transform alone, of several the last one.
+      decay_share: of the steps, with masks; at a constant learning rate.
+      decay_rate: of the masks per step; 0: so that they get there, 7 over those steps.
       upscaling: crops are enlarged by a random factor from 1 to this; training
         photographs that were made smaller have more detail per pixel than others.
     """
@@ -56,6 +61,10 @@ class Recipe(Spec):
     kernel_basis: Literal["pixels", "frequencies"] = added("pixels")
     flips: bool = added(False)
     upscaling: float = added(1.0)
+    method: Literal["plain", "mask_decay"] = added("plain")
+    trained: Literal["all", "encoder"] = added("all")
+    decay_share: float = added(0.3)
+    decay_rate: float = added(0.0)
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "clip_norm"):
@@ -70,7 +79,8 @@ class Recipe(Spec):
             "train.warmup_steps lies between 0 and train.steps",
             self.warmup_steps,
         )
-        for name in ("warmup_share", "decay_start", "final_learning_rate_ratio"):
+        shares = ("warmup_share", "decay_start", "final_learning_rate_ratio")
+        for name in (*shares, "decay_share", "decay_rate"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"train.{name} lies between 0 and 1", value)
         require(
@@ -92,6 +102,13 @@ class Recipe(Spec):
             f"train.crop_px is at least {least_px} for distortion {self.distortion}",
             self.crop_px,
         )
+
+    @property
+    def masked_steps(self) -> int:
+        """Steps of mask decay, before those of the model itself."""
+        if self.method != "mask_decay":
+            return 0
+        return round(self.decay_share * self.steps)
 
     @property
     def warmup(self) -> int:

@@ -85,7 +85,7 @@ class Checkpoints:
             raise
 
     def restore(
-        self, like: TrainState, at_most: int | None = None
+        self, like: TrainState, at_most: int | None = None, above: int = -1
     ) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest sound checkpoint of this model, or None.
 
@@ -94,6 +94,7 @@ class Checkpoints:
 
         Args:
           at_most: newer steps than this are left out.
+          above: and so are these and older ones.
 
         Raises:
           UnreadableError: storage does not give what it has, for `READ_WAIT_SECONDS`.
@@ -103,7 +104,7 @@ class Checkpoints:
             (step, folder)
             for folder in [*self._earlier, self._folder]
             for step in _waited_for(partial(_steps, folder), folder)
-            if at_most is None or step <= at_most
+            if step > above and (at_most is None or step <= at_most)
         ]
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, _as_dict(like))
         for step, folder in sorted(found, key=lambda f: f[0], reverse=True):

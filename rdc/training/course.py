@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import grain
@@ -17,9 +17,11 @@ from flax import nnx
 from rdc.errors import PreemptedError
 from rdc.model import CompressionModel
 from rdc.specs.checkpoint import WINDOW_STEPS
+from rdc.specs.recipe import Recipe
 from rdc.training.checkpoints import CheckpointTimer
 from rdc.training.devices import DataParallel
 from rdc.training.member import Member, Progress
+from rdc.training.methods import ALL_WEIGHTS, Method
 from rdc.training.stacking import InTurn, Mapped, Program, form_of
 from rdc.training.step import (
     TrainState,
@@ -31,11 +33,42 @@ from rdc.training.step import (
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Steps of a training that have one model and one method.
+
+    Attributes:
+      model: with the weights that its first step starts from.
+      recipe: whose schedule begins with this part.
+      first: steps of the training before it.
+    """
+
+    model: CompressionModel
+    recipe: Recipe
+    method: Method = ALL_WEIGHTS
+    first: int = 0
+
+    @property
+    def end(self) -> int:
+        """Its last step, of those of the training."""
+        return self.first + self.recipe.steps
+
+    @property
+    def before(self) -> int:
+        """Checkpoints of later steps than this are of this part."""
+        return self.first if self.first else -1
+
+    def fresh(self) -> TrainState:
+        """The state before its first step."""
+        state = initial_state(self.model, self.recipe, self.method)
+        return replace(state, step=jnp.asarray(self.first, jnp.int32))
+
+
 class Course:
-    """Takes all members from their states to the last step.
+    """Takes all members from their states to the last step of a part of their training.
 
     Args:
-      model: with the weights of step 0.
+      part: whose steps these are.
       members: equal but for their rates, all at the same step.
       accumulate: micro-batches of a step.
       batches: at the first sample.
@@ -44,7 +77,7 @@ class Course:
 
     def __init__(
         self,
-        model: CompressionModel,
+        part: Part,
         members: Sequence[Member],
         *,
         accumulate: int,
@@ -53,8 +86,8 @@ class Course:
         timer: CheckpointTimer,
         stop: threading.Event,
     ):
-        self._model, self._members = model, list(members)
-        self._recipe = members[0].spec.recipe
+        self._part, self._members = part, list(members)
+        self._seed = members[0].spec.recipe.seed
         self._accumulate, self._devices = accumulate, devices
         self._batches, self._timer, self._stop = batches, timer, stop
         # Members that go on together have all come to the same sample.
@@ -74,7 +107,7 @@ class Course:
         """
         step = int(states[0].step)
         joined = self._join(states)
-        while step < self._recipe.steps and self._members:
+        while step < self._part.end and self._members:
             batch = self._next_batch()
             joined, metrics = self._program(joined, batch)
             self._pending.append(metrics)
@@ -83,7 +116,7 @@ class Course:
                 # With one step in the queue the device is busy, and a stop is soon.
                 jax.block_until_ready(self._pending[-2])
             # A fixed window, so that a resumed training logs the same means.
-            if step % WINDOW_STEPS == 0 or step == self._recipe.steps:
+            if step % WINDOW_STEPS == 0 or step == self._part.end:
                 self._end_window(step)
                 if any(member.stuck for member in self._members):
                     step, joined = self._without_stuck(step, joined)
@@ -91,7 +124,7 @@ class Course:
                 if self._timer.due(step):
                     self._save(joined)
             stops = self._devices.agreed(self._stop.is_set())
-            if stops and step < self._recipe.steps:
+            if stops and step < self._members[0].spec.recipe.steps:
                 self._save(joined)
                 raise PreemptedError(
                     "training runs to its last step", f"SIGTERM at step {step}"
@@ -104,14 +137,16 @@ class Course:
     def _join(self, states: Sequence[TrainState]) -> Any:
         """The states of all members for a program of these members."""
         lmbdas = [member.spec.rates for member in self._members]
-        key = jax.random.key(self._recipe.seed)
+        key = jax.random.key(self._seed)
+        part = self._part
         self._program: Program
         if form_of(len(lmbdas)) == "mapped":
-            graph = nnx.graphdef(self._model)
-            step = step_function(graph, self._recipe, self._accumulate)
+            graph = nnx.graphdef(part.model)
+            step = step_function(graph, part.recipe, self._accumulate, part.method)
             self._program = Mapped(step, lmbdas, key)
         else:
-            step = compiled_step(self._model, self._recipe, self._accumulate)
+            settings = part.recipe, self._accumulate, part.method
+            step = compiled_step(part.model, *settings)
             self._program = InTurn(step, lmbdas, key)
         return self._devices.replicate(self._program.join(states))
 
@@ -194,10 +229,11 @@ class Course:
         member.progress.rollbacks += 1
         member.skipped_in_a_row = 0
         member.progress.window = []
-        checkpoint = member.checkpoints.restore(like) if self._devices.leads else None
+        checkpoint = None
+        if self._devices.leads:
+            checkpoint = member.checkpoints.restore(like, above=self._part.before)
         if checkpoint is None:
-            fresh = initial_state(self._model, self._recipe)
-            restored = jax.tree.map(jnp.copy, fresh)
+            restored = jax.tree.map(jnp.copy, self._part.fresh())
         else:
             restored, progress = checkpoint
             member.progress.window = Progress(**progress).window

@@ -10,11 +10,13 @@ import logging
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -31,17 +33,19 @@ from rdc.specs.recipe import Recipe
 from rdc.system.host import on_the_cpu
 from rdc.system.stop_request import stop_request
 from rdc.training.checkpoints import Checkpoints, CheckpointTimer
-from rdc.training.course import Course
+from rdc.training.course import Course, Part
 from rdc.training.devices import DataParallel
 from rdc.training.input import training_batches, training_images
 from rdc.training.journal import Journal
+from rdc.training.mask_decay import TIME_CONSTANTS, MaskDecay
 from rdc.training.member import Member, Progress, TrainedModel, Training
+from rdc.training.methods import Weights
 from rdc.training.start import (
     START_CROPS,
     middle_lmbda,
     start_from_principal_components,
 )
-from rdc.training.step import TrainState, initial_state
+from rdc.training.step import TrainState
 from rdc.training.summary import CHECKPOINT_FOLDER
 
 _log = logging.getLogger(__name__)
@@ -138,18 +142,22 @@ def train_together(
             upscaling=recipe.upscaling,
         )
 
+    decay = None
     with on_the_cpu():
         if recipe.start == "principal_components":
             crops = next(batches(START_CROPS))
             models = [_transform_codec(training.spec, crops) for training in trainings]
-        elif spec.init_from is None:
+        elif spec.init_from is None or recipe.method == "mask_decay":
             models = [_random_model(training.spec) for training in trainings]
         else:
             models = [_initial_model(each.spec, init_from) for each in trainings]
-        fresh = [initial_state(first, recipe) for first in models]
-    # A step gives its state away, so that each has its own.
-    fresh = jax.device_put(fresh, jax.local_devices()[0], may_alias=False)
-    model = models[0]
+        if recipe.method == "mask_decay":
+            decay = _decay(spec, _given(spec, init_from).model, models[0])
+    rest = replace(recipe, steps=recipe.steps - recipe.masked_steps)
+    parts = [
+        Part(model, rest, _trained(model, recipe), recipe.masked_steps)
+        for model in models
+    ]
     devices = DataParallel(recipe.batch_size // accumulate)
     with ExitStack() as stack:
         members = [
@@ -167,18 +175,30 @@ def train_together(
             )
             for number, training in enumerate(trainings)
         ]
-        states = restored_on_all(members, fresh, devices)
-        _log.info("step %d of %d", members[0].resumed_from, recipe.steps)
-        course = Course(
-            model,
-            members,
-            accumulate=accumulate,
-            devices=devices,
-            batches=batches(recipe.batch_size, devices.rows(recipe.batch_size)),
-            timer=CheckpointTimer(checkpoint),
-            stop=stack.enter_context(stop_request()),
-        )
-        course.to_the_end(states)
+        settings: dict[str, Any] = {
+            "accumulate": accumulate,
+            "devices": devices,
+            "batches": batches(recipe.batch_size, devices.rows(recipe.batch_size)),
+            "timer": CheckpointTimer(checkpoint),
+            "stop": stack.enter_context(stop_request()),
+        }
+        states = restored_on_all(members, _fresh(parts), devices, parts[0])
+        if decay is not None and not members[0].resumed_from:
+            (member,) = members
+            earlier = restored_on_all(members, _fresh([decay]), devices, decay)
+            _log.info("step %d of %d, with masks", member.resumed_from, recipe.steps)
+            Course(decay, members, **settings).to_the_end(earlier)
+            assert member.final is not None
+            assert isinstance(decay.method, MaskDecay)
+            try:
+                merged = decay.method.merged(jax.device_get(member.final.params))
+            except DivergedError as error:
+                return [error]
+            parts = [replace(parts[0], model=merged)]
+            states = _fresh(parts)
+        else:
+            _log.info("step %d of %d", members[0].resumed_from, recipe.steps)
+        Course(parts[0], members, **settings).to_the_end(states)
     counts = {
         "accumulate": accumulate,
         "hosts": devices.hosts,
@@ -186,7 +206,37 @@ def train_together(
         "models_together": len(members),
         "skipped_images": len(skipped) + len(source.damaged),
     }
+    model = parts[0].model
     return [member.diverged or member.trained(model, **counts) for member in members]
+
+
+def _fresh(parts: Sequence[Part]) -> list[TrainState]:
+    """States before the first step, each its own: a step gives its state away."""
+    with on_the_cpu():
+        fresh = [part.fresh() for part in parts]
+    return jax.device_put(fresh, jax.local_devices()[0], may_alias=False)
+
+
+def _trained(model: CompressionModel, recipe: Recipe) -> Weights:
+    """What a training without masks changes."""
+    return Weights(model.last_encoder if recipe.trained == "encoder" else ())
+
+
+def _decay(
+    spec: ModelSpec, teacher: CompressionModel, student: CompressionModel
+) -> Part:
+    """The steps in which a teacher becomes the student."""
+    recipe, steps = spec.recipe, spec.recipe.masked_steps
+    require(
+        0 < steps < recipe.steps,
+        "some steps are with masks and some without (train.decay_share)",
+        f"{steps} of {recipe.steps}",
+    )
+    rate = recipe.decay_rate or TIME_CONSTANTS / steps
+    networks = student.last_encoder if recipe.trained == "encoder" else ()
+    method = MaskDecay(teacher, student, rate, networks)
+    constant = replace(recipe, steps=steps, decay="constant", ema=0.0)
+    return Part(teacher, constant, method)
 
 
 def _check_alike(specs: Sequence[ModelSpec]) -> None:
@@ -202,16 +252,32 @@ def _run_id(exported: ExportedModel) -> str:
     return exported.provenance.get("run_id", exported.identity)
 
 
-def _initial_model(spec: ModelSpec, folder: str | Path | None) -> CompressionModel:
+def _given(spec: ModelSpec, folder: str | Path | None) -> ExportedModel:
     """The model that `spec.init_from` names."""
     rule = f"a training that starts from model {spec.init_from} is given its folder"
     if folder is None:
         raise ConfigError(rule, None)
     exported = load_exported(Path(folder))
     require(_run_id(exported) == spec.init_from, rule, f"that of {_run_id(exported)}")
+    if spec.recipe.method == "mask_decay":
+        require(
+            len(spec.rates) == len(exported.operating_points),
+            "teacher and student have as many rates",
+            f"{len(exported.operating_points)} and {len(spec.rates)}",
+        )
+    return exported
+
+
+def _initial_model(spec: ModelSpec, folder: str | Path | None) -> CompressionModel:
+    """The weights of the model that `spec.init_from` names."""
+    exported = _given(spec, folder)
+    encoders = spec.architecture.encoders
+    if exported.model.spec.encoders + 1 == encoders:
+        exported = replace(exported, model=_with_encoder(exported.model, spec))
     require(
         exported.model.spec == spec.architecture,
-        "a training starts from a model of its own architecture",
+        "a training starts from a model of its own architecture, or of one encoder "
+        "less; with train.method=mask_decay from a wider one",
         f"{exported.model.spec.family} in {folder}",
     )
     if len(spec.rates) == len(exported.operating_points):
@@ -222,6 +288,15 @@ def _initial_model(spec: ModelSpec, folder: str | Path | None) -> CompressionMod
         f"{len(exported.operating_points)} in {folder}",
     )
     return _with_gains(exported, spec)
+
+
+def _with_encoder(model: CompressionModel, spec: ModelSpec) -> CompressionModel:
+    """One encoder more, at first equal to the first one: so is y, their mean."""
+    more = build(replace(model.spec, encoders=model.spec.encoders + 1), 0, spec.rates)
+    nnx.update(more, nnx.state(model))
+    first = nnx.state(more.analysis_transform)
+    nnx.update(more.extra_encoders[-1], jax.tree.map(jnp.copy, first))
+    return more
 
 
 def _with_gains(exported: ExportedModel, spec: ModelSpec) -> CompressionModel:
@@ -265,10 +340,14 @@ def _say_why_at_the_start(members: Sequence[Member], some: bool) -> None:
 
 
 def restored_on_all(
-    members: Sequence[Member], fresh: Sequence[TrainState], devices: DataParallel
+    members: Sequence[Member],
+    fresh: Sequence[TrainState],
+    devices: DataParallel,
+    part: Part,
 ) -> list[TrainState]:
     """`restore_together` in the process that leads; the others get what it found."""
-    states = restore_together(members, fresh) if devices.leads else list(fresh)
+    found_here = partial(restore_together, members, fresh, part.end, part.before)
+    states = found_here() if devices.leads else list(fresh)
     for member in members:
         found = asdict(member.progress), member.resumed_from
         progress, member.resumed_from = devices.values_from_first(found)
@@ -277,17 +356,20 @@ def restored_on_all(
 
 
 def restore_together(
-    members: Sequence[Member], fresh: Sequence[TrainState]
+    members: Sequence[Member],
+    fresh: Sequence[TrainState],
+    at_most: int | None = None,
+    above: int = -1,
 ) -> list[TrainState]:
     """A state per member, all of the newest step that every member can read.
 
     Args:
       fresh: of each member, before its first step; one that is its own.
+      at_most, above: of which steps, as of `Checkpoints.restore`.
     """
-    at_most = None
     while True:
         found = [
-            member.checkpoints.restore(like, at_most)
+            member.checkpoints.restore(like, at_most, above)
             for member, like in zip(members, fresh, strict=True)
         ]
         readable = [checkpoint for checkpoint in found if checkpoint is not None]

@@ -6,6 +6,7 @@ A method says what is trained (`initial`), how a model is made of it within the 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 import jax
@@ -17,7 +18,7 @@ from rdc.model import CompressionModel
 Params = Any
 
 
-class Method(Protocol):
+class Method(Hashable, Protocol):
     """Of one training; hashable, because steps are compiled once for each."""
 
     def initial(self, model: CompressionModel) -> Params:
@@ -37,7 +38,7 @@ class Weights:
     """Plain training of the weights, all of them or those of some networks.
 
     Args:
-      networks: attributes of the model that are trained; (): all.
+      networks: paths in the model, as `extra_encoders.1`, of what is trained; (): all.
     """
 
     def __init__(self, networks: tuple[str, ...] = ()):
@@ -68,8 +69,9 @@ def only(networks: tuple[str, ...], gradient: Params) -> Params:
         return gradient
 
     def kept(path: Any, leaf: jax.Array) -> jax.Array:
-        first = getattr(path[0], "key", path[0])
-        return leaf if first in networks else jnp.zeros_like(leaf)
+        name = ".".join(str(getattr(key, "key", key)) for key in path)
+        trained = any(name.startswith(f"{network}.") for network in networks)
+        return leaf if trained else jnp.zeros_like(leaf)
 
     return jax.tree.map_with_path(kept, gradient)
 

@@ -91,17 +91,16 @@ class Assignments:
     def changed(self, values: Mapping[str, Any]) -> Assignments:
         """The point that has these values, and no teacher unless they name one.
 
-        Values of a component take the place of what this one has of it.
+        A component takes the place of this one's, with all of its fields.
         """
-        groups = {key.split(".")[0] for key in values}
         replaced = {"train.teacher", *values}
-        if "architecture" in values:
-            groups |= {"transform", "entropy_model", "hyper_transform", "encoders"}
+        whole = {key for key in values if "." not in key} - {"train"}
+        if "architecture" in whole:
+            whole |= {"transform", "entropy_model", "hyper_transform", "encoders"}
         own = [
             (key, value)
             for key, value in self.pairs
-            if key not in replaced
-            and (key.split(".")[0] not in groups or key.startswith("train"))
+            if key not in replaced and key.partition(".")[0] not in whole
         ]
         pairs = sorted([*own, *values.items()], key=_depth)
         return Assignments(self.block, tuple(pairs))

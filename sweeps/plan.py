@@ -266,9 +266,10 @@ class _Parser:
         if key not in self._architectures:
             self._architectures[key] = parse_architecture(point.architecture)
         architecture = self._architectures[key]
-        key = canonical_json(point.train)
+        has_teacher = "" if start else None
+        key = canonical_json({**point.train, "teacher": has_teacher})
         if key not in self._settings:
-            values = {**self._train, "teacher": None, **point.train}
+            values = {**self._train, **point.train, "teacher": has_teacher}
             settings = TrainSettings.from_dict(values)
             self._settings[key] = settings.recipe, settings.lmbda
         recipe, rates = self._settings[key]

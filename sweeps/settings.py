@@ -33,7 +33,9 @@ class TrainSettings(Recipe):
 
     @property
     def recipe(self) -> Recipe:
-        """Without rates and teacher."""
+        """Without rates and teacher, whose weights are the start of what has one."""
         values = self.to_dict()
         del values["lmbda"], values["teacher"]
+        if self.teacher is not None:
+            values["start"] = "random"
         return Recipe(**values)

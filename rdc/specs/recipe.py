@@ -18,7 +18,9 @@ class Recipe(Spec):
 
     Attributes:
       warmup_steps: linear, from 0; where it is 0, `warmup_share` of the steps.
-      decay_start: share of the steps after which the learning rate falls.
+      decay: of the learning rate; `halvings`: after 5, 9, 13 and 17 of 20 parts of the
+        steps, as EVC's.
+      decay_start: share of the steps after which a cosine falls.
       clip_norm: of the global gradient norm.
       distortion: a name in `rdc.ops.distortions`.
       precision: in which the networks compute; weights, optimizer, likelihoods and
@@ -37,6 +39,7 @@ class Recipe(Spec):
       trained: `encoder` trains the analysis transform alone, of several the last one.
       decay_share: of the steps, with masks; at a constant learning rate.
       decay_rate: of the masks per step; 0: so that they get there, 7 over those steps.
+      weight_decay: of AdamW, times the learning rate; 0: Adam.
       upscaling: crops are enlarged by a random factor from 1 to this; training
         photographs that were made smaller have more detail per pixel than others.
     """
@@ -46,7 +49,7 @@ class Recipe(Spec):
     crop_px: int = 256
     learning_rate: float = 1e-4
     warmup_steps: int = 0
-    decay: Literal["constant", "cosine"] = "cosine"
+    decay: Literal["constant", "cosine", "halvings"] = "cosine"
     decay_start: float = 0.8
     final_learning_rate_ratio: float = 0.01
     clip_norm: float = 1.0
@@ -65,6 +68,7 @@ class Recipe(Spec):
     trained: Literal["all", "encoder"] = added("all")
     decay_share: float = added(0.3)
     decay_rate: float = added(0.0)
+    weight_decay: float = added(0.0)
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "clip_norm"):
@@ -80,7 +84,7 @@ class Recipe(Spec):
             self.warmup_steps,
         )
         shares = ("warmup_share", "decay_start", "final_learning_rate_ratio")
-        for name in (*shares, "decay_share", "decay_rate"):
+        for name in (*shares, "decay_share", "decay_rate", "weight_decay"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"train.{name} lies between 0 and 1", value)
         require(
@@ -89,6 +93,11 @@ class Recipe(Spec):
             self.upscaling,
         )
         require(0 <= self.ema < 1, "train.ema is at least 0 and less than 1", self.ema)
+        require(
+            not self.weight_decay or self.kernel_basis == "pixels",
+            "train.weight_decay is of kernels in pixels (train.kernel_basis)",
+            self.kernel_basis,
+        )
         require(
             self.batch_size % self.accumulate == 0,
             f"train.accumulate divides train.batch_size ({self.batch_size})",

@@ -18,6 +18,9 @@ import optax
 
 from rdc.specs.recipe import Recipe
 
+# Shares of the steps after which the rate is halved: epochs 50, 90, 130, 170 of 200.
+HALVINGS = (0.25, 0.45, 0.65, 0.85)
+
 
 def schedule(recipe: Recipe) -> optax.Schedule:
     """Linear warm-up, the full rate, then cosine decay from `decay_start` on."""
@@ -26,6 +29,12 @@ def schedule(recipe: Recipe) -> optax.Schedule:
     if recipe.decay == "constant":
         rest: optax.Schedule = optax.constant_schedule(rate)
         return optax.join_schedules([warmup, rest], [recipe.warmup])
+    if recipe.decay == "halvings":
+        halvings = {round(share * recipe.steps): 0.5 for share in HALVINGS}
+        rest = optax.piecewise_constant_schedule(rate, halvings)
+        # Its steps are those of the training, the warm-up included.
+        rest_on_time = _shifted(rest, recipe.warmup)
+        return optax.join_schedules([warmup, rest_on_time], [recipe.warmup])
     start = max(round(recipe.decay_start * recipe.steps), recipe.warmup)
     decay = optax.cosine_decay_schedule(
         rate, max(recipe.steps - start, 1), recipe.final_learning_rate_ratio
@@ -37,9 +46,24 @@ def schedule(recipe: Recipe) -> optax.Schedule:
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Adam, in the recipe's basis, behind clipping of the global gradient norm."""
     adam = optax.adam(schedule(recipe))
+    if recipe.weight_decay:
+        adam = optax.adamw(
+            schedule(recipe), weight_decay=recipe.weight_decay, mask=_are_weights
+        )
     if recipe.kernel_basis == "frequencies":
         adam = in_frequencies(adam)
     return optax.chain(optax.clip_by_global_norm(recipe.clip_norm), adam)
+
+
+def _shifted(schedule: optax.Schedule, steps: int) -> optax.Schedule:
+    return lambda count: schedule(count + steps)
+
+
+def _are_weights(params: Any) -> Any:
+    """What decays: all but the masks of mask decay, whose rest is elsewhere."""
+    return jax.tree.map_with_path(
+        lambda path, _: getattr(path[0], "key", None) != "gaps", params
+    )
 
 
 def in_frequencies(inner: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -1,7 +1,7 @@
 """What `exact` must give on every device, of networks that the shipped model lacks.
 
-Swin blocks, both forms of CHARM, transposed convolutions, LRP: with weights that are
-drawn, not trained.
+Swin blocks, both forms of CHARM, transposed convolutions, LRP, blocks with depthwise
+convolutions, spatial priors: with weights that are drawn, not trained.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from rdc.codec.tiles import Size
 from rdc.model import CodePart, CompressionModel
 from tests.architectures import ALL
 
-ARCHITECTURES = ("elic-charm-swint", "swint-charm2020-conv")
+ARCHITECTURES = (
+    "elic-charm-swint",
+    "swint-charm2020-conv",
+    "evc-dual_spatial_prior-evc",
+    "one_scale-quadtree_prior-one_scale",
+)
 HEIGHT, WIDTH = 3, 6  # of z: windows that are padded and shifted, too
 
 
@@ -69,8 +74,9 @@ def of_model(
             return z_hat.astype(np.float32)
         index = getattr(parameters, "table_index", parameters.scale_index)
         indices.append(np.rint(np.asarray(index)).astype("<i4"))
-        mean = np.asarray(parameters.mean)
-        return np.rint(random.normal(0, 3, mean.shape)) + mean
+        mean, size = np.asarray(parameters.mean), parameters.step
+        size = 1.0 if size is None else np.asarray(size)
+        return np.rint(random.normal(0, 3, mean.shape)) * size + mean
 
     y_hat = run(code, rate).astype("<f4")
     return {

@@ -13,7 +13,20 @@ import numpy as np
 from scipy import special
 
 from rdc.entropy_models.gaussian_step import GaussianParameters, GaussianStep
-from rdc.layers import Branches, Conv, Network, PatchSplitting, Relu, UpConv
+from rdc.entropy_models.spatial_step import SpatialStep
+from rdc.layers import (
+    Appended,
+    Branches,
+    Conv,
+    DepthToSpace,
+    LeakyRelu,
+    Network,
+    PatchSplitting,
+    Relu,
+    Residual,
+    UpConv,
+)
+from rdc.layers.depthwise import ChunkSum, DepthwiseConv, SharpSilu
 from rdc.layers.swin import Dense, LayerNorm, SwinBlock, WindowAttention
 from rdc.model import CodePart, CompressionModel, run_coding_steps
 
@@ -32,12 +45,20 @@ class ReferenceNetworks:
         self.model = model
 
     def coding_steps(self, rate: float = 0) -> list[Any]:
-        logs = log_gains(self.model.gains, rate)
-        steps = [ReferenceStep(step, logs) for step in self.model.steps]
+        logs = log_gains(self.model.step_gains, rate)
+        steps = [
+            ReferenceSpatialStep(step)
+            if isinstance(step, SpatialStep)
+            else ReferenceStep(step, logs)
+            for step in self.model.steps
+        ]
         return [self.model.coding_steps()[0], *steps]
 
     def features(self, z_hat: np.ndarray) -> np.ndarray:
-        return floats(network(self.model.hyper_synthesis, constant(z_hat[0])))
+        features = network(self.model.hyper_synthesis, constant(z_hat[0]))
+        if self.model.fusion is not None:
+            features = network(self.model.fusion, features)
+        return floats(features)
 
     def run(self, code: CodePart, rate: float = 0) -> np.ndarray:
         return run_coding_steps(self, code, rate)[0]
@@ -92,6 +113,53 @@ class ReferenceStep:
         return floats(network(step.lrp_merge, both))
 
 
+class ReferenceSpatialStep:
+    def __init__(self, step: SpatialStep):
+        self.step, self.latent, self.place = step, step.latent, step.pattern.place
+
+    def parameters(self, features: Any, y_hat: Any) -> GaussianParameters:
+        step, n = self.step, self.step.latent_channels
+        features = constant(features[0])
+        count = 2 + step.adaptive_steps
+        parts = np.split(features[..., : count * n], count, axis=-1)
+        steps = np.maximum(parts[0], 2**15) if step.adaptive_steps else None
+        scale, mean = parts[-2:]
+        if step.network is not None:
+            decoded = constant(y_hat[0])
+            if steps is not None:
+                decoded = saturated(divided(decoded << 16, steps))
+            context = features[..., step.context[0] : step.context[1]]
+            found = network(step.network, np.concatenate([decoded, context], -1))
+            mean = found[..., -n:]
+            if step.network_gives_scales:
+                scale = found[..., :n]
+        scale, mean = self.taken(scale), self.taken(mean)
+        index = floats(saturated(shift(scale << 19, 16)) + 1175541)
+        index = np.clip(index, 0, 63)
+        if steps is None:
+            return GaussianParameters(floats(mean), index, index[..., :0])
+        steps = self.taken(steps)
+        mean = multiplied(mean, steps)
+        return GaussianParameters(floats(mean), index, index[..., :0], floats(steps))
+
+    def taken(self, a: np.ndarray) -> np.ndarray:
+        """Of every position the group that this pass codes there."""
+        groups = self.step.pattern.groups
+        parts = np.split(a, 1 + max(map(max, groups)), axis=-1)
+        out = np.empty_like(parts[0])
+        for row, column in np.ndindex(2, 2):
+            out[row::2, column::2] = parts[groups[row][column]][row::2, column::2]
+        return out
+
+    def refine(self, part: np.ndarray, parameters: GaussianParameters) -> np.ndarray:
+        return part
+
+
+def divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rounded towards zero."""
+    return np.sign(a) * (np.abs(a) // b)
+
+
 def network(layer: Any, a: np.ndarray) -> np.ndarray:
     if isinstance(layer, Network):
         for inner in layer.layers:
@@ -111,8 +179,27 @@ def network(layer: Any, a: np.ndarray) -> np.ndarray:
         return layer_norm(layer, a)
     if isinstance(layer, SwinBlock):
         return swin_block(layer, a)
+    if isinstance(layer, LeakyRelu):
+        return np.maximum(a, multiplied(a, constant(layer.slope)))
+    if isinstance(layer, SharpSilu):
+        half = shift(32768 * look_up("tanh", saturated(2 * a)), 16)
+        return multiplied(a, half + 32768)
+    if isinstance(layer, ChunkSum):
+        one, two, three, four = np.split(a, 4, axis=-1)
+        return saturated(saturated(saturated(one + two) + three) + four)
+    if isinstance(layer, Residual):
+        return saturated(network(layer.shortcut, a) + network(layer.branch, a))
+    if isinstance(layer, Appended):
+        return np.concatenate([a, network(layer.network, a)], axis=-1)
+    if isinstance(layer, DepthwiseConv):
+        return biased(depthwise(a, array(layer.kernel)), layer)
+    if isinstance(layer, DepthToSpace):
+        return depth_to_space(a)
     assert isinstance(layer, PatchSplitting), layer
-    a = network(layer.dense, network(layer.norm, a))
+    return depth_to_space(network(layer.dense, network(layer.norm, a)))
+
+
+def depth_to_space(a: np.ndarray) -> np.ndarray:
     height, width, channels = a.shape
     a = a.reshape(height, width, 2, 2, channels // 4).transpose(0, 2, 1, 3, 4)
     return a.reshape(2 * height, 2 * width, channels // 4)
@@ -173,6 +260,18 @@ def convolution(a: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     taps = [(i, j) for i in range(k) for j in range(k)]
     patches = [taken(a, i - k // 2, j - k // 2) for i, j in taps]
     return products(np.concatenate(patches, -1), kernel.reshape(-1, outputs))
+
+
+def depthwise(a: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """As `products`, of every channel by itself; one number of bits for all."""
+    fine = np.rint(kernel[:, :, 0] * 2**24).astype(np.int64)
+    dropped = max(int(np.abs(fine).sum((0, 1)).max()).bit_length() - 22, 0)
+    weights = shift(fine, dropped)
+    k = kernel.shape[0]
+    total = sum(
+        taken(a, i - k // 2, j - k // 2) * weights[i, j] for i, j in np.ndindex(k, k)
+    )
+    return saturated(shift(total, 24 - dropped))
 
 
 def transposed_convolution(a: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -325,7 +325,7 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
                 run_id=run.run_id,
                 dataset=settings.eval_set.name,
                 data_sha256=settings.eval_set.data_sha256,
-                codec=settings.codec,
+                codec=_with_all_encoders(settings.codec, run),
             )
             images = settings.eval_set
             own_id = evaluate.job_id
@@ -395,6 +395,12 @@ def _overfitted(settings: TaskSettings) -> Iterator[_Work]:
             label = f"{name} on {job.image}, lambda {lmbda:g}"
             images = ImageSet(file.path, job.image, file.sha256)
             yield _Work(job, job.job_id, label, images)
+
+
+def _with_all_encoders(codec: CodecSettings, run: Run) -> CodecSettings:
+    """Of a model with several encoders, effort says how many run: all of them."""
+    several = run.model.architecture.encoders - 1
+    return replace(codec, effort=several) if several else codec
 
 
 def _of_network(codec: CodecSettings) -> CodecSettings:

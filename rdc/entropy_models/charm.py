@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rdc.entropy_models.charm_sizes import check_charm, widths_of_slices
 from rdc.specs.base import added, require
@@ -30,6 +30,8 @@ class Charm(EntropyModelSpec):
       projection_channels: width of the projected hyper features per slice.
       projection_kernel: side of the projection's kernel.
       slice_widths: channels of y per slice; () divides them equally.
+      scales_from: of every slice, the `context` or the `hyper` features alone, so that
+        only means wait for what was decoded.
     """
 
     name: ClassVar[str] = "charm"
@@ -42,6 +44,7 @@ class Charm(EntropyModelSpec):
     projection_channels: int = 64
     projection_kernel: int = 3
     slice_widths: tuple[int, ...] = added(())
+    scales_from: Literal["context", "hyper"] = added("context")
 
     def __post_init__(self) -> None:
         check_charm(self)
@@ -73,6 +76,7 @@ class Charm(EntropyModelSpec):
         widths = widths_of_slices(self, latent_channels)
         features = self.hyper_features(latent_channels)
         projected = self.projection_channels
+        of_context = self.scales_from == "context"
         steps = []
         for i, (width, selection) in enumerate(
             zip(widths, channel_runs(widths), strict=True)
@@ -87,9 +91,12 @@ class Charm(EntropyModelSpec):
                     mean_features=(0, projected),
                     scale_features=(0, projected),
                     support_channels=support,
+                    scale_sees_support=of_context,
                     projection=Network(projection),
                     mean=slice_network(parameters, inputs, *sizes),
-                    scale=slice_network(parameters, inputs, *sizes),
+                    scale=slice_network(
+                        parameters, inputs if of_context else projected, *sizes
+                    ),
                     lrp=slice_network(parameters, inputs + width, *sizes),
                     lrp_merge=lrp_merge(parameters, width),
                 )

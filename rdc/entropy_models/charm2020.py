@@ -36,6 +36,7 @@ class Charm2020(EntropyModelSpec):
       widening: hidden layers of slice i are max(1, (i + 2) / 3) times as wide, rounded
         down, for more support reaches them.
       lrp: whether there is a latent residual prediction.
+      scales_from: as of `charm`.
     """
 
     name: ClassVar[str] = "charm2020"
@@ -49,6 +50,7 @@ class Charm2020(EntropyModelSpec):
     slice_features: Literal["all", "own"] = added("all")
     widening: bool = added(False)
     lrp: bool = added(True)
+    scales_from: Literal["context", "hyper"] = added("context")
 
     def __post_init__(self) -> None:
         check_charm(self)
@@ -72,6 +74,7 @@ class Charm2020(EntropyModelSpec):
                 first, end = selection.first, selection.end
             support = sum(widths[: min(i, self.max_support_slices)])
             inputs = end - first + support
+            of_context = self.scales_from == "context"
             sizes = (*self._hidden_channels(i), width), self.kernels
             steps.append(
                 GaussianStep(
@@ -79,8 +82,11 @@ class Charm2020(EntropyModelSpec):
                     mean_features=(first, end),
                     scale_features=(latent_channels + first, latent_channels + end),
                     support_channels=support,
+                    scale_sees_support=of_context,
                     mean=slice_network(parameters, inputs, *sizes),
-                    scale=slice_network(parameters, inputs, *sizes),
+                    scale=slice_network(
+                        parameters, inputs if of_context else end - first, *sizes
+                    ),
                     lrp=slice_network(parameters, inputs + width, *sizes)
                     if self.lrp
                     else None,

@@ -54,6 +54,7 @@ class GaussianStep(nnx.Module):
         that the two networks see; without `mean_features` the mean is zero.
       support_channels: so many channels of y, the *first* decoded ones, are the
         support.
+      scale_sees_support: or else hyper features alone.
       projection: on the hyper features; shared by mean, scale and LRP.
       mean, scale: networks on features and support.
       lrp: latent residual prediction, 0.5 tanh of this network.
@@ -70,6 +71,7 @@ class GaussianStep(nnx.Module):
         scale_features: tuple[int, int],
         mean_features: tuple[int, int] | None = None,
         support_channels: int = 0,
+        scale_sees_support: bool = True,
         projection: Network | None = None,
         mean: Network | None = None,
         scale: Network | None = None,
@@ -80,6 +82,7 @@ class GaussianStep(nnx.Module):
         self.mean_features = mean_features
         self.scale_features = scale_features
         self.support_channels = support_channels
+        self.scale_sees_support = scale_sees_support
         self.projection = projection or Network()
         self.mean = mean or Network()
         self.scale = scale or Network()
@@ -127,15 +130,16 @@ class GaussianStep(nnx.Module):
         features = self.projection(features)
         support = [] if not self.support_channels else [self.support(y_hat)]
 
-        def joined(channel_range: tuple[int, int]) -> jax.Array:
+        def joined(channel_range: tuple[int, int], decoded: list[Any]) -> jax.Array:
             first, last = channel_range
-            return jnp.concatenate([features[..., first:last], *support], axis=-1)
+            return jnp.concatenate([features[..., first:last], *decoded], axis=-1)
 
-        scale_index = scale_index_from_output(self.scale(joined(self.scale_features)))
+        seen = joined(self.scale_features, support if self.scale_sees_support else [])
+        scale_index = scale_index_from_output(self.scale(seen))
         if self.mean_features is None:
             zero = jnp.zeros_like(scale_index)
             return GaussianParameters(zero, scale_index, features[..., :0])
-        mean_input = joined(self.mean_features)
+        mean_input = joined(self.mean_features, support)
         mean = self.mean(mean_input).astype(jnp.float32)
         return GaussianParameters(mean, scale_index, mean_input)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +57,50 @@ def test_zhu_2022_has_its_published_size() -> None:
     )
     assert charm.params == params == 7_892_236
     assert charm.macs_per_px == pytest.approx(30_810, abs=1)
+
+
+# EVC's released code: parameters of encoder and decoder transforms, and of everything
+# (a model of four rates, whose quantisation steps are 192 + 4 numbers).
+EVC = {
+    "l": (3_187_776, 3_375_180, 17_381_776),
+    "m": (2_077_376, 2_330_700, 15_226_896),
+    "s": (818_240, 1_141_196, 12_778_256),
+}
+
+
+@pytest.mark.parametrize("size", EVC)
+def test_evc_has_its_published_size(size: str) -> None:
+    for pair in (f"{size}l", f"l{size}", 2 * size):
+        params = {r.component: r.params for r in count(f"evc_{pair}").by_component}
+        assert params["analysis_transform"] == EVC[pair[0]][0]
+        assert params["synthesis_transform"] == EVC[pair[1]][1]
+        assert params["hyper_analysis"] == 1_035_840
+        assert params["hyper_synthesis"] == 1_412_160
+        assert params["entropy_model"] == 2_899_072 + 5_469_440  # fusion and prior
+        assert params["prior"] == 2112
+    model = build(f"evc_{size}", None, rates=(1, 2, 3, 4))
+    leaves = jax.tree.leaves(nnx.state(model))
+    assert sum(leaf.size for leaf in leaves) == EVC[size][2]
+
+
+def test_dcvc_uf_intra_has_its_published_cost() -> None:
+    assert count("dcvc_uf_intra").kflops_per_px == pytest.approx(671, rel=1e-3)
+
+
+def test_several_encoders_cost_the_encoder_alone() -> None:
+    one = ALL["evc-dual_spatial_prior-evc"]
+    three = replace(one, encoders=3)
+    alone, several = count(one), count(three)
+    assert several.kmacs_per_px == alone.kmacs_per_px
+    assert several.params_decoder == alone.params_decoder
+    # Each candidate is coded and decoded before one is chosen.
+    synthesis = next(
+        r.macs_per_px
+        for r in alone.by_component
+        if r.component == "synthesis_transform"
+    )
+    whole = alone.kmacs_per_px_encode + synthesis / 1000
+    assert several.kmacs_per_px_encode == pytest.approx(3 * whole)
 
 
 @everything

@@ -91,7 +91,11 @@ class ReferenceStep:
         def joined(first: int, end: int) -> np.ndarray:
             return np.concatenate([features[..., first:end], support], axis=-1)
 
-        scale = network(step.scale, joined(*step.scale_features))
+        first, end = step.scale_features
+        seen = (
+            joined(first, end) if step.scale_sees_support else features[..., first:end]
+        )
+        scale = network(step.scale, seen)
         index = floats(saturated(shift(scale << 19, 16)) + 1175541)
         index = np.clip(index + self.shift, 0, 63)
         if step.mean_features is None:

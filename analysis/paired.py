@@ -1,0 +1,73 @@
+"""Differences between models that were trained with the same seeds, with intervals.
+
+Models of one seed share their crops and, through their teacher, their start; images are
+the same for all. So both are drawn together: seeds and images with replacement, the
+difference of every draw, its mean over both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+DRAWS = 4000
+INSIDE = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of the loss of a model from that of another, per cent of the other's.
+
+    Attributes:
+      low, high: 95 % of the draws lie between.
+      seeds: trainings of each.
+    """
+
+    percent: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def is_sure(self) -> bool:
+        """Which one is better."""
+        return self.low > 0 or self.high < 0
+
+
+def losses(rate_distortion: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """Logarithm of bpp + lmbda MSE, mean over the rates of a model.
+
+    Returns:
+      A row per run_id, a column per image.
+    """
+    rows = rate_distortion.merge(points[["run_id", "rate", "lmbda"]])
+    rows = rows.assign(
+        log_loss=np.log(rows["bpp_coded"] + rows["lmbda"] * rows["mse_255"])
+    )
+    return rows.pivot_table(index="run_id", columns="image", values="log_loss")
+
+
+def difference(model: pd.DataFrame, other: pd.DataFrame) -> Difference:
+    """Of two models.
+
+    Args:
+      model, other: of `losses`, indexed by seed; seeds that both have count.
+    """
+    seeds = model.index.intersection(other.index)
+    values = (model.loc[seeds] - other.loc[seeds]).to_numpy()
+    random = np.random.default_rng(0)
+    count, images = values.shape
+    of_seeds = random.integers(count, size=(DRAWS, count))
+    of_images = random.integers(images, size=(DRAWS, images))
+    draws = np.array(
+        [
+            values[np.ix_(rows, columns)].mean()
+            for rows, columns in zip(of_seeds, of_images, strict=True)
+        ]
+    )
+    outside = (1 - INSIDE) / 2
+    low, high = np.quantile(draws, [outside, 1 - outside])
+    percent, low, high = (100 * float(np.expm1(v)) for v in (values.mean(), low, high))
+    return Difference(percent, low, high, count)

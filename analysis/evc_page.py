@@ -26,10 +26,10 @@ TEMPLATE = """\
 {finished} of the {models} trainings of the grid `evc_mini`, on {images} images of
 {dataset}: tiny models of EVC's components, {steps} steps each. What decides is RD loss,
 bpp + lambda MSE from the bytes of whole files, at four lambdas; a difference is the
-mean logarithm of the ratio over rates, images and seeds. In brackets, 95 % of 4000 draws
-of seeds and images. Trainings of one seed share teacher and crops, so that differences are
-paired. **Small models and short trainings: an effect that does not show here may show
-at EVC's size, and the reverse.**
+mean logarithm of the ratio over rates, images and seeds. In brackets, 95 % of 4000
+draws of seeds and images. Trainings of one seed share teacher and crops, so that
+differences are paired. **Small models and short trainings: an effect that does not
+show here may show at EVC's size, and the reverse.**
 
 `python launch/sweep.py +grid=evc_mini data.train=TRAIN data.eval=KODAK
 'stages=[plan,complexity,train,evaluate,gather]' out=OUT`, then

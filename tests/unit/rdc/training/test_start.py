@@ -14,11 +14,15 @@ from rdc.architectures import build
 from rdc.data.images import read_image
 from rdc.entropy_models.charm import Charm
 from rdc.entropy_models.charm2020 import Charm2020
+from rdc.entropy_models.dual_spatial_prior import DualSpatialPrior
 from rdc.entropy_models.factorized import Factorized
 from rdc.entropy_models.mean_scale_hyperprior import MeanScaleHyperprior
+from rdc.entropy_models.quadtree_prior import QuadtreePrior
 from rdc.entropy_models.scale_hyperprior import ScaleHyperprior
 from rdc.errors import ConfigError
 from rdc.hyper_transforms.conv import ConvHyperTransform
+from rdc.hyper_transforms.evc import EvcHyperTransform
+from rdc.hyper_transforms.one_scale import OneScaleHyperTransform
 from rdc.hyper_transforms.swint import SwinTHyperTransform
 from rdc.registry import REGISTRY
 from rdc.specs.components import ArchitectureSpec
@@ -27,6 +31,8 @@ from rdc.training.start import middle_lmbda, start_from_principal_components
 from rdc.training.step import training_loss
 from rdc.transforms.conv import ConvTransform
 from rdc.transforms.elic import ElicTransform
+from rdc.transforms.evc import EvcTransform
+from rdc.transforms.one_scale import OneScaleTransform
 from rdc.transforms.swint import SwinTTransform
 
 LMBDA = 0.0125
@@ -35,6 +41,14 @@ TRANSFORMS = {
     "conv": ConvTransform(channels=(16, 32, 64), latent_channels=96),
     "elic": ElicTransform(channels=(16, 32, 64), latent_channels=96, residual_blocks=1),
     "swint": SwinTTransform(widths=(32, 64, 64, 128), depths=(1, 1, 1, 1)),
+    "evc": EvcTransform(
+        encoder_channels=(16, 32, 64),
+        decoder_channels=(16, 40, 48),
+        latent_channels=96,
+    ),
+    "one_scale": OneScaleTransform(
+        channels=192, latent_channels=96, encoder_blocks=1, decoder_blocks=1
+    ),
 }
 CONV = ConvHyperTransform(analysis_channels=(32, 32, 32), synthesis_channels=(32, 32))
 SWINT = SwinTHyperTransform(widths=(32, 32), depths=(1, 1))
@@ -52,8 +66,19 @@ ENTROPY = {
         ),
     ),
     "charm": (Charm(**SLICES, projection_channels=16), SWINT),
+    "dual_spatial_prior": (DualSpatialPrior(), EvcHyperTransform(channels=32)),
+    "quadtree_prior": (
+        QuadtreePrior(trunk_blocks=1),
+        OneScaleHyperTransform(channels=32),
+    ),
 }
-CASES = [*product(["conv"], ENTROPY), ("elic", "charm"), ("swint", "charm")]
+CASES = [
+    *product(["conv"], list(ENTROPY)[:5]),
+    ("elic", "charm"),
+    ("swint", "charm"),
+    ("evc", "dual_spatial_prior"),
+    ("one_scale", "quadtree_prior"),
+]
 
 
 def test_every_component_is_among_the_cases() -> None:

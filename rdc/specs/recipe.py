@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rdc.ops.distortions import DISTORTIONS
 from rdc.specs.base import Spec, added, require, unknown_name
@@ -111,6 +111,14 @@ class Recipe(Spec):
             f"train.crop_px is at least {least_px} for distortion {self.distortion}",
             self.crop_px,
         )
+
+    def identity(self) -> dict[str, Any]:
+        """Without what only mask decay has, unless it decays masks."""
+        values = super().identity()
+        if self.method != "mask_decay":
+            values.pop("decay_share", None)
+            values.pop("decay_rate", None)
+        return values
 
     @property
     def masked_steps(self) -> int:

@@ -69,7 +69,8 @@ def model(recipe: Recipe, rates: tuple[float, ...]) -> ModelSpec:
 def test_a_number_of_warm_up_steps_goes_before_a_share() -> None:
     """Also on the default recipe, which has a share."""
     study = yaml.safe_load((REPOSITORY / "conf/train/study.yaml").read_text())
-    study.pop("lmbda", None)
+    for not_of_a_recipe in ("lmbda", "teacher"):
+        study.pop(not_of_a_recipe, None)
     shared = Recipe.from_dict(study, "train")
     counted = Recipe.from_dict({**study, "warmup_steps": 100}, "train")
     assert shared.warmup_share > 0

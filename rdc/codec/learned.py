@@ -15,12 +15,10 @@ from rdc.codec.base import Codec, Components, Decoded, Encoded, check_image_arra
 from rdc.codec.coding import Coding
 from rdc.codec.container import Header, nearest_rate, pack
 from rdc.codec.decoding import StreamDecoder
+from rdc.codec.entropy_reach import entropy_reach_px
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
-from rdc.codec.networks import (
-    entropy_reach_px,
-)
 from rdc.codec.numerics import numerics_by_name
 from rdc.codec.refinement import Refinement
 from rdc.complexity import Complexity, count
@@ -204,7 +202,10 @@ class LearnedCodec(Codec):
     def decoded(self, data: bytes) -> Decoded:
         opened = self._decoder.opened(data)
         y_hat = self._decoder.latents([opened], [opened.decoder])
-        return Decoded(self._decoder.pixels(opened, y_hat)[0], y_hat[0])
+        return Decoded(self._decoder.pixels(opened, y_hat)[0], np.asarray(y_hat)[0])
+
+    def decode(self, data: bytes) -> np.ndarray:
+        return self.decode_batch([data])[0]
 
     def decode_batch(self, streams: Sequence[bytes]) -> list[np.ndarray]:
         """As of every codec; networks see the images together.

@@ -126,7 +126,15 @@ class LearnedCodec(Codec):
     def cost(self, height_px: int = 512, width_px: int = 768) -> Complexity:
         return count(self.model.spec, height_px, width_px)
 
+    def encode(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> bytes:
+        return self._encoded(x, rate, effort, estimates=False).data
+
     def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
+        return self._encoded(x, rate, effort, estimates=True)
+
+    def _encoded(
+        self, x: np.ndarray, rate: float, effort: int, *, estimates: bool
+    ) -> Encoded:
         check_image_array(x)
         self.check_point(rate, effort)
         rate = nearest_rate(rate)
@@ -134,18 +142,22 @@ class LearnedCodec(Codec):
         latents = {"y": self._coding.transforms.analyse(self._coding.padded(x))}
         if self.model.hyper_analysis is not None:
             latents["z"] = self._coding.transforms.hyperlatents(latents["y"])
-        plain = self._coded(x, latents, rate)
+        plain = self._coded(x, latents, rate, estimates)
         if effort == 0:
             return plain
         lmbda = self._known_lmbda(rate)
         if min(x.shape[:2]) < self._distortion.least_px:
             return plain
         found = self._refinement.refined(x, latents, rate, lmbda, effort)
-        refined = self._coded(x, found, rate)
+        refined = self._coded(x, found, rate, estimates)
         return min(plain, refined, key=lambda e: self._loss(x, e, lmbda))
 
     def _coded(
-        self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float
+        self,
+        x: np.ndarray,
+        latents: Mapping[str, np.ndarray],
+        rate: float,
+        estimates: bool,
     ) -> Encoded:
         height, width = x.shape[:2]
         shapes = self._coding.shapes((height, width))
@@ -159,8 +171,9 @@ class LearnedCodec(Codec):
             coded = symbols.ravel(), portion.table_index.ravel(), portion.tables
             encoder.put(*coded)
             parity.append(portion.parity)
-            likelihoods = step.likelihood_bits(symbols, parameters)
-            bits.append(estimated_bits(likelihoods, *coded))
+            if estimates:
+                likelihoods = step.likelihood_bits(symbols, parameters)
+                bits.append(estimated_bits(likelihoods, *coded))
             return portion.values(symbols)
 
         padded_px = self._coding.padded_px((height, width))
@@ -169,7 +182,7 @@ class LearnedCodec(Codec):
             self.codec_id, x.shape, self._coder.name, self._numerics, rate
         )
         data = pack(header, b"".join(parity) + encoder.finish())
-        return Encoded(data, sum(bits), y_hat[0])
+        return Encoded(data, sum(bits) if estimates else None, y_hat[0])
 
     def _loss(self, x: np.ndarray, encoded: Encoded, lmbda: float) -> float:
         """bpp + lmbda * distortion, of real bytes and of the pixels that they make."""

@@ -23,7 +23,7 @@ from rdc.system.host_memory import keep_freed_memory
 from rdc.system.user_cache import compilation_cache
 
 if TYPE_CHECKING:
-    from rdc.codec import Codec, Encoded
+    from rdc.codec import Codec
 
 STREAM_SUFFIX = ".rdc"
 Choices = tuple[tuple[str, Any], ...]  # (name, value)
@@ -101,14 +101,15 @@ class Compression(Operation):
 
     def run(self, source: Path) -> Coded:
         x = read_image(source)
-        encoded = self._encoded(_codec(self.settings), x)
-        return Coded(encoded.data, len(encoded.data), *x.shape[:2])
-
-    def _encoded(self, codec: Codec, x: np.ndarray) -> Encoded:
-        point = dict(self.point)
-        rate, effort = codec.rate_of(point.get("quality")), point.get("effort", 0)
+        codec = _codec(self.settings)
+        rate, effort = self._point(codec)
         with resumable(codec, x, rate, effort) as resumed:
-            return resumed.encoded(x, rate, effort)
+            data = resumed.encode(x, rate, effort)
+        return Coded(data, len(data), *x.shape[:2])
+
+    def _point(self, codec: Codec) -> tuple[float, int]:
+        point = dict(self.point)
+        return codec.rate_of(point.get("quality")), point.get("effort", 0)
 
 
 class VerifiedCompression(Compression):
@@ -119,7 +120,9 @@ class VerifiedCompression(Compression):
 
         x = read_image(source)
         codec = _codec(self.settings)
-        encoded = self._encoded(codec, x)
+        rate, effort = self._point(codec)
+        with resumable(codec, x, rate, effort) as resumed:
+            encoded = resumed.encoded(x, rate, effort)
         if np.any(codec.decoded(encoded.data).y_hat != encoded.y_hat):
             raise BitstreamError(
                 "a stream decodes to the latents that were encoded",

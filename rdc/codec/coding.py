@@ -9,7 +9,7 @@ import numpy as np
 from rdc.codec.exported import ExportedModel
 from rdc.codec.networks import CompiledNetworks, TransformNetworks
 from rdc.codec.numerics import NUMERICS
-from rdc.codec.symbols import Portion
+from rdc.codec.symbols import Portion, SymbolPortion
 from rdc.codec.tiles import Size
 
 Shapes = dict[str, tuple[int, int, int]]  # [h, w, channels] of y, and of z
@@ -35,12 +35,19 @@ class Coding:
         """How the symbols of one step are coded.
 
         Args:
-          parameters: `rdc.codec.networks.HostParameters` of one image; of no use to
-            the prior.
+          parameters: `rdc.codec.networks.HostParameters` of one image, or
+            `rdc.codec.resident.ResidentParameters`; of no use to the prior.
         """
         if step.tables == "prior":
             tables = self.exported.prior(rate)
-            return Portion.of_prior(shapes[step.latent], tables, step.gains)
+            portion = Portion.of_prior(shapes[step.latent], tables, step.gains)
+            if step.is_resident:
+                return SymbolPortion(0, portion.table_index, tables)
+            return portion
+        if step.is_resident:
+            index, checksum = parameters.table_index, parameters.checksum
+            tables = self.exported.gaussian
+            return SymbolPortion(0, index, tables, checksum=checksum)
         return Portion.of_gaussian(
             parameters, self.exported.gaussian, step.gains, step.is_final
         )

@@ -128,10 +128,8 @@ class StreamDecoder:
         self._limit.check_stream(len(opened) * height, width)
         return opened
 
-    def latents(
-        self, opened: Sequence[Opened], decoders: Sequence[Decoder]
-    ) -> np.ndarray:
-        """y_hat f32[n,h,w,C] of n streams that are `alike`.
+    def latents(self, opened: Sequence[Opened], decoders: Sequence[Decoder]) -> Any:
+        """y_hat f32[n,h,w,C] of n streams that are `alike`; maybe on the device.
 
         Raises:
           BitstreamError: a damaged stream, or entropy parameters that are not those
@@ -159,15 +157,16 @@ class StreamDecoder:
             decoder.finish()
         return y_hat
 
-    def _run(self, opened: Sequence[Opened], code: CodeImage) -> np.ndarray:
-        """y_hat f32[n,h,w,C] from what `code` makes of each image's part of a step."""
+    def _run(self, opened: Sequence[Opened], code: CodeImage) -> Any:
+        """y_hat f32[n,h,w,C] from what `code` makes of each image's part of a step; on
+        the device where it is `resident`."""
         header = opened[0].header
         networks = self._coding.networks(header.numerics)
-        return networks.run(
-            self.for_images(opened, code),
-            self._coding.padded_px(opened[0].size_px),
-            header.rate,
+        image_px = self._coding.padded_px(opened[0].size_px)
+        run = (
+            networks.run_on_device if networks.are_resident(image_px) else networks.run
         )
+        return run(self.for_images(opened, code), image_px, header.rate)
 
     def for_images(
         self, opened: Sequence[Opened], code: CodeImage
@@ -187,7 +186,7 @@ class StreamDecoder:
 
         return code_batch
 
-    def pixels(self, opened: Opened, y_hat: np.ndarray) -> np.ndarray:
+    def pixels(self, opened: Opened, y_hat: Any) -> np.ndarray:
         """y_hat f32[n,h,w,C] -> u8[n,H,W,3]."""
         height, width = opened.size_px
         x_hat = self._coding.transforms.synthesise(y_hat, opened.header.rate)

@@ -15,12 +15,10 @@ from rdc.codec.base import Codec, Components, Decoded, Encoded, check_image_arra
 from rdc.codec.coding import Coding
 from rdc.codec.container import Header, nearest_rate, pack
 from rdc.codec.decoding import StreamDecoder
+from rdc.codec.entropy_reach import entropy_reach_px
 from rdc.codec.exported import ExportedModel, in_memory, load_exported
 from rdc.codec.limits import PixelLimit
 from rdc.codec.model_folders import model_folder
-from rdc.codec.networks import (
-    entropy_reach_px,
-)
 from rdc.codec.numerics import numerics_by_name
 from rdc.codec.refinement import Refinement
 from rdc.complexity import Complexity, count
@@ -133,23 +131,31 @@ class LearnedCodec(Codec):
     def cost(self, height_px: int = 512, width_px: int = 768) -> Complexity:
         return count(self.model.spec, height_px, width_px)
 
+    def encode(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> bytes:
+        return self._encoded(x, rate, effort, estimates=False).data
+
     def encoded(self, x: np.ndarray, rate: float = 0, effort: int = 0) -> Encoded:
+        return self._encoded(x, rate, effort, estimates=True)
+
+    def _encoded(
+        self, x: np.ndarray, rate: float, effort: int, *, estimates: bool
+    ) -> Encoded:
         check_image_array(x)
         self.check_point(rate, effort)
         rate = nearest_rate(rate)
         self._limit.check_image(*x.shape[:2])
         latents = self._latents(x, rate, 1)
-        candidates = [self._coded(x, latents, rate)]
+        candidates = [self._coded(x, latents, rate, estimates)]
         if effort == 0 or min(x.shape[:2]) < self._distortion.least_px:
             return candidates[0]
         lmbda = self._known_lmbda(rate)
         if self.model.spec.encoders > 1:
             for encoders in range(2, effort + 2):
                 latents = self._latents(x, rate, encoders)
-                candidates.append(self._coded(x, latents, rate))
+                candidates.append(self._coded(x, latents, rate, estimates))
         else:
             found = self._refinement.refined(x, latents, rate, lmbda, effort)
-            candidates.append(self._coded(x, found, rate))
+            candidates.append(self._coded(x, found, rate, estimates))
         return min(candidates, key=lambda e: self._loss(x, e, rate, lmbda))
 
     def _latents(
@@ -163,7 +169,11 @@ class LearnedCodec(Codec):
         return latents
 
     def _coded(
-        self, x: np.ndarray, latents: Mapping[str, np.ndarray], rate: float
+        self,
+        x: np.ndarray,
+        latents: Mapping[str, np.ndarray],
+        rate: float,
+        estimates: bool,
     ) -> Encoded:
         height, width = x.shape[:2]
         shapes = self._coding.shapes((height, width))
@@ -177,8 +187,9 @@ class LearnedCodec(Codec):
             coded = symbols.ravel(), portion.table_index.ravel(), portion.tables
             encoder.put(*coded)
             parity.append(portion.parity)
-            likelihoods = step.likelihood_bits(symbols, parameters)
-            bits.append(estimated_bits(likelihoods, *coded))
+            if estimates:
+                likelihoods = step.likelihood_bits(symbols, parameters)
+                bits.append(estimated_bits(likelihoods, *coded))
             return portion.values(symbols)
 
         padded_px = self._coding.padded_px((height, width))
@@ -187,7 +198,7 @@ class LearnedCodec(Codec):
             self.codec_id, x.shape, self._coder.name, self._numerics, rate
         )
         data = pack(header, b"".join(parity) + encoder.finish())
-        return Encoded(data, sum(bits), y_hat[0])
+        return Encoded(data, sum(bits) if estimates else None, y_hat[0])
 
     def _loss(
         self, x: np.ndarray, encoded: Encoded, rate: float, lmbda: float
@@ -222,7 +233,10 @@ class LearnedCodec(Codec):
     def decoded(self, data: bytes) -> Decoded:
         opened = self._decoder.opened(data)
         y_hat = self._decoder.latents([opened], [opened.decoder])
-        return Decoded(self._decoder.pixels(opened, y_hat)[0], y_hat[0])
+        return Decoded(self._decoder.pixels(opened, y_hat)[0], np.asarray(y_hat)[0])
+
+    def decode(self, data: bytes) -> np.ndarray:
+        return self.decode_batch([data])[0]
 
     def decode_batch(self, streams: Sequence[bytes]) -> list[np.ndarray]:
         """As of every codec; networks see the images together.

@@ -18,9 +18,11 @@ import jax
 import numpy as np
 from flax import nnx
 
-from rdc.codec import programs
+from rdc.codec import programs, resident
 from rdc.codec.components import decoder_components
+from rdc.codec.entropy_reach import entropy_reach_px
 from rdc.codec.numerics import Numerics
+from rdc.codec.resident import ResidentNetworks
 from rdc.codec.symbols import factor
 from rdc.codec.tiles import Size, Tiling, tiling
 from rdc.entropy_models.gaussian_step import GaussianStep
@@ -125,6 +127,21 @@ class CompiledNetworks:
             y_hat = run_coding_steps(self.for_size(image_px), code, rate)
             return np.asarray(y_hat, np.float32)
 
+    def run_on_device(self, code: CodePart, image_px: Size, rate: float) -> jax.Array:
+        """As `run`, of `code` that gives symbols, for images of `are_resident`."""
+        with self._numerics.scope():
+            networks = ResidentNetworks(self.for_size(image_px))
+            return run_coding_steps(networks, code, rate).astype(np.float32)
+
+    def are_resident(self, image_px: Size) -> bool:
+        """Whether arrays stay on the device while images of this size are decoded."""
+        return (
+            resident.is_worthwhile()
+            and self._hyper_synthesis is not None
+            and self._numerics.device() is None
+            and self._tiling(image_px).is_whole
+        )
+
     def components(
         self, code: CodePart, image_px: Size, rate: float = 0
     ) -> tuple[dict[str, Callable[[], Any]], np.ndarray]:
@@ -144,7 +161,7 @@ class CompiledNetworks:
     def for_size(self, image_px: Size) -> SizedNetworks:
         """Networks and steps for images of one size, padding included."""
         multiple_px, y_px = self._spec.padding_multiple_px, self._spec.transform.stride
-        where = tiling(image_px, self._reach_px, multiple_px)
+        where = self._tiling(image_px)
         steps = [
             step.on(where, y_px, is_last=step is self._steps[-1])
             for step in self._steps
@@ -157,6 +174,9 @@ class CompiledNetworks:
             )
             features = partial(TiledFeatures, program, where, multiple_px, len(steps))
         return SizedNetworks(self._prior, self._gains, steps, features)
+
+    def _tiling(self, image_px: Size) -> Tiling:
+        return tiling(image_px, self._reach_px, self._spec.padding_multiple_px)
 
 
 class SizedNetworks:
@@ -262,7 +282,7 @@ class CompiledPriorStep:
         self.latent, self.tables = step.latent, step.tables
         self.select, self.place = step.select, step.place
         self.parameters, self.refine = step.parameters, step.refine
-        self.gains, self.is_final = step.gains, False
+        self.gains, self.is_final, self.is_resident = step.gains, False, False
         self._prior = nnx.split(step.prior)
 
     def likelihood_bits(self, symbols: np.ndarray, parameters: None) -> np.ndarray:
@@ -281,16 +301,17 @@ class CompiledGaussianStep:
 
     Attributes:
       is_final: no network that encoder and decoder share sees its values.
+      step: its networks.
     """
 
     gains = NO_GAINS
-    is_final = False
+    is_final = is_resident = False
     _where: Tiling
     _y_px: int
 
     def __init__(self, step: GaussianStep | SpatialStep, numerics: Numerics):
         self.latent, self.tables = step.latent, step.tables
-        self._step, self._numerics = step, numerics
+        self.step, self._numerics = step, numerics
         self._graph, self._state = _split(step.unplaced(), numerics)
 
     def on(self, where: Tiling, y_px: int, is_last: bool) -> CompiledGaussianStep:
@@ -301,35 +322,34 @@ class CompiledGaussianStep:
         """
         step = copy.copy(self)
         step._where, step._y_px = where, y_px
-        step.is_final = is_last and self._step.lrp is None
+        step.is_final = is_last and self.step.lrp is None
         return step
 
     def at(self, gains: StepGains) -> CompiledGaussianStep:
         """The step with gains of a rate, those of all channels of y on the host."""
         step = copy.copy(self)
-        step.gains = gains.of(self._step.select)
+        step.gains = gains.of(self.step.select)
         return step
 
+    @property
+    def compiled_with(self) -> tuple[Any, ...]:
+        """The first arguments of its programs."""
+        return self._numerics, self._graph, self._where.canvas_px, self._state
+
     def select(self, y: Any) -> Any:
-        return self._step.select(y)
+        return self.step.select(y)
 
     def place(self, part: Any, y_hat: Any) -> Any:
         host: Any = np.asarray(part)
-        return self._step.place(host, y_hat)
+        return self.step.place(host, y_hat)
 
     def parameters(
         self, features: TiledFeatures, y_hat: np.ndarray | None
     ) -> HostParameters:
         """Mean and table index on the host, `mean_input` of each tile on the device."""
         where = self._where
-        support = self._step.support(y_hat) if self._step.support_channels else None
-        program = partial(
-            programs.parameters,
-            self._numerics,
-            self._graph,
-            where.canvas_px,
-            self._state,
-        )
+        support = self.step.support(y_hat) if self.step.support_channels else None
+        program = partial(programs.parameters, *self.compiled_with)
         inputs = []
 
         def of_tiles() -> Iterator[tuple[Any, ...]]:
@@ -353,15 +373,12 @@ class CompiledGaussianStep:
         return np.clip(scale_index + shift, 0, NUM_SCALES - 1)
 
     def refine(self, part: np.ndarray, parameters: HostParameters) -> Any:
-        if self._step.lrp is None:
+        if self.step.lrp is None:
             return part
         where = self._where
         made = (
             programs.refine(
-                self._numerics,
-                self._graph,
-                where.canvas_px,
-                self._state,
+                *self.compiled_with,
                 where.border_px,
                 where.cut(part, self._y_px, tile),
                 seen,
@@ -380,22 +397,6 @@ class CompiledGaussianStep:
             symbols.ravel(),
             parameters.scale_index.ravel(),
         )
-
-
-def entropy_reach_px(model: CompressionModel) -> float:
-    """How far entropy parameters see z_hat and y_hat, px; infinite: all of them."""
-    spec = model.spec
-    if model.hyper_synthesis is None:
-        return 0
-    hyper = reach(model.feature_network, Reach(0, spec.padding_multiple_px))
-    found = [hyper.px]
-    for step in model.steps:
-        for chain in step.chains:
-            end = hyper
-            for network in chain:
-                end = reach(network, end)
-            found.append(end.px)
-    return max(found)
 
 
 def _split(module: Any, numerics: Numerics) -> tuple[nnx.GraphDef, Any]:

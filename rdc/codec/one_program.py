@@ -22,9 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import lax
 
-from rdc.codec.device_checksum import crc32
+from rdc.codec.programs import apart, parity_of, whole_values
 from rdc.codec.symbols import PARITY_BYTES, factor
 from rdc.entropy_coders.rans_coder import RansStream
 from rdc.entropy_coders.rans_device import (
@@ -130,11 +129,11 @@ class _Networks:
         return [PriorStep(model.prior, "z"), *map(_ApartStep, model.steps)]
 
     def features(self, z_hat: Any) -> Any:
-        features = self._model.features(_apart(z_hat))
-        return _apart(features.astype(jnp.float32))
+        features = self._model.features(apart(z_hat))
+        return apart(features.astype(jnp.float32))
 
     def pixels(self, y_hat: Any) -> Any:
-        x_hat = self._model.synthesis_transform(_apart(y_hat)).astype(jnp.float32)[0]
+        x_hat = self._model.synthesis_transform(apart(y_hat)).astype(jnp.float32)[0]
         return jnp.clip(jnp.round(x_hat * 255.0), 0, 255).astype(jnp.uint8)
 
 
@@ -148,12 +147,12 @@ class _ApartStep:
 
     def parameters(self, features: Any, y_hat: Any) -> GaussianParameters:
         support = self._step.support(y_hat) if self._step.support_channels else None
-        return _apart(self._step.parameters(*_apart((features, support))))
+        return apart(self._step.parameters(*apart((features, support))))
 
     def refine(self, part: Any, parameters: GaussianParameters) -> Any:
         if self._step.lrp is None:
             return part
-        return _apart(self._step.refine(*_apart((part, parameters))))
+        return apart(self._step.refine(*apart((part, parameters))))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -183,26 +182,12 @@ def _decode(
             scale_index = jnp.clip(parameters.scale_index + shift, 0, NUM_SCALES - 1)
             index = jnp.rint(scale_index).astype(jnp.int32)
             offset, step_size = parameters.mean, parameters.step
-            parts = [p for p in (offset, step_size, index) if p is not None]
-            checksums.append(_checksum(parts))
+            checksums.append(parity_of(offset, step_size, index))
             stream, symbols = decode_portion(stream, index.ravel(), gaussian)
-        centred = symbols.reshape(offset.shape).astype(jnp.float32) * inverse
-        if step_size is not None:
-            centred = _apart(centred) * step_size
-        # Not one rounding of both, as fused they might have.
-        return _apart(centred) + offset
+        whole = symbols.reshape(offset.shape)
+        return whole_values(whole, inverse, step_size) + offset
 
     y_hat = run_coding_steps(networks, code)
     if y_inverse is not None:
         y_hat = y_hat * y_inverse
     return networks.pixels(y_hat), stream, checksums
-
-
-def _checksum(parts: Sequence[jax.Array]) -> jax.Array:
-    """As `rdc.codec.symbols.Portion.parity`."""
-    words = [lax.bitcast_convert_type(part.ravel(), jnp.uint32) for part in parts]
-    return crc32(jnp.concatenate(words)) & np.uint32(0xFFFF)
-
-
-def _apart(values: Any) -> Any:
-    return lax.optimization_barrier(values)

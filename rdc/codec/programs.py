@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 
+from rdc.codec.device_checksum import crc32
 from rdc.codec.numerics import Numerics
 from rdc.codec.tiles import Size
 from rdc.entropy_models.gaussian_step import GaussianParameters
 from rdc.ops import gaussian
 from rdc.ops.borders import ImageBorder, image_border
+from rdc.ops.scales import NUM_SCALES
 
 BLOCK = 1 << 16  # symbols whose bits are computed at once
 
@@ -144,3 +147,95 @@ def refine(
             return nnx.merge(graph, state).refined(part, seen)
 
     return numerics.adapt(refine)(state, border_px, part, mean_input)
+
+
+class Offered(NamedTuple):
+    """What a coding step has before its symbols are known.
+
+    Attributes:
+      table_index: u8[n,h,w,C].
+      parity: u16[n], as `rdc.codec.symbols.Portion.parity`.
+      mean, mean_input, step: of `GaussianParameters`.
+    """
+
+    table_index: jax.Array
+    parity: jax.Array
+    mean: jax.Array
+    mean_input: jax.Array | None
+    step: jax.Array | None
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def offered(
+    numerics: Numerics,
+    graph: nnx.GraphDef,
+    canvas_px: Size,
+    state: Any,
+    features: jax.Array,
+    support: jax.Array | None,
+    shift: jax.Array,
+) -> Offered:
+    """`parameters` of images that fill the canvas, as the host makes use of them.
+
+    The barrier has the networks compiled as they are by themselves, so that they round
+    as in the encoder.
+    """
+    found = apart(
+        parameters(numerics, graph, canvas_px, state, None, features, support)
+    )
+    scale_index = jnp.clip(found.scale_index + shift, 0, NUM_SCALES - 1)
+    index = jnp.rint(scale_index).astype(jnp.uint8)
+    parity = jax.vmap(parity_of)(found.mean, found.step, index)
+    return Offered(
+        index,
+        parity.astype(jnp.uint16),
+        found.mean,
+        found.mean_input,
+        found.step,
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def taken(
+    numerics: Numerics,
+    graph: nnx.GraphDef,
+    canvas_px: Size,
+    state: Any,
+    symbols: jax.Array,
+    inverse: jax.Array,
+    mean: jax.Array,
+    mean_input: jax.Array | None,
+    step: jax.Array | None,
+) -> jax.Array:
+    """The part of y_hat that symbols stand for, refined."""
+    part = apart(whole_values(symbols, inverse, step) + mean)
+    if mean_input is None:
+        return part
+    return refine(numerics, graph, canvas_px, state, None, part, mean_input)
+
+
+@jax.jit
+def whole_values(
+    symbols: jax.Array, inverse: jax.Array, step: jax.Array | None = None
+) -> jax.Array:
+    """What is added to a mean, each product rounded by itself.
+
+    CPUs would multiply and add with one rounding, barrier or not; a choice that depends
+    on the data, and always falls the same way, stands between.
+    """
+    whole = jnp.where(inverse > 0, symbols.astype(jnp.float32) * inverse, inverse)
+    return whole if step is None else jnp.where(step > 0, whole * step, step)
+
+
+def parity_of(mean: jax.Array, step: jax.Array | None, index: jax.Array) -> jax.Array:
+    """u32[], as `rdc.codec.symbols.Portion.parity`: of f[...], and integers as i32."""
+    words = [
+        lax.bitcast_convert_type(part, jnp.uint32).ravel()
+        for part in (mean, step, index.astype(jnp.int32))
+        if part is not None
+    ]
+    return crc32(jnp.concatenate(words)) & np.uint32(0xFFFF)
+
+
+def apart(values: Any) -> Any:
+    return lax.optimization_barrier(values)

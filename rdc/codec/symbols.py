@@ -124,6 +124,25 @@ class Portion:
         return np.broadcast_to(self.offset, self.table_index.shape)
 
 
+@dataclass(frozen=True)
+class SymbolPortion(Portion):
+    """One of which the device keeps the offset (`rdc.codec.resident`).
+
+    Attributes:
+      checksum: as `parity`; empty where nothing was computed.
+    """
+
+    checksum: bytes = b""
+
+    @property
+    def parity(self) -> bytes:
+        return self.checksum
+
+    def values(self, symbols: np.ndarray) -> np.ndarray:
+        """The symbols themselves, i32[1,h,w,C]."""
+        return symbols.reshape(self.table_index.shape)
+
+
 def factor(log: Any) -> Any:
     """e^log, f32, by additions and multiplications: the same on every machine."""
     part = np.asarray(log, np.float64) * 2.0**-12

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from rdc.errors import DataError
 from rdc.specs.compiler import CompilerTarget
@@ -65,7 +67,8 @@ def compile_for(
       DataError: it does not compile, for other reasons.
     """
     try:
-        return lowered.compile()
+        with _nothing_kept():
+            return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" in str(error):
             return None
@@ -74,6 +77,25 @@ def compile_for(
             str(error).splitlines()[0],
             "another size, or another version of the compiler",
         ) from error
+
+
+@contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """No cache between processes: JAX keeps programs for devices that are not at hand
+    there, and cannot read them back.
+    """
+    config: Any = jax.config  # whose attributes are made at run time
+    was_on = config.jax_enable_compilation_cache
+
+    def switch(is_on: bool) -> None:
+        config.update("jax_enable_compilation_cache", is_on)
+        compilation_cache.reset_cache()  # which remembers whether it was on
+
+    switch(False)
+    try:
+        yield
+    finally:
+        switch(was_on)
 
 
 def peak_bytes_of(compiled: jax.stages.Compiled) -> int:

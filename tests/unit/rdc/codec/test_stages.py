@@ -12,7 +12,11 @@ import pytest
 
 from rdc.architectures import build
 from rdc.codec import BitstreamError, LearnedCodec, coding
-from rdc.codec.networks import CompiledNetworks
+from rdc.codec.networks import (
+    CompiledGaussianStep,
+    CompiledNetworks,
+    CompiledPriorStep,
+)
 from rdc.codec.numerics import NUMERICS
 from rdc.data.images import read_image
 from rdc.errors import ConfigError
@@ -139,3 +143,14 @@ def test_streams_of_two_sizes_are_no_batch(windows: list[np.ndarray]) -> None:
         codec.decode_batch([codec.encode(x) for x in (windows[0], windows[1][:40])])
     with pytest.raises(ConfigError, match="0 kinds of 0 streams"):
         codec.decode_batch([])
+
+
+def test_bytes_alone_need_no_estimate(
+    x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = LearnedCodec.load("light")
+    encoded = codec.encoded(x)
+    assert encoded.bits_estimated is not None
+    monkeypatch.delattr(CompiledPriorStep, "likelihood_bits")
+    monkeypatch.delattr(CompiledGaussianStep, "likelihood_bits")
+    assert codec.encode(x) == encoded.data

@@ -13,8 +13,8 @@ import pytest
 
 from rdc.architectures import build
 from rdc.codec import networks, programs, tiles
+from rdc.codec.entropy_reach import entropy_reach_px
 from rdc.codec.learned import LearnedCodec
-from rdc.codec.networks import entropy_reach_px
 from rdc.codec.tiles import CANVASES_PX, Tiling, tiling
 from rdc.entropy_models.gaussian_step import GaussianStep
 from rdc.layers.reach import Reach, reach

@@ -153,7 +153,9 @@ class CompressionModel(nnx.Module):
         )
         several = len(rates) > 1
         self.gains = (
-            spec.entropy_model.rate_gains(parameters, gain_logs(rates), latent_channels)
+            (SharedGains if spec.entropy_model.gains_are_shared else RateGains)(
+                parameters, gain_logs(rates), latent_channels
+            )
             if several
             else None
         )

@@ -27,7 +27,6 @@ from rdc.jobs.job import (
     Request,
     TrainingEstimateJob,
 )
-from rdc.overfitted.schedule import EFFORT_STEPS
 from rdc.overfitted.spec import preset
 from rdc.specs.base import Spec, require
 from rdc.specs.checkpoint import CheckpointSpec
@@ -36,6 +35,7 @@ from rdc.specs.coding import CodecSettings
 from rdc.specs.compiler import CompilerTarget
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.capacity import Resources
+from sweeps.overfitting import Overfitting
 from sweeps.plan import Plan, Run
 
 Estimated = Literal["decoder", "training_step"]
@@ -68,30 +68,6 @@ class ImageFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overfitting(Spec):
-    """Codecs that are fitted to each image of the evaluation set.
-
-    Attributes:
-      codecs: names, as `overfitted_1200`.
-      lmbdas: a search each.
-      effort: how long it lasts, 0 to 3.
-    """
-
-    codecs: tuple[str, ...] = ()
-    lmbdas: tuple[float, ...] = (0.0125,)
-    effort: int = 0
-
-    def __post_init__(self) -> None:
-        for name in self.codecs:
-            preset(name)
-        positive = all(lmbda > 0 for lmbda in self.lmbdas)
-        require(positive, "overfitted.lmbdas are positive", self.lmbdas)
-        most = len(EFFORT_STEPS) - 1
-        known = 0 <= self.effort <= most
-        require(known, f"overfitted.effort is 0 to {most}", self.effort)
-
-
-@dataclass(frozen=True, kw_only=True)
 class StageSettings(Spec):
     """What the processes of one stage get.
 
@@ -119,8 +95,7 @@ class TaskSettings(Spec):
       devices: several, with what processes get there; empty: that one.
       compiler: in place of times, what it expects of a device that is not at hand.
       estimates: what the compiler is asked.
-      teachers: folders of models that trainings start from, by run_id, of those that
-        are no runs of the plan.
+      teachers: by run_id, folders of models that trainings start from.
       models_together: models equal but for `rates`, at most so many, share a training
         process and its hardware.
     """
@@ -156,8 +131,7 @@ class Task:
     """One job with what the driver needs to schedule it.
 
     Attributes:
-      parent: job_id of the training whose model this job reads or starts from, or
-        None.
+      parent: job_id of the training whose model this job reads, or None.
       priority: smaller starts first; equal ones as they come.
       request: the part that no state changes.
       label: for people.
@@ -316,10 +290,9 @@ def _work(runs: Iterable[Run], settings: TaskSettings) -> Iterator[_Work]:
         if "train" in settings.stages:
             group = groups.get(run.run_id)
             start, images = run.model.init_from, settings.train_set
-            given = None if start is None else settings.teachers.get(start)
+            given = settings.teachers.get(start or "")
             own = None if given else start
-            work = _Work(run.job, run.run_id, label, images, own, group, run, given)
-            yield work
+            yield _Work(run.job, run.run_id, label, images, own, group, run, given)
         if "evaluate" in settings.stages:
             evaluate = EvaluateJob(
                 run_id=run.run_id,
@@ -398,9 +371,9 @@ def _overfitted(settings: TaskSettings) -> Iterator[_Work]:
 
 
 def _with_all_encoders(codec: CodecSettings, run: Run) -> CodecSettings:
-    """Of a model with several encoders, effort says how many run: all of them."""
-    several = run.model.architecture.encoders - 1
-    return replace(codec, effort=several) if several else codec
+    """Of several encoders, effort says how many run."""
+    more = run.model.architecture.encoders - 1
+    return replace(codec, effort=more) if more else codec
 
 
 def _of_network(codec: CodecSettings) -> CodecSettings:

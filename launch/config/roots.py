@@ -23,9 +23,9 @@ from rdc.specs.coding import CodecSettings
 from rdc.system.store import is_url
 from sweeps.budget import Budget
 from sweeps.grid import Grid
+from sweeps.overfitting import Overfitting
 from sweeps.points import Options
 from sweeps.policy import Limits
-from sweeps.tasks import Overfitting
 
 Stage = Literal[
     "plan", "complexity", "train", "evaluate", "benchmark", "gather", "report"

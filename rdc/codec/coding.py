@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from rdc.codec.exported import ExportedModel
-from rdc.codec.networks import CompiledNetworks, TransformNetworks
+from rdc.codec.networks import CompiledNetworks
 from rdc.codec.numerics import NUMERICS
 from rdc.codec.symbols import Portion, SymbolPortion
 from rdc.codec.tiles import Size
+from rdc.codec.transform_networks import TransformNetworks
 
 Shapes = dict[str, tuple[int, int, int]]  # [h, w, channels] of y, and of z
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -11,7 +10,7 @@ from rdc.specs.components import EntropyModelSpec
 
 if TYPE_CHECKING:
     from rdc.entropy_models.spatial_step import SpatialStep
-    from rdc.layers import Network, ParameterFactory, SharedGains
+    from rdc.layers import Network, ParameterFactory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,7 @@ class DualSpatialPrior(EntropyModelSpec):
     name: ClassVar[str] = "dual_spatial_prior"
     label: ClassVar[str] = "dual"
     gains_are_of_latents: ClassVar[bool] = True
+    gains_are_shared: ClassVar[bool] = True
 
     adaptive_steps: bool = True
     scales_from: Literal["context", "hyper"] = "context"
@@ -59,13 +59,6 @@ class DualSpatialPrior(EntropyModelSpec):
             wide_depth_block(parameters, width, 2 * width),
             wide_depth_block(parameters, 2 * width, self.fused_features(width)),
         )
-
-    def rate_gains(
-        self, parameters: ParameterFactory, logs: Sequence[float], channels: int
-    ) -> SharedGains:
-        from rdc.layers import SharedGains
-
-        return SharedGains(parameters, logs, channels)
 
     def coding_steps(
         self, latent_channels: int, parameters: ParameterFactory

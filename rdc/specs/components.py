@@ -8,7 +8,6 @@ pay for JAX, so `rdc.layers` is imported inside those methods.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +17,7 @@ from rdc.specs.coding import MAX_EFFORT
 if TYPE_CHECKING:
     from rdc.entropy_models.gaussian_step import GaussianStep
     from rdc.entropy_models.spatial_step import SpatialStep
-    from rdc.layers import Network, ParameterFactory, RateGains, SharedGains
+    from rdc.layers import Network, ParameterFactory
 
 
 # Hidden widths of learned densities, of z and of y without a hyper-transform.
@@ -86,6 +85,8 @@ class EntropyModelSpec(ComponentSpec):
     # In models of several rates, gains are of y itself, which all entropy networks then
     # see in steps of its rate, or of the symbols of each coding step.
     gains_are_of_latents: ClassVar[bool] = False
+    # Of those, one per channel times one per rate, or one for each pair.
+    gains_are_shared: ClassVar[bool] = False
 
     def check_latent_channels(self, latent_channels: int) -> None:
         """Raises `ConfigError` where this model cannot code so many channels."""
@@ -105,14 +106,6 @@ class EntropyModelSpec(ComponentSpec):
         None: as they are.
         """
         return None
-
-    def rate_gains(
-        self, parameters: ParameterFactory, logs: Sequence[float], channels: int
-    ) -> RateGains | SharedGains:
-        """Gains of a model of several rates; arguments as of `rdc.layers.RateGains`."""
-        from rdc.layers import RateGains
-
-        return RateGains(parameters, logs, channels)
 
     @abc.abstractmethod
     def coding_steps(

@@ -38,7 +38,7 @@ class Recipe(Spec):
         (`rdc.training.mask_decay`), then trains on as `plain` does.
       trained: `encoder` trains the analysis transform alone, of several the last one.
       decay_share: of the steps, with masks; at a constant learning rate.
-      decay_rate: of the masks per step; 0: so that they get there, 7 over those steps.
+      decay_rate: of the masks per step; 0: so that they get there, 10 over those steps.
       weight_decay: of AdamW, times the learning rate; 0: Adam.
       upscaling: crops are enlarged by a random factor from 1 to this; training
         photographs that were made smaller have more detail per pixel than others.

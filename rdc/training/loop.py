@@ -234,7 +234,7 @@ def _decay(
     )
     rate = recipe.decay_rate or TIME_CONSTANTS / steps
     networks = student.last_encoder if recipe.trained == "encoder" else ()
-    method = MaskDecay(teacher, student, rate, networks)
+    method = MaskDecay(teacher, student, rate, steps, networks)
     constant = replace(recipe, steps=steps, decay="constant", ema=0.0)
     return Part(teacher, constant, method)
 

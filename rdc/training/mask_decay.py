@@ -12,8 +12,14 @@ student has; then masks are multiplied into the weights and dead channels cut. T
 student computes what the masked teacher did.
 
 What is stored is the gap 1 - m: near 1, float32 would not feel the decay (a gap below
-7.5e-4 never moves at the published rate). Clamping at zero, never waking the dead and
-keeping the largest masks are our choices; the paper does not say.
+7.5e-4 never moves at the published rate).
+
+Our choices, where the paper does not say: masks are clamped at zero, the dead never
+wake, the largest are kept. And m = 1 is a fixed point, which channels without a
+gradient never leave, nor those that the loss holds up against the decay: in a short
+training, more of them than the student has room for. So after a quarter of the steps,
+in which the loss sorts the masks, those that are not among the largest move at least
+as fast as if they were `LEAST_GAP` below 1.
 """
 
 from __future__ import annotations
@@ -30,9 +36,11 @@ from rdc.model import CompressionModel
 from rdc.training.methods import Params, only
 from rdc.training.widths import Flow, Group, Widths, compare
 
-# Of the decay in a short training: a gap of 1e-3, which a few steps of Adam make, grows
-# to 1 in that many time constants.
-TIME_CONSTANTS = 7.0
+TIME_CONSTANTS = 10.0  # of the decay in a short training
+SORTING_SHARE = 0.25  # of the steps, before masks that are to die are driven
+# Times a short training's rate, it is more than a step of Adam at a learning rate of
+# 1e-3, with which the loss may hold a mask up.
+LEAST_GAP = 0.1
 ALMOST_DEAD = 1.0 - 1e-3  # the gap of a channel that would have to die, but is needed
 
 
@@ -43,6 +51,7 @@ class MaskDecay:
       wide: the teacher.
       narrow: the student; its weights do not matter.
       rate: of the decay per step.
+      steps: with masks.
       networks: that are trained beside the masks; (): all.
     """
 
@@ -51,16 +60,19 @@ class MaskDecay:
         wide: CompressionModel,
         narrow: CompressionModel,
         rate: float,
+        steps: int,
         networks: tuple[str, ...] = (),
     ):
         self.widths: Widths = compare(wide, narrow)
         self.rate, self.networks = rate, networks
+        self._sorted_after = SORTING_SHARE * steps
         self._numbers = {group: i for i, group in enumerate(self.widths.groups)}
         self._narrow = nnx.split(narrow)
 
     def initial(self, model: CompressionModel) -> Params:
         gaps = [jnp.zeros(group.size, jnp.float32) for group in self.widths.groups]
-        return {"gaps": gaps, "weights": nnx.state(model, nnx.Param)}
+        age = jnp.zeros((), jnp.float32)  # steps done
+        return {"age": age, "gaps": gaps, "weights": nnx.state(model, nnx.Param)}
 
     def model(self, graph: nnx.GraphDef, params: Params) -> CompressionModel:
         masks = [1.0 - gap for gap in params["gaps"]]
@@ -74,13 +86,14 @@ class MaskDecay:
         return {**gradient, "weights": only(self.networks, gradient["weights"])}
 
     def updated(self, before: Params, after: Params) -> Params:
+        least = jnp.where(before["age"] >= self._sorted_after, LEAST_GAP, 0.0)
         gaps = [
-            _decayed(old, new, group, self.rate)
+            _decayed(old, new, group, self.rate, least)
             for old, new, group in zip(
                 before["gaps"], after["gaps"], self.widths.groups, strict=True
             )
         ]
-        return {**after, "gaps": gaps}
+        return {**after, "age": before["age"] + 1.0, "gaps": gaps}
 
     def live(self, params: Params) -> dict[str, tuple[int, int]]:
         """Channels that are not dead, and those of the student, by group."""
@@ -143,18 +156,25 @@ def _at(model: Any, path: tuple[Any, ...]) -> Any:
     return model
 
 
-def _decayed(old: jax.Array, new: jax.Array, group: Group, rate: float) -> jax.Array:
+def _decayed(
+    old: jax.Array,
+    new: jax.Array,
+    group: Group,
+    rate: float,
+    least: float | jax.Array = 0.0,
+) -> jax.Array:
     """The gaps after one step: f32[size].
 
     Args:
       old, new: before and after the optimizer's update.
+      least: a gap that those count to have at least that are to die.
     """
     most = group.size - group.kept  # that may die
     dead = old >= 1.0
-    grown = new + jnp.where(jnp.sum(dead) < most, rate, 0.0) * jnp.abs(old)
-    # Of several that would die at once, those that went farthest: a stable sort, so
-    # that what is dead is in front.
-    order = jnp.argsort(jnp.where(dead, -jnp.inf, -grown), stable=True)
+    # Those that went farthest, the dead in front.
+    order = jnp.argsort(jnp.where(dead, -jnp.inf, -new), stable=True)
     may = jnp.zeros(old.shape, bool).at[order].set(jnp.arange(old.size) < most)
+    distance = jnp.where(may, jnp.maximum(jnp.abs(old), least), jnp.abs(old))
+    grown = new + jnp.where(jnp.sum(dead) < most, rate, 0.0) * distance
     dies = dead | (may & (grown >= 1.0))
     return jnp.where(dies, 1.0, jnp.minimum(grown, ALMOST_DEAD))

@@ -62,7 +62,7 @@ def _shifted(schedule: optax.Schedule, steps: int) -> optax.Schedule:
 def _are_weights(params: Any) -> Any:
     """What decays: all but the masks of mask decay, whose rest is elsewhere."""
     return jax.tree.map_with_path(
-        lambda path, _: getattr(path[0], "key", None) != "gaps", params
+        lambda path, _: getattr(path[0], "key", None) not in ("age", "gaps"), params
     )
 
 

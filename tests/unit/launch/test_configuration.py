@@ -55,6 +55,7 @@ def test_files_with_all_values_agree_with_the_specs():
     assert study.pop("lmbda") == 0.0125
     # Recipes without a warm-up are older than `warmup_share`: that is its default.
     assert study.pop("warmup_share") > 0
+    assert study.pop("teacher") is None
     assert study | {"warmup_share": 0.0} == Recipe().to_dict()
     limits = yaml.safe_load((CONFIG_DIR / "limits/default.yaml").read_text())
     assert limits == Limits().to_dict()
@@ -131,8 +132,9 @@ def test_options_are_those_of_files_and_of_the_registry(capsys):
     assert run_app(TRAIN_APP, ["--help"]) == 0
     text = capsys.readouterr().out
     assert f"  architecture: {', '.join(sorted(NAMED))}" in text
-    assert "  transform: conv, elic, swint\n" in text
-    assert "  train: light, mini, reference, short, smoke, study\n" in text
+    assert "  transform: conv, elic, evc, one_scale, swint\n" in text
+    recipes = "evc, evc_mini, light, mini, reference, short, smoke, study"
+    assert f"  train: {recipes}\n" in text
     assert "lmbda, steps, batch_size" in text
 
 
@@ -164,7 +166,7 @@ def test_several_rates_are_one_model_or_equal_ones_but_for_the_rate():
         ("sweep", ["grid=rdc_mini"], "Write +grid=rdc_mini"),
         ("sweep", ["+grid=rdc_mini", "grid.constraints={}"], "Write +grid.constraints"),
         ("sweep", ["+grid=rdc_mini", "trian=mini"], "Did you mean train"),
-        ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: light, mini, reference"),
+        ("sweep", ["+grid=rdc_mini", "train=nope"], "Known: evc, evc_mini, light"),
         ("sweep", ["+grid=rdc_mini", "train.stps=1"], "Did you mean steps"),
         ("sweep", ["+grid=rdc_mini", "+train.stps=1"], "Did you mean steps"),
         ("sweep", ["+grid=rdc_mini", "train.steps=0"], "train.steps is at least 1"),

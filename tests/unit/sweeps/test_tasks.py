@@ -15,11 +15,11 @@ from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.capacity import Resources
 from sweeps.grid import Grid
+from sweeps.overfitting import Overfitting
 from sweeps.plan import Plan, make_plan
 from sweeps.tasks import (
     ImageFile,
     ImageSet,
-    Overfitting,
     StageSettings,
     TaskSettings,
     make_tasks,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rdc.architectures import build
-from rdc.codec import networks, programs, tiles
+from rdc.codec import networks, programs, tiles, transform_networks
 from rdc.codec.entropy_reach import entropy_reach_px
 from rdc.codec.learned import LearnedCodec
 from rdc.codec.tiles import CANVASES_PX, Tiling, tiling
@@ -139,14 +139,18 @@ def test_tiles_are_equal_to_the_whole(
     model = drawn(name)
     codec = LearnedCodec.of(model, numerics="exact")
     x = np.random.default_rng(0).integers(0, 256, (60, 560, 3), np.uint8)
-    monkeypatch.setattr(networks, "tiling", _whole)
+    for module in (networks, transform_networks):
+        monkeypatch.setattr(module, "tiling", _whole)
     encoded = codec.encoded(x)
     whole = codec.decoded(encoded.data)
     y = codec._coding.transforms.analyse(codec._coding.padded(x))
-    synthesis = networks._Transform(programs.apply, model.synthesis_transform, 16)
+    synthesis = transform_networks._Transform(
+        programs.apply, model.synthesis_transform, 16
+    )
     latents = np.random.default_rng(1).normal(0, 3, whole.y_hat[None].shape)
     x_hat = synthesis(latents.astype(np.float32), 16)
-    monkeypatch.setattr(networks, "tiling", tiling)
+    for module in (networks, transform_networks):
+        monkeypatch.setattr(module, "tiling", tiling)
 
     far = [reach(n, Reach(0, s)).px for n, s, _ in _networks(model).values()]
     widest = max(*(px for px in far if px < math.inf), entropy_reach_px(model))
@@ -176,11 +180,13 @@ def test_windows_on_a_larger_canvas_are_those_of_the_image(
     model = drawn(name)
     codec = LearnedCodec.of(model, numerics="exact")
     x = np.random.default_rng(0).integers(0, 256, (*image_px, 3), np.uint8)
-    monkeypatch.setattr(networks, "tiling", _whole)
+    for module in (networks, transform_networks):
+        monkeypatch.setattr(module, "tiling", _whole)
     encoded = codec.encoded(x)
     whole = codec.decoded(encoded.data)
     y = codec._coding.transforms.analyse(codec._coding.padded(x))
-    monkeypatch.setattr(networks, "tiling", tiling)
+    for module in (networks, transform_networks):
+        monkeypatch.setattr(module, "tiling", tiling)
     one_canvas(384)
     bordered = codec.decoded(encoded.data)
     np.testing.assert_array_equal(bordered.y_hat, whole.y_hat)

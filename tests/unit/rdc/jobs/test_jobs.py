@@ -109,6 +109,7 @@ OTHER: dict[type, dict[str, Any]] = {
         "kernel_basis": "frequencies",
         "flips": True,
         "upscaling": 1.5,
+        "weight_decay": 0.01,
     },
     EvaluateJob: {"run_id": "4567", "dataset": "clic", "data_sha256": "ef"},
     CodecJob: {
@@ -158,6 +159,13 @@ OTHER: dict[type, dict[str, Any]] = {
         "lmbdas": (0.025,),
     },
 }
+# Of a training that starts from another one.
+OF_A_TEACHER = {
+    "method": "mask_decay",
+    "trained": "encoder",
+    "decay_share": 0.5,
+    "decay_rate": 0.01,
+}
 # Fields with one valid value, or whose specs are varied by themselves.
 ONLY_ONE = {
     (ModelSpec, "recipe"),
@@ -170,6 +178,7 @@ ONLY_ONE = {
     (TrainingEstimateJob, "recipe"),
     (CompilerTarget, "gpu"),  # which wants another precision
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
+    *((Recipe, name) for name in OF_A_TEACHER),
 }
 
 
@@ -210,6 +219,20 @@ def family(job: Job) -> dict[str, Job]:
             for name, other in variations(spec):
                 found[name] = replace(job, **{field: other})
     return found
+
+
+def test_a_student_is_identified_by_how_it_comes_from_its_teacher() -> None:
+    plain = replace(MODEL, init_from="0123")
+    decayed = replace(plain, recipe=replace(plain.recipe, method="mask_decay"))
+    found = {MODEL.run_id, plain.run_id, decayed.run_id}
+    for name in ("trained", "decay_share", "decay_rate"):
+        recipe = replace(decayed.recipe, **{name: OF_A_TEACHER[name]})
+        found.add(replace(plain, recipe=recipe).run_id)
+        # What only mask decay has is nothing to others.
+        recipe = replace(plain.recipe, **{name: OF_A_TEACHER[name]})
+        same = replace(plain, recipe=recipe).run_id == plain.run_id
+        assert same == (name != "trained")
+    assert len(found) == 6
 
 
 @every_job

@@ -25,7 +25,7 @@ from rdc.specs.coding import OperatingPoint
 from rdc.specs.components import ArchitectureSpec
 from rdc.training import course
 from rdc.training.loop import train
-from rdc.training.mask_decay import MaskDecay, _decayed
+from rdc.training.mask_decay import LEAST_GAP, MaskDecay, _decayed
 from rdc.training.widths import Group
 from tests.unit.rdc.training.conftest import IMAGES, NEVER, RATES, RECIPE, weights
 
@@ -93,7 +93,7 @@ def outputs(
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_student_computes_what_the_masked_teacher_did(name: str) -> None:
     wide, narrow = both(name)
-    method = MaskDecay(wide, narrow, rate=0.1)
+    method = MaskDecay(wide, narrow, rate=0.1, steps=40)
     graph, params = nnx.graphdef(wide), method.initial(wide)
     # Masks of 1 change no bit of any weight.
     masked = method.model(graph, params)
@@ -121,7 +121,7 @@ def test_the_student_computes_what_the_masked_teacher_did(name: str) -> None:
 def test_masks_of_one_stage_are_as_many_as_published() -> None:
     """EVC's encoder from large to small: 1344 entries a stage; 448, 448, 896 kept."""
     wide, narrow = (build(f"evc_{size}l", seed=None) for size in "ls")
-    groups = MaskDecay(wide, narrow, rate=0.1).widths.groups
+    groups = MaskDecay(wide, narrow, rate=0.1, steps=40).widths.groups
     stages = [groups[i : i + 4] for i in range(0, len(groups), 4)]
     assert [sum(g.size for g in stage) for stage in stages] == [1344] * 3
     assert [sum(g.kept for g in stage) for stage in stages] == [448, 448, 896]
@@ -140,6 +140,17 @@ def test_gaps_grow_from_far_below_what_float32_adds_to_one() -> None:
     assert found[3] == 0
 
 
+def test_channels_that_nothing_moves_die_where_too_many_live() -> None:
+    """At 1, and held up above it by steps of the loss."""
+    group, rate = Group(size=6, kept=2, label=""), 0.02
+    held = jnp.asarray([0.0, -1e-3, 0.0, -1e-3, 0.0, 0.0])
+    gap = jnp.asarray([0.0, -0.05, 0.0, -0.06, 1e-4, -1e-4])
+    for age in range(480):
+        least = LEAST_GAP if age >= 120 else 0.0
+        gap = _decayed(gap, gap + held, group, rate, least)
+    assert (np.asarray(gap) < 1.0).tolist() == [False, True, False, True, False, False]
+
+
 def test_no_more_channels_die_than_must() -> None:
     group = Group(size=5, kept=2, label="")
     old = jnp.asarray([1.0, 0.9, 0.95, 0.2, 0.97])
@@ -153,17 +164,17 @@ def test_no_more_channels_die_than_must() -> None:
 def test_teachers_that_do_not_fit_are_refused() -> None:
     wide, narrow = both("conv")
     with pytest.raises(ConfigError, match="nowhere narrower"):
-        MaskDecay(narrow, wide, rate=0.1)
+        MaskDecay(narrow, wide, rate=0.1, steps=40)
     with pytest.raises(ConfigError, match="wider than its student"):
-        MaskDecay(wide, wide, rate=0.1)
+        MaskDecay(wide, wide, rate=0.1, steps=40)
     with pytest.raises(ConfigError, match="of one transform"):
-        MaskDecay(both("elic")[0], narrow, rate=0.1)
+        MaskDecay(both("elic")[0], narrow, rate=0.1, steps=40)
     deep = build(architecture("elic", {**PAIRS["elic"][0], "residual_blocks": 2}), None)
     with pytest.raises(ConfigError, match="same layers"):
-        MaskDecay(deep, both("elic")[1], rate=0.1)
+        MaskDecay(deep, both("elic")[1], rate=0.1, steps=40)
     other = replace(wide.spec, entropy_model=ScaleHyperprior())
     with pytest.raises(ConfigError, match="same entropy_model"):
-        MaskDecay(build(other, None), narrow, rate=0.1)
+        MaskDecay(build(other, None), narrow, rate=0.1, steps=40)
 
 
 # The smallest pair, for trainings.

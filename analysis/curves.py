@@ -1,7 +1,7 @@
 """The `curves` table: how much rate each curve saves against each anchor.
 
 Anchors are the classical codecs that were measured in the same OUT on the same images,
-and, on the 24 Kodak images, the published curves.
+on the 24 Kodak images the published curves, and a model of the sweep that was named.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from analysis.frontier_table import SETTINGS
 from analysis.image_sets import image_set_id
 from analysis.tables import columns
 from rdc.errors import DataError
+from rdc.specs.base import unknown_name
 
 INTERPOLATION = "pchip"
 _KEYS = ["curve_id", "dataset", *SETTINGS]
@@ -25,7 +26,7 @@ _KEYS = ["curve_id", "dataset", *SETTINGS]
 
 @dataclass(frozen=True)
 class Anchor:
-    """A curve to compare with: `source` is `measured` or `published`."""
+    """A curve to compare with: `source` is `measured`, `published` or `model`."""
 
     name: str
     source: str
@@ -33,15 +34,22 @@ class Anchor:
     psnr_db: np.ndarray
 
 
-def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
+def curves_table(
+    frontier: pd.DataFrame, codecs: pd.DataFrame, anchor: str | None = None
+) -> pd.DataFrame:
     """BD-rates.
 
     Args:
       frontier, codecs: the tables of these names.
+      anchor: a name that one of the anchors must have; or that of an architecture or
+        a `curve_id` of the sweep, which is one more anchor then.
 
     Returns:
       One row per curve, image set, codec settings and anchor; one with a `reason` and
       without anchor where there is none.
+
+    Raises:
+      ConfigError: nothing has the name `anchor`.
     """
     measured = frontier[frontier["bpp"].notna()]
     groups = measured.groupby(_KEYS, sort=False)
@@ -55,6 +63,16 @@ def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
     anchors = [
         (pair, a) for pair in sorted(pairs) for a in anchors_of(*pair, classical)
     ]
+    if anchor is not None and anchor not in {a.name for _, a in anchors}:
+        models = [
+            (pair, a)
+            for pair in sorted(pairs)
+            if (a := model_anchor(anchor, *pair, frontier))
+        ]
+        if not models:
+            own = frontier["name"].dropna().unique()
+            raise unknown_name("anchor", anchor, [*{a.name for _, a in anchors}, *own])
+        anchors += models
     described = pd.DataFrame(
         [(*pair, i, a.name, a.source) for i, (pair, a) in enumerate(anchors)],
         columns=["dataset", "image_set", "which", "anchor", "anchor_source"],
@@ -70,8 +88,8 @@ def curves_table(frontier: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
     table = table.reindex(columns=[*columns("curves"), "which"])
     for i in table.index[table["reason"].isna()]:
         points = groups.get_group(tuple(table.loc[i, _KEYS]))
-        anchor = anchors[int(table.loc[i, "which"])][1]
-        for name, value in _comparison(anchor, *_arrays(points)).items():
+        against = anchors[int(table.loc[i, "which"])][1]
+        for name, value in _comparison(against, *arrays(points)).items():
             table.loc[i, name] = value
     return table[list(columns("curves"))]
 
@@ -94,18 +112,60 @@ def anchors_of(dataset: str, image_set: str, codecs: pd.DataFrame) -> list[Ancho
     """
     same = codecs[(codecs["dataset"] == dataset) & (codecs["image_set"] == image_set)]
     anchors = [
-        Anchor(str(label), "measured", *_arrays(rows))
+        Anchor(str(label), "measured", *arrays(rows))
         for label, rows in same.groupby("label", sort=False)
     ]
     if image_set == image_set_id(baselines.KODAK_IMAGES):
         anchors += [
-            Anchor(codec, "published", *_arrays(baselines.kodak_curve(codec)))
+            Anchor(codec, "published", *arrays(baselines.kodak_curve(codec)))
             for codec in baselines.LABELS
         ]
     return anchors
 
 
-def _arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def model_anchor(
+    name: str, dataset: str, image_set: str, frontier: pd.DataFrame
+) -> Anchor | None:
+    """A model's curve on these images, by its architecture's name or its `curve_id`.
+
+    Of several codec settings, the first; None where nothing was measured.
+    """
+    own = (frontier["name"] == name) | (frontier["curve_id"] == name)
+    own &= (frontier["dataset"] == dataset) & (frontier["image_set"] == image_set)
+    found = frontier[own & frontier["bpp"].notna()]
+    if found.empty:
+        return None
+    (_, rows), *_ = found.groupby(_KEYS, sort=False)
+    return Anchor(name, "model", *arrays(rows))
+
+
+def anchor_named(
+    name: str,
+    dataset: str,
+    image_set: str,
+    codecs: pd.DataFrame,
+    frontier: pd.DataFrame,
+) -> Anchor:
+    """The one that rows of `curves` name.
+
+    Raises:
+      DataError: there is none.
+    """
+    for anchor in anchors_of(dataset, image_set, codecs):
+        if anchor.name == name:
+            return anchor
+    model = model_anchor(name, dataset, image_set, frontier)
+    if model is None:
+        raise DataError("an anchor has a curve on the same images", name)
+    return model
+
+
+def anchor_label(anchor: str) -> str:
+    """What a reader calls an anchor."""
+    return baselines.LABELS.get(anchor, anchor)
+
+
+def arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return rows["bpp"].to_numpy(float), rows["psnr_db"].to_numpy(float)
 
 

@@ -33,6 +33,20 @@ def network_estimates(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return rows.merge(tables["architectures"][known], on="arch_id")
 
 
+def with_estimates(table: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
+    """Adds `estimated_decode_ms` of the device with most estimates, and its kind.
+
+    Args:
+      table: with `arch_id`.
+      estimates: of `network_estimates`.
+    """
+    counts = estimates.groupby("device_kind").size()
+    kind = counts.idxmax() if len(counts) else None
+    own = estimates[estimates["device_kind"] == kind].set_index("arch_id")["decode_ms"]
+    milliseconds = table["arch_id"].map(own).astype(float)
+    return table.assign(estimated_decode_ms=milliseconds, estimated_device_kind=kind)
+
+
 def conditions(rows: pd.DataFrame) -> str:
     """What the estimates of one device are of, in words."""
     first = rows.iloc[0]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparability import compares, differs_in
+from analysis.decode_estimates import network_estimates, with_estimates
 from analysis.decode_times import DecodeTimes, with_times
 from analysis.frontier import pareto_mask
 from analysis.image_sets import image_set_ids
@@ -30,15 +31,12 @@ SETTINGS = list(CODEC_SETTINGS)
 _KEYS = [*POINT, "dataset", *SETTINGS]
 
 
-def frontier_table(
-    tables: dict[str, pd.DataFrame], jobs: pd.DataFrame, objectives: Sequence[str]
-) -> pd.DataFrame:
-    """Joins the other tables.
+def frontier_table(tables: dict[str, pd.DataFrame], jobs: pd.DataFrame) -> pd.DataFrame:
+    """Joins the other tables; what follows from whole curves is not in it yet.
 
     Args:
       tables: the other tables, as in `analysis.tables.columns`.
       jobs: one row per record, as in `analysis.records.ROWS`.
-      objectives: names of `analysis.measures.MEASURES`.
 
     Returns:
       One row per point and evaluation of it. A point that was not evaluated on an
@@ -51,9 +49,20 @@ def frontier_table(
     table = table.merge(_quality(tables), "left", _KEYS)
     table["differs_in"] = differs_in(table, ["dataset", *SETTINGS])
     table = with_times(table, DecodeTimes.of(tables["decode_times"]))
+    table = with_estimates(table, network_estimates(tables))
     for measure in MEASURES.values():
         if measure.of == "point":
             table[measure.name] = measure.column(table)
+    return table
+
+
+def marked(table: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+    """The table with its frontier marked, in the columns of `frontier` and its own.
+
+    Args:
+      objectives: names of `analysis.measures.MEASURES`.
+    """
+    table = table.copy()
     table["on_frontier"] = on_frontier(table, objectives)
     table["frontier_objectives"] = objectives_note(objectives)
     own = [name for name in table if "." in str(name)]

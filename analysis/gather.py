@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.bd_measure import with_bd_rates
 from analysis.curves import curves_table
-from analysis.frontier_table import SETTINGS, frontier_table
+from analysis.frontier_table import SETTINGS, frontier_table, marked
 from analysis.measures import DEFAULT_OBJECTIVES
 from analysis.notices import write_notices
 from analysis.records import folders, read_records
@@ -45,7 +46,9 @@ _DETAILS = (
 
 
 def gather(
-    out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    out: Path,
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    anchor: str | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Rebuilds OUT/tables/*.parquet from OUT/plan.parquet and the job records.
 
@@ -54,6 +57,8 @@ def gather(
 
     Args:
       objectives: of the frontier, names of `analysis.measures.MEASURES`.
+      anchor: of the measure `bd_rate_percent`, as in `analysis.curves.curves_table`;
+        left out, `analysis.bd_measure.usual_anchor`.
 
     Intervals come later, by `analysis.uncertainty.resample`.
 
@@ -62,14 +67,17 @@ def gather(
 
     Raises:
       DataError: where OUT holds no plan, or is of another version.
-      ConfigError: an unknown objective.
+      ConfigError: an unknown objective or anchor.
       StorageError: where the tables cannot be written.
     """
-    return _gathered([Path(out)], Path(out), objectives)
+    return _gathered([Path(out)], Path(out), objectives, anchor)
 
 
 def gather_together(
-    outs: Sequence[Path], into: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    outs: Sequence[Path],
+    into: Path,
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    anchor: str | None = None,
 ) -> dict[str, pd.DataFrame]:
     """As `gather`, of several sweeps: tables go to `into`, which is none of them.
 
@@ -85,7 +93,7 @@ def gather_together(
         raise ConfigError(
             "a common report goes to a folder of its own", into, "choose another into="
         )
-    tables = _gathered([Path(out) for out in outs], Path(into), objectives)
+    tables = _gathered([Path(out) for out in outs], Path(into), objectives, anchor)
     grids = [str(_sweep(out).get("grid") or out.name) for out in given]
     write_json_atomically(
         Path(into) / SWEEP_FILE,
@@ -100,7 +108,7 @@ def gather_together(
 
 
 def _gathered(
-    outs: Sequence[Path], into: Path, objectives: Sequence[str]
+    outs: Sequence[Path], into: Path, objectives: Sequence[str], anchor: str | None
 ) -> dict[str, pd.DataFrame]:
     for out in outs:
         _check_version(out)
@@ -132,8 +140,10 @@ def _gathered(
     tables["complexity"] = _complexity(plan)
     tables["runs"] = _runs(outs, plan, jobs)
     tables["points"] = _points(plan)
-    tables["frontier"] = frontier_table(tables, jobs, objectives)
-    tables["curves"] = curves_table(tables["frontier"], tables["codecs"])
+    points, codecs = frontier_table(tables, jobs), tables["codecs"]
+    tables["curves"] = curves_table(points, codecs, anchor)
+    points = with_bd_rates(points, tables["curves"], codecs, anchor)
+    tables["frontier"] = marked(points, objectives)
 
     tables["intervals"] = pd.DataFrame(columns=list(columns("intervals")))
     for name in TABLES:

@@ -32,7 +32,9 @@ class Measure:
         number is the mean over its images. `point`: rows of `frontier`, with the
         columns of `architectures`. `hardware`: medians of `analysis.decode_times`,
         per device and stage; the point's own number is that of the network alone on
-        the device that timed most.
+        the device that timed most. `estimate`: what a compiler expects of the network
+        on the device with most estimates (`analysis.decode_estimates`). `curve`: of
+        the point's whole curve (`analysis.bd_measure`).
       minimise: whether less is better.
       within: columns of `frontier`; values compare only where these are equal.
       log: whether an axis of it begins as a logarithmic one.
@@ -43,7 +45,7 @@ class Measure:
     label: str
     unit: str
     column: Column
-    of: Literal["image", "point", "hardware"] = "point"
+    of: Literal["image", "point", "hardware", "estimate", "curve"] = "point"
     minimise: bool = True
     within: tuple[str, ...] = ()
     log: bool = False
@@ -169,6 +171,15 @@ MEASURES: dict[str, Measure] = _registry(
     Measure(
         "mpx_per_s", "decoder speed", "MP/s", mpx_per_s, "hardware", minimise=False,
         log=True, decimals=1,
+    ),
+    Measure(
+        "estimated_decode_ms", "decode time estimated by a compiler, not measured",
+        "ms", stored("estimated_decode_ms"), "estimate",
+        within=("estimated_device_kind",), log=True, decimals=1,
+    ),
+    Measure(
+        "bd_rate_percent", "BD-rate", "%", stored("bd_rate_percent"), "curve",
+        within=("bd_window",), decimals=1,
     ),
 )  # fmt: skip
 

@@ -167,7 +167,7 @@ _COLUMNS: dict[str, Columns] = {
         **CODEC_SETTINGS,
         "points": _INT,
         "anchor": _TEXT,
-        "anchor_source": _TEXT,  # measured (in this OUT) or published
+        "anchor_source": _TEXT,  # measured (in this OUT), published, or model
         "interpolation": _TEXT,
         "bd_rate_percent": _FLOAT,
         # Of an interval, once the images are resampled.
@@ -204,6 +204,11 @@ def columns(name: str) -> Columns:
         "image_set": _TEXT,  # id of their names
         **{name: known.get(name, _FLOAT) for name in MEASURES},
         "decode_hardware_id": _TEXT,
+        "estimated_device_kind": _TEXT,
+        # Of `bd_rate_percent`: against which anchor, over which range, or why not.
+        "bd_anchor": _TEXT,
+        "bd_window": _TEXT,
+        "bd_gap": _TEXT,
         "differs_in": _TEXT,
         "on_frontier": pa.bool_(),
         "frontier_objectives": _TEXT,

@@ -23,11 +23,18 @@ _MAX_VECTOR_POINTS = 2000
 _MUCH = 30.0  # as in templates/app.js
 
 
-def axis_title(measure: Measure, distortions: str) -> str:
-    """Label and unit; of a loss, also which distortions it weighs."""
+TOLD_ON_AXES = ("bd_window", "estimated_device_kind")
+
+
+def axis_title(measure: Measure, distortions: str, rows: pd.DataFrame) -> str:
+    """Label and unit; of a loss, also which distortions it weighs, of a BD-rate against
+    what it is, of an estimate of which device."""
     title = measure.title[:1].upper() + measure.title[1:]
     if measure.name == "rd_loss":
         title += f" (bpp + lambda {distortions.upper().replace('_', '-')})"
+    for name in TOLD_ON_AXES:
+        if name in measure.within:
+            title = ", ".join([title, *rows[name].dropna().unique()])
     return title
 
 

@@ -155,8 +155,8 @@ def _plane(
     if (x, y) == CLAIMED and PUBLISHED not in set(models["family"]):
         note += ", no published curve has this lambda inside its range"
     axes.set(
-        xlabel="\n".join(filter(None, [axis_title(x, distortions), note])),
-        ylabel=axis_title(y, distortions),
+        xlabel="\n".join(filter(None, [axis_title(x, distortions, rows), note])),
+        ylabel=axis_title(y, distortions, rows),
         title=data.title,
     )
     spread_labels(figure, axes)

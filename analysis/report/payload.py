@@ -18,6 +18,7 @@ from rdc.measurements.rows import STAGES
 _TEXTS = (
     *("run_id", "arch_id", "name", "label", "status", "evaluation_status", "state"),
     *("family", "dataset", "codec", "distortion", "differs_in"),
+    *("estimated_device_kind", "bd_window", "bd_gap"),
 )
 _NUMBERS = (
     *("rate", "lmbda", "steps", "batch_size", "crop_px", "seed", "images"),

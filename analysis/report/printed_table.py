@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from analysis.curves import anchor_label
 from analysis.decode_times import MAIN_STAGE
 from analysis.pages import table as markdown_table
 from analysis.report.data import ReportData
-from analysis.report.savings_figures import against_one_anchor, anchor_label
+from analysis.report.savings_figures import against_one_anchor
 
 _MISSING = "-"
 Rows = list[list[str]]

@@ -5,15 +5,12 @@ Figures 1 and 3 of Minnen & Johnston 2023, of any sweep with whole curves.
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import baselines
-from analysis.bd_rate import bd_rate
-from analysis.curves import Anchor, anchors_of
+from analysis.bd_measure import common_range, rate_over
+from analysis.curves import Anchor, anchor_label, anchor_named
 from analysis.measures import MEASURES
 from analysis.report.data import ReportData
 from analysis.report.drawing import empty, families, legend, log_axis, new_figure
@@ -94,30 +91,8 @@ def against_one_anchor(
     if anchor is None:
         return rows, window, None
     curves = [_curve(data, row) for row in rows.to_dict("records")]
-    found = [
-        bd_rate(
-            *(anchor.bpp, anchor.psnr_db, curve["bpp"], curve["psnr_db"]),
-            psnr_range_db=window,
-        )
-        for curve in curves
-    ]
+    found = [rate_over(anchor, curve, window) for curve in curves]
     return rows.assign(bd_rate_percent=found), window, anchor
-
-
-def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """(curves that have it, a range of PSNR): long, and above all of many curves.
-
-    Args:
-      rows: with `range_low_db` and `range_high_db`.
-    """
-    low, high = (rows[f"range_{end}_db"].to_numpy(float) for end in ("low", "high"))
-    best, window = 0.0, (0.0, 0.0)
-    for one, other in itertools.product(np.unique(low), np.unique(high)):
-        count = np.count_nonzero((low <= one) & (high >= other))
-        if count**2 * (other - one) > best:
-            best, window = count**2 * (other - one), (float(one), float(other))
-    has = (low <= window[0]) & (high >= window[1]) & (best > 0)
-    return rows[has], window
 
 
 def saved(anchor: Anchor, curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +115,7 @@ def saved(anchor: Anchor, curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def _compared(data: ReportData) -> pd.DataFrame:
     """Curves of the first image set with a BD-rate against one anchor: a row each.
 
-    The anchor is the one that most curves have; of equals, the first in the table,
-    which has measured ones first. Never several in one picture.
+    The anchor is that of the measure `bd_rate_percent`.
     """
     table = data.tables["curves"]
     names = [dataset["name"] for dataset in data.datasets[:1]]
@@ -151,16 +125,11 @@ def _compared(data: ReportData) -> pd.DataFrame:
         points = data.frontier[data.frontier["codec"] == data.codecs[0]]
     else:
         points = data.frontier
-    shown = ["label", "family", _COST.name, "differs_in", "state"]
+    shown = ["label", "family", _COST.name, "differs_in", "state", "bd_anchor"]
     keys = ["curve_id", "dataset"]
     first = points[points["state"] == "measured"].drop_duplicates(keys)
     rows = table.merge(first[[*keys, *shown, "coder", "numerics", "effort"]])
-    if rows.empty:
-        return rows
-    published = [a for a in ("bpg444-tfc",) if a in set(rows["anchor"])]
-    counts = rows["anchor"].value_counts(sort=False)
-    anchor = (published or [counts.idxmax()])[0]
-    return rows[rows["anchor"] == anchor]
+    return rows[rows["anchor"] == rows["bd_anchor"]]
 
 
 def _anchor(data: ReportData, rows: pd.DataFrame) -> Anchor | None:
@@ -168,8 +137,8 @@ def _anchor(data: ReportData, rows: pd.DataFrame) -> Anchor | None:
         return None
     name, dataset = rows["anchor"].iloc[0], rows["dataset"].iloc[0]
     images = data.frontier.loc[data.frontier["dataset"] == dataset, "image_set"]
-    found = anchors_of(dataset, images.dropna().iloc[0], data.classical)
-    return next(anchor for anchor in found if anchor.name == name)
+    image_set = images.dropna().iloc[0]
+    return anchor_named(name, dataset, image_set, data.classical, data.frontier)
 
 
 def _curve(data: ReportData, row: dict) -> pd.DataFrame:
@@ -178,8 +147,3 @@ def _curve(data: ReportData, row: dict) -> pd.DataFrame:
     for key in ("dataset", "coder", "numerics", "effort"):
         same &= points[key] == row[key]
     return points[same & points["bpp"].notna()]
-
-
-def anchor_label(anchor: str) -> str:
-    """What a reader calls an anchor."""
-    return baselines.LABELS.get(anchor, anchor)

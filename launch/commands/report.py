@@ -20,11 +20,13 @@ def gather_and_report(
     console: Console,
     stages: Sequence[str],
     objectives: Sequence[str],
+    anchor: str | None = None,
 ) -> None:
     """Does the stages `gather` and `report`; ends with the frontier on the terminal.
 
     Args:
       objectives: of the frontier, names of `analysis.measures.MEASURES`.
+      anchor: of BD-rate as one of them, see `analysis.gather.gather`.
     """
     out = outputs.folder
     outputs.refresh()
@@ -32,7 +34,7 @@ def gather_and_report(
         from analysis.gather import gather
         from analysis.uncertainty import resample
 
-        gather(out, objectives)
+        gather(out, objectives, anchor)
         resample(out, objectives)
         outputs.publish(out / TABLES_FOLDER)
     if "report" in stages:
@@ -64,7 +66,8 @@ def run_report(call: Call[ReportConfig]) -> int:
     if isinstance(config.out, str):
         outputs = open_outputs(config.out)
         check_sweep(outputs.folder)
-        gather_and_report(outputs, console, ("gather", "report"), objectives)
+        stages = ("gather", "report")
+        gather_and_report(outputs, console, stages, objectives, config.anchor)
         folder = outputs.folder
     else:
         folder = _together(config, console, objectives)
@@ -97,7 +100,7 @@ def _together(
         outputs.refresh()
         found.append(outputs.folder)
     into = absolute(config.into)
-    gather_together(found, into, objectives)
+    gather_together(found, into, objectives, config.anchor)
     resample(into, objectives)
     write_report(into, objectives)
     print_frontier(into, console, objectives)
@@ -112,6 +115,8 @@ REPORT_APP = App(
     (
         "python launch/report.py out=out/rdc_mini",
         "python launch/report.py out=out/rdc_mini 'objectives=[decode_ms,psnr_db,bpp]'",
+        "python launch/report.py out=out/rdc_mini anchor=JPEG "
+        "'objectives=[kflops_per_px,bd_rate_percent]'",
         "python launch/report.py 'out=[out/cpu,out/gpu]' into=out/both",
         "python launch/report.py out=out/rdc_mini format=latex > table.tex",
     ),

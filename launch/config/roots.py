@@ -133,12 +133,14 @@ class ReportConfig(Spec):
     Attributes:
       out: one sweep, or several for a common report.
       into: the folder of that.
+      anchor: of BD-rate as a measure; left out, BPG, or what most curves compare with.
       format: a table is printed in place of the terminal's.
     """
 
     out: str | tuple[str, ...]
     objectives: tuple[str, ...]
     into: str | None = None
+    anchor: str | None = None
     format: Literal["text", "csv", "latex", "markdown"] = "text"
 
 

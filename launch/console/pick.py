@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.console.output import add_format, check_extra, print_json, print_rows
+from rdc.system.store import is_url
 
 if TYPE_CHECKING:
+    from analysis.candidates import Source
     from analysis.pick import Candidate, Pick
 
 _UNITS = {
@@ -33,11 +35,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     pick.add_argument(
         "out",
-        type=Path,
         nargs="?",
         metavar="OUT",
-        help="a sweep's folder, or its table frontier (parquet, CSV); default: the "
-        "reference models of this project on Kodak",
+        help="a sweep's folder or s3://bucket/path, or its table frontier (parquet, "
+        "CSV); default: the reference models of this project on Kodak",
     )
     pick.add_argument("--max-ms", type=float, metavar="MS", help="to decode an image")
     pick.add_argument(
@@ -68,7 +69,7 @@ def _pick(options: argparse.Namespace) -> None:
     from analysis import candidates
     from analysis.pick import Aim, Budget, only_lmbda, pick
 
-    source = candidates.read_source(options.out)
+    source = _source(options.out)
     points, notes = candidates.comparable(
         source,
         options.dataset,
@@ -115,6 +116,22 @@ def _pick(options: argparse.Namespace) -> None:
     told = [f"{name} {value}" for name, value in conditions.items() if value]
     print("; ".join(told))
     print("\n".join([*_NOTES, *(f"note: {note}" for note in notes)]))
+
+
+def _source(out: str | None) -> Source:
+    """As `read_source`; of a store, from tables gathered in this machine's copy."""
+    from analysis.candidates import read_source
+
+    if out is None or not is_url(out):
+        return read_source(None if out is None else Path(out))
+    from analysis.gather import gather
+    from launch.commands.outputs import check_sweep, open_outputs
+
+    outputs = open_outputs(out)
+    check_sweep(outputs.folder)
+    outputs.refresh()
+    gather(outputs.folder)
+    return replace(read_source(outputs.folder), name=out)
 
 
 _HEAD = ("", "model", "family", "decode ms", "kFLOPs/px", "bpp", "PSNR dB", "RD loss")

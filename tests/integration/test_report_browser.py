@@ -319,6 +319,25 @@ def test_prints_without_controls(watched: Watched) -> None:
     watched.page.emulate_media(media="screen")
 
 
+def test_an_axis_of_bd_rates_says_against_what_and_why_points_are_missing(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    sweep.finish(sweep.plan(architectures((32,))))
+    write_curve(sweep)
+    sweep.classical("jpeg")
+    gather(tmp_path)
+    write_report(tmp_path)
+    watched = Watched(browser, tmp_path, "#y=bd_rate_percent")
+    plot = watched.page.locator("#plot-frontier")
+    (title,) = [t for t in plot.locator("text").all_text_contents() if "BD-rate" in t]
+    assert "JPEG (measured), pchip, 25.00 to 37.00 dB" in title
+    note = watched.page.locator("#frontier-note").inner_text()
+    assert "missing where it has 1 of at least 4 points" in note
+    watched.page.close()
+    assert watched.complaints == []
+
+
 def test_estimates_have_marked_panels_of_their_own(
     browser: BrowserContext, tmp_path: Path
 ) -> None:

@@ -29,14 +29,14 @@ function drawFrontier(points) {
   }));
   const held = heldEqual([x, y]);
   const groups = new Set(shown.map((i) => groupOf(held, i)));
-  drawFrontierNote(held);
+  drawFrontierNote(held, points);
   drawPlot(document.getElementById("plot-frontier"), {
     id: "frontier", aspect: 0.46, empty: "missing: no point has both of these",
     points: shown, gaps: placed.filter((i) => !isMeasured(i)), lines: steps,
     x: (i) => valueOf(x, i), y: (i) => valueOf(y, i),
     whisker: y === "rd_loss" ? (i) => [columns.rd_loss_low[i], columns.rd_loss_high[i]] : null,
-    xLabel: across.title, xLog: across.log && state.cost === "log",
-    yLabel: lossTitle(up, shown), yLog: up.log || spansMuch(shown.map((i) => valueOf(y, i))),
+    xLabel: titleOver(across, shown), xLog: across.log && state.cost === "log",
+    yLabel: titleOver(up, shown), yLog: up.log || spansMuch(shown.map((i) => valueOf(y, i))),
     references: references([x, y]).filter(({ model }) =>
       !shown.length || groups.has(held.map((name) => model[name]).join(" "))),
   });
@@ -45,21 +45,28 @@ function drawFrontier(points) {
 // A linear axis would show little but its largest values: one training of many went wrong.
 const spansMuch = (values) => Math.min(...values) > 0 && Math.max(...values) > 30 * Math.min(...values);
 
-function lossTitle(measure, points) {
-  if (measure.name !== "rd_loss") return measure.title;
+// Of an axis: against what BD-rates are, of which device estimates are.
+function titleOver(measure, points) {
+  if (measure.name !== "rd_loss") {
+    const told = measure.within.filter((name) => ["bd_window", "estimated_device_kind"].includes(name));
+    return [measure.title, ...new Set(told.flatMap((name) => points.map((i) => columns[name][i])))].join(", ");
+  }
   const distortions = [...new Set(points.map((i) => columns.distortion[i]))];
   return `${measure.title} (bpp + lambda · ${distortions.join(" or ").toUpperCase().replace("_", "-")})`;
 }
 
-function drawFrontierNote(held) {
+function drawFrontierNote(held, points) {
   const better = (name) => `${measures.get(name).minimise ? "less" : "more"} ${measures.get(name).title}`;
   const among = held.length ? `, each among points of equal ${held.join(" and ")}` : "";
   const others = objectives().length > 2 ? ` ★ in the table: not dominated in ${objectives().map(better).join(", ")}.` : "";
   const apart = isKodak() && state.y === "rd_loss" && data.claims.length
     ? ` Published codecs are drawn over ${measures.get(CLAIMED).title} alone (choose it under Up): no RD loss that is a mean over images was published.` : "";
+  const reasons = [state.x, state.y].includes("bd_rate_percent")
+    ? [...new Set(points.map((i) => columns.bd_gap[i]).filter(Boolean))] : [];
+  const gaps = reasons.length ? ` Points are missing where ${reasons.join("; or where ")}.` : "";
   document.getElementById("frontier-note").textContent =
     `Better: ${better(state.x)}, ${better(state.y)}. The black staircase joins the points that none of those ` +
-    `that compare dominates${among}; hollow points are on none.${others}${apart}`;
+    `that compare dominates${among}; hollow points are on none.${others}${apart}${gaps}`;
 }
 
 const COST = "kflops_per_px", CLAIMED = "rd_loss_of_mean_psnr";

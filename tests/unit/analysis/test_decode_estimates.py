@@ -11,6 +11,7 @@ import pytest
 
 from analysis.decode_estimates import network_estimates
 from analysis.gather import gather
+from analysis.measures import MEASURES
 from analysis.report.data import ReportData
 from analysis.report.figures import decode_time_figure
 from analysis.report.page import write_report
@@ -61,6 +62,18 @@ def test_one_row_per_architecture_and_device(estimated: Path) -> None:
     assert rows["device_kind"].value_counts().to_dict() == dict.fromkeys(KINDS, 8)
     assert rows["decode_ms"].isna().sum() == 1
     assert rows["kflops_per_px"].notna().all()
+
+
+def test_an_estimate_may_be_an_objective(estimated: Path) -> None:
+    """Of one device, in a column of its own: times stay what was measured."""
+    table = ReportData.read(estimated).frontier
+    rows = network_estimates(ReportData.read(estimated).tables)
+    own = rows[rows["device_kind"] == KINDS[0]].set_index("arch_id")["decode_ms"]
+    assert (table["estimated_device_kind"] == KINDS[0]).all()
+    found = table.set_index("arch_id")["estimated_decode_ms"]
+    pd.testing.assert_series_equal(found, own[found.index], check_names=False)
+    assert table["decode_ms"].notna().sum() == 2
+    assert "not measured" in MEASURES["estimated_decode_ms"].title
 
 
 def test_another_size_is_not_mixed_in(tmp_path: Path) -> None:

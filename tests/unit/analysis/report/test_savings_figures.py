@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.bd_measure import common_range
 from analysis.curves import Anchor
 from analysis.gather import gather
 from analysis.report.data import ReportData
 from analysis.report.savings_figures import (
     bd_rate_figure,
-    common_range,
     saved,
     savings_figure,
 )

@@ -1,0 +1,122 @@
+"""BD-rate as a measure of points: each has that of its curve.
+
+On one image set with one way of coding, all are against one anchor over one range of
+PSNR, since others do not compare; a curve without it has a reason in place of a number.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from analysis.bd_rate import bd_rate
+from analysis.codec_points import classical_points
+from analysis.curves import Anchor, anchor_label, anchor_named, arrays
+from analysis.frontier_table import SETTINGS
+
+_USUAL = "bpg444-tfc"
+_GROUP = ["dataset", *SETTINGS]
+
+
+def with_bd_rates(
+    frontier: pd.DataFrame,
+    curves: pd.DataFrame,
+    codecs: pd.DataFrame,
+    anchor: str | None = None,
+) -> pd.DataFrame:
+    """Fills the columns `bd_rate_percent`, `bd_anchor`, `bd_window` and `bd_gap`.
+
+    Args:
+      frontier, curves, codecs: the tables of these names.
+      anchor: as in `curves`; left out, `usual_anchor` of each group.
+    """
+    parts = [
+        _group(frontier, rows, codecs, anchor)
+        for _, rows in curves.groupby(_GROUP, sort=False)
+    ]
+    keys = ["curve_id", *_GROUP]
+    columns = ["bd_rate_percent", "bd_anchor", "bd_window", "bd_gap"]
+    found = pd.concat(parts) if parts else pd.DataFrame(columns=[*keys, *columns])
+    table = frontier.drop(columns=columns, errors="ignore")
+    table = table.merge(found[[*keys, *columns]], "left", keys)
+    unmeasured = table["bpp"].isna()
+    table.loc[unmeasured, columns] = None
+    gap = ~unmeasured & table["bd_rate_percent"].isna() & table["bd_gap"].isna()
+    table.loc[gap, "bd_gap"] = f"{anchor} was not measured on these images"
+    return table.astype({"bd_rate_percent": float})
+
+
+def _group(
+    frontier: pd.DataFrame, curves: pd.DataFrame, codecs: pd.DataFrame, name: str | None
+) -> pd.DataFrame:
+    """A row for each curve of a group, against one anchor."""
+    name = name or usual_anchor(curves)
+    table = curves[curves["anchor"].isna() | (curves["anchor"] == name)].copy()
+    table = table.assign(bd_anchor=name, bd_window=None, bd_gap=table["reason"])
+    table["bd_rate_percent"] = np.nan
+    compared = table[table["range_low_db"].notna()]
+    if compared.empty:
+        return table
+    dataset = str(table["dataset"].iloc[0])
+    points = frontier[frontier["bpp"].notna()].merge(table[_GROUP].head(1))
+    sets = points.groupby("curve_id")["image_set"].first()
+    usual = str(sets[compared["curve_id"]].mode().iloc[0])
+    same = (compared["curve_id"].map(sets) == usual).to_numpy()
+    table.loc[compared.index[~same], "bd_gap"] = "its images are not those of most"
+    compared = compared[same]
+    kept, window = common_range(compared)
+    if kept.empty:
+        table.loc[compared.index, "bd_gap"] = "the curves have no range in common"
+        return table
+    low, high = window
+    text = f"{low:.2f} to {high:.2f} dB"
+    classical = classical_points(codecs)
+    found = anchor_named(str(name), dataset, usual, classical, frontier)
+    by_curve = dict(tuple(points.groupby("curve_id")))
+    table.loc[compared.index, "bd_gap"] = f"its curve and the anchor's lack {text}"
+    for index, curve_id in kept["curve_id"].items():
+        table.loc[index, "bd_rate_percent"] = rate_over(
+            found, by_curve[curve_id], window
+        )
+    table.loc[kept.index, "bd_gap"] = None
+    interpolation = kept["interpolation"].iloc[0]
+    table.loc[kept.index, "bd_window"] = (
+        f"{anchor_label(found.name)} ({found.source}), {interpolation}, {text}"
+    )
+    return table
+
+
+def rate_over(
+    anchor: Anchor, points: pd.DataFrame, window: tuple[float, float]
+) -> float:
+    """BD-rate of a curve's points over a range that it and the anchor have."""
+    return bd_rate(anchor.bpp, anchor.psnr_db, *arrays(points), psnr_range_db=window)
+
+
+def usual_anchor(curves: pd.DataFrame) -> str | None:
+    """BPG, where it compares; else the one that most curves have a number against, of
+    equals the first, which is a measured one; None without any."""
+    anchors = curves.loc[curves["bd_rate_percent"].notna(), "anchor"]
+    if anchors.empty:
+        return None
+    if (anchors == _USUAL).any():
+        return _USUAL
+    return str(anchors.value_counts(sort=False).idxmax())
+
+
+def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """(curves that have it, a range of PSNR): long, and above all of many curves.
+
+    Args:
+      rows: with `range_low_db` and `range_high_db`.
+    """
+    low, high = (rows[f"range_{end}_db"].to_numpy(float) for end in ("low", "high"))
+    best, window = 0.0, (0.0, 0.0)
+    for one, other in itertools.product(np.unique(low), np.unique(high)):
+        count = np.count_nonzero((low <= one) & (high >= other))
+        if count**2 * (other - one) > best:
+            best, window = count**2 * (other - one), (float(one), float(other))
+    has = (low <= window[0]) & (high >= window[1]) & (best > 0)
+    return rows[has], window

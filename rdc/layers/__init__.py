@@ -1,6 +1,6 @@
 """Layers that components are composed of: thin NNX shells over `rdc.ops`."""
 
-from rdc.layers.convolution import Conv, Gdn, UpConv
+from rdc.layers.convolution import Conv, Gdn, PaddedConv, UpConv
 from rdc.layers.network import Branches, Network, Relu
 from rdc.layers.parameters import ParameterFactory
 from rdc.layers.rate_gains import NO_GAINS, Rate, RateGains, StepGains, gain_logs
@@ -14,6 +14,7 @@ __all__ = [
     "Conv",
     "Gdn",
     "Network",
+    "PaddedConv",
     "ParameterFactory",
     "PatchMerging",
     "PatchSplitting",

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -34,6 +34,8 @@ from rdc.specs.components import ArchitectureSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import write_bytes_atomically, write_json_atomically
 from rdc.system.host import on_the_cpu
+
+Module = TypeVar("Module", bound=nnx.Module)
 
 PRIOR_LIMIT = 255  # the prior's tables reach at most this far; beyond is escaped
 # Tables of the prior per operating point: the gains of a file differ from those of its
@@ -99,8 +101,8 @@ def export(
         f"a model of {rates} rates is exported with as many operating points",
         len(operating_points),
     )
-    weights = packed(_named(nnx.state(model)), weights_dtype)
-    model = _with_weights(model, unpacked(weights))
+    weights = packed(named_weights(nnx.state(model)), weights_dtype)
+    model = with_weights(model, unpacked(weights))
     gaussian = gaussian_tables()
     prior = prior_tables(model)
     files = {
@@ -152,7 +154,7 @@ def in_memory(
         rates = range(_num_rates(model))
         operating_points = [OperatingPoint(rate=rate) for rate in rates]
     digest = hashlib.sha256()
-    for name, weights in sorted(_named(nnx.state(model)).items()):
+    for name, weights in sorted(named_weights(nnx.state(model)).items()):
         digest.update(name.encode())
         digest.update(np.asarray(weights).tobytes())
     return ExportedModel(
@@ -194,7 +196,7 @@ def load_exported(folder: Path) -> ExportedModel:
     model = build(
         parse_architecture(spec["architecture"]), None, range(1, len(points) + 1)
     )
-    model = _with_weights(model, weights)
+    model = with_weights(model, weights)
     return ExportedModel(
         model,
         spec["identity"],
@@ -226,10 +228,8 @@ def _priors(model: CompressionModel, tables: CdfTables) -> tuple[CdfTables, ...]
     return tables.groups(len(tables) // model.prior.channels)
 
 
-def _with_weights(
-    model: CompressionModel, weights: Mapping[str, np.ndarray]
-) -> CompressionModel:
-    """A model like `model`, maybe without weights of its own, with these."""
+def with_weights(model: Module, weights: Mapping[str, np.ndarray]) -> Module:
+    """A module like `model`, maybe without weights of its own, with these."""
     paths, tree = jax.tree.flatten_with_path(nnx.state(model))
     # All at once, and without a compilation for each shape.
     leaves = jax.device_put([weights[_name(path)] for path, _ in paths])
@@ -247,7 +247,8 @@ def _identity(architecture: ArchitectureSpec, content: dict[str, Any]) -> str:
     )
 
 
-def _named(state: Any) -> dict[str, Any]:
+def named_weights(state: Any) -> dict[str, Any]:
+    """The arrays of a module's state by their paths: what `with_weights` takes."""
     return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 

@@ -1,5 +1,17 @@
 """Exact cost of an architecture, without its weights."""
 
-from rdc.complexity.count import Complexity, ComponentCost, count
+from rdc.complexity.count import (
+    Complexity,
+    ComponentCost,
+    NetworkCost,
+    count,
+    count_network,
+)
 
-__all__ = ["Complexity", "ComponentCost", "count"]
+__all__ = [
+    "Complexity",
+    "ComponentCost",
+    "NetworkCost",
+    "count",
+    "count_network",
+]

@@ -150,6 +150,27 @@ def count(
     )
 
 
+@dataclass(frozen=True)
+class NetworkCost:
+    """One network at one input shape.
+
+    Attributes:
+      params: values of its parameters and of its running statistics.
+      output_shape: of one image, [H, W, C], or what the network makes of it.
+    """
+
+    params: int
+    macs: int
+    output_shape: Shape
+
+
+@fixed_upsampling_form("phases")
+def count_network(network: nnx.Module, input_shape: Shape) -> NetworkCost:
+    """Counts one network, with or without weights, on an input [H, W, C]."""
+    counted, output = _network(network, input_shape)
+    return NetworkCost(counted.params, counted.macs, output)
+
+
 # Grids repeat components, so each is traced once per shape.
 
 

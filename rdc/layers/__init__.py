@@ -1,6 +1,6 @@
 """Layers that components are composed of: thin NNX shells over `rdc.ops`."""
 
-from rdc.layers.convolution import Conv, Gdn, UpConv
+from rdc.layers.convolution import Conv, Gdn, PaddedConv, UpConv
 from rdc.layers.depthwise import (
     DepthToSpace,
     LeakyRelu,
@@ -35,6 +35,7 @@ __all__ = [
     "Gdn",
     "LeakyRelu",
     "Network",
+    "PaddedConv",
     "ParameterFactory",
     "PatchMerging",
     "PatchSplitting",

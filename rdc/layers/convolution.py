@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 
 from rdc.layers.parameters import ParameterFactory
-from rdc.ops.convolution import convolve, upsample
+from rdc.ops.convolution import convolve, convolve_padded, upsample
 from rdc.ops.gdn import BETA_MINIMUM, GdnForm, gdn, nonnegative, stored_nonnegative
 
 
@@ -35,6 +35,29 @@ class Conv(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return convolve(x, self.kernel[...], self.stride) + self.bias[...]
+
+
+class PaddedConv(nnx.Module):
+    """k x k convolution without bias whose zero padding is stated, k even or odd.
+
+    Networks that are cut into tiles have `Conv`: this one has no reach.
+    """
+
+    def __init__(
+        self,
+        parameters: ParameterFactory,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+    ):
+        shape = (kernel, kernel, in_channels, out_channels)
+        self.kernel = parameters.weights(shape, kernel**2 * in_channels)
+        self.stride, self.padding = stride, padding
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return convolve_padded(x, self.kernel[...], self.stride, self.padding)
 
 
 class UpConv(nnx.Module):

@@ -122,6 +122,20 @@ def depthwise_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     )
 
 
+def convolve_padded(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int
+) -> jax.Array:
+    """As `convolve`, with `padding` zeros on every side and any k.
+
+    Without an `image_border`: the maps of an even k do not divide a canvas.
+    """
+    if kernel.shape[0] == 2 * padding + 1:
+        return convolve(x, kernel, stride)
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=_LAYOUT
+    )
+
+
 def upsample(
     x: jax.Array, kernel: jax.Array, form: UpsamplingForm | None = None
 ) -> jax.Array:

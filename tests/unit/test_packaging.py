@@ -24,6 +24,7 @@ EXTRAS: dict[str, set[str | None]] = {
     "rdc": {None},
     "rdc.system.store": {None, "sweep"},
     "rdc.training": {None, "train"},
+    "rdc.split.training": {None, "train"},
     "rdc.overfitted.kernels": {None, "overfitted"},
     "rdc.entropy_coders.tfc_coder": {None, "tfc"},
     "rdc.entropy_coders.tfc_worker": {"tfc", "of .venv-tfc"},

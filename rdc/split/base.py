@@ -1,0 +1,191 @@
+"""The protocol of every split method: a device encodes, a server answers."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from flax import nnx
+
+from rdc.codec.base import check_image_array
+from rdc.codec.container import Header, check_writer, pack, unpack
+from rdc.codec.exported import named_weights
+from rdc.complexity import count_network
+from rdc.errors import BitstreamError, ConfigError, DataError
+
+PARAMETER_BITS = 32
+STEM = ("conv1", "bn1")  # of a teacher, in torchvision's names; then layer1 to layer4
+STAGES = 4
+LARGEST_PX = (
+    1 << 22
+)  # so many pixels at most: a stream of a few bytes may state any size
+NO_CODER = 0  # in the header of a stream without an entropy coder of ours
+
+
+class Teacher(Protocol):
+    """A frozen task network in stages; the methods cut it between two of them."""
+
+    def stem(self, x: jax.Array) -> jax.Array:
+        """f32[B,H,W,3] in [0, 1] -> f32[B,ceil(H/4),ceil(W/4),C]."""
+
+    def stage(self, i: int, x: jax.Array) -> jax.Array:
+        """Stage i, 1 to 4, on the output of the one before."""
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """The output of stage 4 -> logits f32[B, classes]."""
+
+
+def check_stage(stage: int) -> None:
+    """Raises `ConfigError` unless a teacher has this stage."""
+    if not 1 <= stage <= STAGES:
+        raise ConfigError(
+            f"a network is cut after one of its stages 1 to {STAGES}", stage
+        )
+
+
+class Front(nnx.Module):
+    """The teacher's stem and its stages up to `stage`: what a device runs."""
+
+    def __init__(self, teacher: Any, stage: int):
+        self.teacher, self.last = teacher, stage
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.teacher.stem(x)
+        for i in range(1, self.last + 1):
+            x = self.teacher.stage(i, x)
+        return x
+
+
+def front_bits(teacher: Any, stage: int) -> int:
+    """Size of stem and stages up to `stage`, running statistics included."""
+    parts = {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
+    weights = named_weights(nnx.state(teacher))
+    return PARAMETER_BITS * sum(
+        math.prod(value.shape)
+        for name, value in weights.items()
+        if name.split(".")[0] in parts
+    )
+
+
+def weights_sha256(network: nnx.Module) -> str:
+    """Of names, shapes and values, 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(named_weights(nnx.state(network)).items()):
+        array = np.asarray(value, "<f4")
+        digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+class Tail(nnx.Module):
+    """The teacher's stages from `first` on and its head; 0 is the whole network."""
+
+    def __init__(self, teacher: Any, first: int):
+        self.teacher, self.first = teacher, first
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.first == 0:
+            x = self.teacher.stem(x)
+        for i in range(max(self.first, 1), STAGES + 1):
+            x = self.teacher.stage(i, x)
+        return self.teacher.head(x)
+
+
+class SplitMethod(abc.ABC):
+    """Photographs to bytes on the device, bytes to logits on the server.
+
+    Attributes:
+      name: as in the column `method` of `task_results`.
+      method_id: 16 hex digits: of all that a stream's meaning hangs on.
+      setting: what is varied to trade bytes for the task, as text.
+      encoder_bits: size of the encoder's parameters; None where it has none.
+    """
+
+    name: str
+    method_id: str
+    setting: str
+    encoder_bits: int | None
+
+    def __init__(self, teacher: Any, first_tail_stage: int):
+        self._tail = Tail(teacher, first_tail_stage)
+        self._run_tail = compiled(self._tail)
+
+    @abc.abstractmethod
+    def encode(self, image: np.ndarray) -> bytes:
+        """u8[H,W,3] -> a stream; raises `DataError` for what it cannot take."""
+
+    @abc.abstractmethod
+    def decode_features(self, data: bytes) -> np.ndarray:
+        """A stream -> f32[1,h,w,C], what the tail takes.
+
+        Raises:
+          BitstreamError: damaged or foreign.
+        """
+
+    @abc.abstractmethod
+    def encoder_macs(self, height_px: int, width_px: int) -> float | None:
+        """Of one photograph; None where nobody counted them."""
+
+    @abc.abstractmethod
+    def decoder_macs(self, height_px: int, width_px: int) -> float | None:
+        """Of the server up to the features; None where nobody counted them."""
+
+    def answer(self, data: bytes) -> np.ndarray:
+        """A stream -> logits, f32[classes]; raises as `decode_features`."""
+        return np.asarray(self._run_tail(self.decode_features(data)))[0]
+
+    def tail_macs(self, height_px: int, width_px: int) -> int:
+        """Of the teacher's part on the server."""
+        shape = self.feature_shape(height_px, width_px)
+        return count_network(self._tail, shape).macs
+
+    @abc.abstractmethod
+    def feature_shape(self, height_px: int, width_px: int) -> tuple[int, int, int]:
+        """[h, w, C] of the features of a photograph."""
+
+    def _packed(self, image: np.ndarray, payload: bytes, coder_id: int) -> bytes:
+        height, width, _ = image.shape
+        header = Header(
+            model_id=bytes.fromhex(self.method_id),
+            height_px=height,
+            width_px=width,
+            coder_id=coder_id,
+        )
+        return pack(header, payload)
+
+    def _unpacked(self, data: bytes) -> tuple[Header, bytes]:
+        header, payload = unpack(data)
+        check_writer(header, self.method_id)
+        if header.height_px * header.width_px > LARGEST_PX:
+            raise BitstreamError(
+                f"a photograph for a task has at most {LARGEST_PX} pixels",
+                f"{header.width_px} x {header.height_px}",
+            )
+        return header, payload
+
+
+def network_input(image: np.ndarray) -> np.ndarray:
+    """u8[H,W,3] -> f32[1,H,W,3] in [0, 1].
+
+    Raises:
+      DataError: another shape or type, or more than `LARGEST_PX` pixels.
+    """
+    check_image_array(image)
+    if math.prod(image.shape[:2]) > LARGEST_PX:
+        raise DataError(
+            f"a photograph for a task has at most {LARGEST_PX} pixels",
+            f"{image.shape[1]} x {image.shape[0]}",
+            "scale it down: task networks see a few hundred pixels a side",
+        )
+    return image[None].astype(np.float32) / 255
+
+
+def compiled(network: nnx.Module) -> Callable[[Any], jax.Array]:
+    """The network as a function of its input alone; its weights are frozen."""
+    graph, state = nnx.split(network)
+    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    return lambda x: run(state, x)

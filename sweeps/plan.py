@@ -231,6 +231,16 @@ def _check_teachers(grid: Grid, runs: Mapping[str, Run]) -> None:
             f"that of {run.title} {run.run_id[:8]} is not",
             "add its point to a block",
         )
+        if run.model.init_from is not None:
+            teacher = runs[run.model.init_from].model
+            try:
+                run.model.check_teacher(teacher.architecture, len(teacher.rates))
+            except ConfigError as error:
+                raise ConfigError(
+                    f"grid {grid.name}, run {run.run_id[:8]}: {error.rule}",
+                    error.value,
+                    error.remedy,
+                ) from None
 
 
 class _Parser:

@@ -21,13 +21,13 @@ from launch.config.roots import TrainConfig, absolute
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
-from rdc.codec.model_folders import trained_as
+from rdc.codec.model_folders import read_model_spec, trained_as
 from rdc.errors import ExitCode
 from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import job_folder
 from rdc.jobs.plan_row import Cost
 from rdc.jobs.records import TrainResult
-from rdc.registry import REGISTRY
+from rdc.registry import REGISTRY, parse_architecture
 from rdc.specs.base import require
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.model import ModelSpec
@@ -82,6 +82,9 @@ def run_train(call: Call[TrainConfig]) -> int:
         per_stage=config.hardware.stages(described),
     )
     tasks = make_tasks(dataclasses.replace(plan, runs=runs), settings)
+    for model in wanted:
+        if model.init_from is not None:
+            model.check_teacher(*described_model(Path(teachers[model.init_from])))
     outputs = Outputs(out)
     with Lease(out) as lease:
         write_plan(out, plan)
@@ -161,6 +164,12 @@ def with_teacher(
         (folder,) = found
     run_id = trained_as(folder)
     return {**train, "teacher": run_id}, {run_id: str(folder.resolve())}
+
+
+def described_model(folder: Path) -> tuple[ArchitectureSpec, int]:
+    """(architecture, number of rates) of an exported model."""
+    spec = read_model_spec(folder)
+    return parse_architecture(spec["architecture"]), len(spec["operating_points"])
 
 
 def _model_of(out: Path, run_id: str) -> Path | None:

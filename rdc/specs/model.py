@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rdc.identity import NUMERICS_VERSION, content_id
@@ -59,6 +59,45 @@ class ModelSpec(Spec):
                 "none",
                 "name it: train.teacher=RUN_OR_FOLDER",
             )
+
+    def check_teacher(self, teacher: ArchitectureSpec, num_rates: int) -> None:
+        """Raises `ConfigError` unless a training can start from such a model.
+
+        Whether its widths fit is up to `rdc.training.widths`.
+
+        Args:
+          num_rates: of the model.
+        """
+        own = self.architecture
+        if self.recipe.method == "mask_decay":
+            for kind in ("transform", "entropy_model", "hyper_transform"):
+                ours, theirs = getattr(own, kind), getattr(teacher, kind)
+                widths_differ = kind == "transform" and type(ours) is type(theirs)
+                require(
+                    widths_differ or ours == theirs,
+                    f"teacher and student of mask decay have one {kind}: widths of the "
+                    "transform alone differ",
+                    " and ".join(getattr(x, "name", "none") for x in (theirs, ours)),
+                )
+            require(
+                num_rates == len(self.rates),
+                "teacher and student have as many rates",
+                f"{num_rates} and {len(self.rates)}",
+            )
+            return
+        fits = own in (teacher, replace(teacher, encoders=own.encoders))
+        require(
+            fits and own.encoders - teacher.encoders in (0, 1),
+            "a training starts from a model of its own architecture, or of one encoder "
+            "less; with train.method=mask_decay from a wider one",
+            f"{teacher.family}",
+        )
+        require(
+            num_rates in (1, len(self.rates)),
+            f"a training of {len(self.rates)} rates starts from a model of as many, or "
+            "one",
+            num_rates,
+        )
 
     @property
     def run_id(self) -> str:

@@ -259,34 +259,17 @@ def _given(spec: ModelSpec, folder: str | Path | None) -> ExportedModel:
         raise ConfigError(rule, None)
     exported = load_exported(Path(folder))
     require(_run_id(exported) == spec.init_from, rule, f"that of {_run_id(exported)}")
-    if spec.recipe.method == "mask_decay":
-        require(
-            len(spec.rates) == len(exported.operating_points),
-            "teacher and student have as many rates",
-            f"{len(exported.operating_points)} and {len(spec.rates)}",
-        )
+    spec.check_teacher(exported.model.spec, len(exported.operating_points))
     return exported
 
 
 def _initial_model(spec: ModelSpec, folder: str | Path | None) -> CompressionModel:
     """The weights of the model that `spec.init_from` names."""
     exported = _given(spec, folder)
-    encoders = spec.architecture.encoders
-    if exported.model.spec.encoders + 1 == encoders:
+    if exported.model.spec.encoders < spec.architecture.encoders:
         exported = replace(exported, model=_with_encoder(exported.model, spec))
-    require(
-        exported.model.spec == spec.architecture,
-        "a training starts from a model of its own architecture, or of one encoder "
-        "less; with train.method=mask_decay from a wider one",
-        f"{exported.model.spec.family} in {folder}",
-    )
     if len(spec.rates) == len(exported.operating_points):
         return exported.model
-    require(
-        len(exported.operating_points) == 1,
-        f"a training of {len(spec.rates)} rates starts from a model of as many, or one",
-        f"{len(exported.operating_points)} in {folder}",
-    )
     return _with_gains(exported, spec)
 
 

@@ -143,6 +143,36 @@ def test_all_encoders_of_a_model_are_evaluated() -> None:
             [{"base": {**NARROW, "train.teacher": "best"}}],
             "train.teacher in a grid is what",
         ),
+        (
+            [TEACHER, {"base": {**NARROW, "train.teacher": WIDE}}],
+            "model of its own architecture",
+        ),
+        (
+            [
+                {"base": {**WIDE, "hyper_transform.channels": 32}},
+                {
+                    "base": {
+                        **NARROW,
+                        "train.method": "mask_decay",
+                        "train.teacher": {**OF_WIDE, "hyper_transform.channels": 32},
+                    }
+                },
+            ],
+            "teacher and student of mask decay have one hyper_transform",
+        ),
+        (
+            [
+                {"base": {**WIDE, "train.lmbda": [0.01, 0.02]}},
+                {
+                    "base": {
+                        **NARROW,
+                        "train.method": "mask_decay",
+                        "train.teacher": {**OF_WIDE, "train.lmbda": [0.01, 0.02]},
+                    }
+                },
+            ],
+            "as many rates",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(blocks: list[dict], message: str) -> None:

@@ -1,5 +1,6 @@
 """Layers that components are composed of: thin NNX shells over `rdc.ops`."""
 
+from rdc.layers.batch_norm import BatchNorm
 from rdc.layers.convolution import Conv, Gdn, PaddedConv, UpConv
 from rdc.layers.network import Branches, Network, Relu
 from rdc.layers.parameters import ParameterFactory
@@ -10,6 +11,7 @@ from rdc.layers.swin import PatchMerging, PatchSplitting, SwinStage
 __all__ = [
     "NO_GAINS",
     "AttentionBlock",
+    "BatchNorm",
     "Branches",
     "Conv",
     "Gdn",

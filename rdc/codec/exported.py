@@ -252,6 +252,15 @@ def named_weights(state: Any) -> dict[str, Any]:
     return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
+def weights_sha256(network: nnx.Module) -> str:
+    """Of names, shapes and values, 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(named_weights(nnx.state(network)).items()):
+        array = np.asarray(value, "<f4")
+        digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
 def _name(path: tuple) -> str:
     keys = [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
     return ".".join(keys).removesuffix(".value")

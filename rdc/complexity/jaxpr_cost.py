@@ -31,9 +31,9 @@ _FREE = set(
     convert_element_type copy cos cumsum div dynamic_slice eq erf erf_inv erfc
     exp exp2 expand_dims floor gather ge gt integer_pow iota is_finite le log
     log1p logistic lt max min mul ne neg not optimization_barrier or pad pow
-    reduce_max reduce_min reduce_sum rem reshape rev roll round rsqrt select_n
-    sign sin slice split sqrt square squeeze stack stop_gradient sub tanh tile
-    transpose unstack
+    reduce_max reduce_min reduce_sum reduce_window_max rem reshape rev roll round
+    rsqrt select_n sign sin slice split sqrt square squeeze stack stop_gradient sub
+    tanh tile transpose unstack
     """.split()
 )
 

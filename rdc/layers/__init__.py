@@ -1,5 +1,6 @@
 """Layers that components are composed of: thin NNX shells over `rdc.ops`."""
 
+from rdc.layers.batch_norm import BatchNorm
 from rdc.layers.convolution import Conv, Gdn, PaddedConv, UpConv
 from rdc.layers.depthwise import (
     DepthToSpace,
@@ -29,6 +30,7 @@ __all__ = [
     "NO_GAINS",
     "Appended",
     "AttentionBlock",
+    "BatchNorm",
     "Branches",
     "Conv",
     "DepthToSpace",

@@ -42,6 +42,10 @@ class ParameterFactory:
             return self._abstract(shape)
         return self._param(np.broadcast_to(value, shape))
 
+    def statistic(self, value: float, shape: tuple[int, ...]) -> nnx.BatchStat:
+        """`value` everywhere, of what is measured and not trained."""
+        return nnx.BatchStat(self.constant(value, shape).get_value())
+
     @staticmethod
     def _abstract(shape: tuple[int, ...]) -> nnx.Param:
         return nnx.Param(jax.ShapeDtypeStruct(shape, np.float32))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import hashlib
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -70,15 +69,6 @@ def front_bits(teacher: Any, stage: int) -> int:
         for name, value in weights.items()
         if name.split(".")[0] in parts
     )
-
-
-def weights_sha256(network: nnx.Module) -> str:
-    """Of names, shapes and values, 64 hex digits."""
-    digest = hashlib.sha256()
-    for name, value in sorted(named_weights(nnx.state(network)).items()):
-        array = np.asarray(value, "<f4")
-        digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
-    return digest.hexdigest()
 
 
 class Tail(nnx.Module):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rdc.codec.classical import ClassicalCodec
+from rdc.codec.exported import weights_sha256
 from rdc.complexity import count_network
 from rdc.errors import BitstreamError, DataError
 from rdc.identity import content_id
@@ -19,7 +20,6 @@ from rdc.split.base import (
     compiled,
     front_bits,
     network_input,
-    weights_sha256,
 )
 
 _GROUP = struct.Struct("<ffI")  # least value, largest value, bytes of the picture

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from rdc.codec.container import CODER_IDS
-from rdc.codec.exported import PRIOR_LIMIT, named_weights
+from rdc.codec.exported import PRIOR_LIMIT, named_weights, weights_sha256
 from rdc.codec.symbols import Portion
 from rdc.complexity import count_network
 from rdc.entropy_coders.coders import coder_by_name
@@ -26,7 +26,6 @@ from rdc.split.base import (
     compiled,
     front_bits,
     network_input,
-    weights_sha256,
 )
 
 _CODER = "range"

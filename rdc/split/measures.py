@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from rdc.errors import DataError
 from rdc.split.base import SplitMethod
+from rdc.tasks.metrics import agreement, divergence_nats, exr_of, top1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> TaskMeasure
     Raises:
       DataError: no photographs, or a label that the task network does not know.
     """
-    sizes, pixels, correct, agreed, divergences = [], [], [], [], []
+    sizes, pixels, labels, answers, teachers = [], [], [], [], []
     encoder_macs: list[float | None] = []
     server_macs = []
     for each in photographs:
@@ -70,9 +70,9 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> TaskMeasure
             )
         sizes.append(len(data))
         pixels.append(height * width)
-        correct.append(logits.argmax() == each.label)
-        agreed.append(logits.argmax() == each.teacher_logits.argmax())
-        divergences.append(_divergence(each.teacher_logits, logits))
+        labels.append(each.label)
+        answers.append(logits)
+        teachers.append(each.teacher_logits)
         encoder_macs.append(method.encoder_macs(height, width))
         # A classical codec has no network on the server but the teacher.
         decoder = method.decoder_macs(height, width) or 0
@@ -80,29 +80,20 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> TaskMeasure
     if not sizes:
         raise DataError("a task is measured on at least one photograph", 0)
     counted = [macs for macs in encoder_macs if macs is not None]
-    bytes_per_datum, metric = float(np.mean(sizes)), float(np.mean(correct))
-    bits = method.encoder_bits
+    bytes_per_datum = float(np.mean(sizes))
+    found, reference = np.stack(answers), np.stack(teachers)
+    metric, error = top1(found, np.asarray(labels))
     return TaskMeasures(
         image_count=len(sizes),
         bytes_per_datum=bytes_per_datum,
         bpp=8 * sum(sizes) / sum(pixels),
         metric=metric,
         distortion=1 - metric,
-        teacher_agreement=float(np.mean(agreed)),
-        kl=float(np.mean(divergences)),
-        encoder_bits=bits,
+        teacher_agreement=agreement(found, reference),
+        kl=divergence_nats(reference, found),
+        encoder_bits=method.encoder_bits,
         encoder_kmacs_per_px=sum(counted) / sum(pixels) / 1000 if counted else None,
         tail_kmacs_per_px=sum(server_macs) / sum(pixels) / 1000,
-        exr=None if bits is None else bits * bytes_per_datum,
-        se=math.sqrt(metric * (1 - metric) / len(sizes)),
+        exr=exr_of(method.encoder_bits, bytes_per_datum),
+        se=error,
     )
-
-
-def _divergence(teacher_logits: np.ndarray, logits: np.ndarray) -> float:
-    p, q = (_log_softmax(x) for x in (teacher_logits, logits))
-    return float(np.sum(np.exp(p) * (p - q)))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float64) - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())

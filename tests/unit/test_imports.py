@@ -41,6 +41,7 @@ ORDER = (
     "rdc.codec",
     "rdc.measurements",
     "rdc.training",
+    "rdc.tasks",
     "rdc.split",
     "rdc.compiler",
     "rdc.jobs",

@@ -15,13 +15,12 @@ from rdc.layers import ParameterFactory
 from rdc.split.student import Student
 from rdc.split.student_networks import StudentSpec
 from rdc.split.training import (
-    FitRecipe,
     Server,
-    fit,
     stage_one_loss,
     stage_two_loss,
 )
 from rdc.training.checkpoints import Checkpoints
+from rdc.training.fit import FitRecipe, fit
 from tests.unit.rdc.split.teacher import CHANNELS, SmallTeacher
 
 SPEC = StudentSpec(

@@ -1,0 +1,1 @@
+"""Tasks behind a codec: task networks, labelled photographs, metrics."""

@@ -1,0 +1,153 @@
+"""Residual networks in torchvision's layout: the teachers of split computing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from rdc.layers import BatchNorm, PaddedConv, ParameterFactory
+from rdc.specs.base import Spec, require
+
+# Of ImageNet, as torchvision's weights expect them.
+_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
+_DEVIATION = np.asarray([0.229, 0.224, 0.225], np.float32)
+_EXPANSION = 4  # of a bottleneck block
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetSpec(Spec):
+    """He et al. 2016 as torchvision has it: a block's stride is at its 3 x 3 kernel.
+
+    Attributes:
+      widths: of the blocks of layer1 to layer4; a bottleneck gives four times as many
+        channels. The stem has as many as layer1.
+      blocks: of each layer.
+    """
+
+    classes: int
+    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
+    blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
+    bottleneck: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.classes >= 2, "classes are two or more", self.classes)
+        require(min(self.widths) >= 1, "widths are positive", self.widths)
+        require(min(self.blocks) >= 1, "a layer has a block", self.blocks)
+
+
+def resnet50(classes: int) -> ResNetSpec:
+    """ResNet-50, 25 557 032 parameters with ImageNet's 1000 classes."""
+    return ResNetSpec(
+        classes=classes,
+        widths=(64, 128, 256, 512),
+        blocks=(3, 4, 6, 3),
+        bottleneck=True,
+    )
+
+
+class ResNet(nnx.Module):
+    """A task network on f32[B,H,W,3] in [0, 1]; see `rdc.split.base.Teacher`.
+
+    x - stem H/4 - layer1 H/4 - layer2 H/8 - layer3 H/16 - layer4 H/32 - head
+    """
+
+    def __init__(self, spec: ResNetSpec, parameters: ParameterFactory):
+        self.spec = spec
+        channels = spec.widths[0]
+        self.conv1 = PaddedConv(parameters, 3, channels, kernel=7, stride=2, padding=3)
+        self.bn1 = BatchNorm(parameters, channels)
+        make = _Bottleneck if spec.bottleneck else _Basic
+        for i, (width, count) in enumerate(
+            zip(spec.widths, spec.blocks, strict=True), 1
+        ):
+            blocks = []
+            for j in range(count):
+                stride = 2 if i > 1 and j == 0 else 1
+                blocks.append(make(parameters, channels, width, stride))
+                channels = width * make.expansion
+            setattr(self, f"layer{i}", nnx.List(blocks))
+        self.fc = _Linear(parameters, channels, spec.classes)
+
+    def stem(self, x: jax.Array) -> jax.Array:
+        """f32[B,H,W,3] in [0, 1] -> f32[B,ceil(H/4),ceil(W/4),C]."""
+        x = nnx.relu(self.bn1(self.conv1((x - _MEAN) / _DEVIATION)))
+        return nnx.max_pool(x, (3, 3), strides=(2, 2), padding=[(1, 1), (1, 1)])
+
+    def stage(self, i: int, x: jax.Array) -> jax.Array:
+        """Layer i, 1 to 4, on the output of the one before."""
+        for block in getattr(self, f"layer{i}"):
+            x = block(x)
+        return x
+
+    def head(self, x: jax.Array) -> jax.Array:
+        """The output of layer 4 -> logits f32[B, classes]."""
+        return self.fc(jnp.mean(x, (1, 2)))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.stem(x)
+        for i in range(1, 5):
+            x = self.stage(i, x)
+        return self.head(x)
+
+
+class _Linear(nnx.Module):
+    def __init__(self, parameters: ParameterFactory, inputs: int, outputs: int):
+        self.kernel = parameters.weights((inputs, outputs), inputs)
+        self.bias = parameters.bias(outputs, inputs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x @ self.kernel[...] + self.bias[...]
+
+
+def _shortcut(
+    parameters: ParameterFactory, inputs: int, outputs: int, stride: int
+) -> nnx.List | None:
+    """torchvision's `downsample`; None where the input fits as it is."""
+    if stride == 1 and inputs == outputs:
+        return None
+    conv = PaddedConv(parameters, inputs, outputs, kernel=1, stride=stride)
+    return nnx.List([conv, BatchNorm(parameters, outputs)])
+
+
+def _added(x: jax.Array, change: jax.Array, shortcut: nnx.List | None) -> jax.Array:
+    for layer in shortcut or ():
+        x = layer(x)
+    return nnx.relu(x + change)
+
+
+class _Basic(nnx.Module):
+    expansion = 1
+
+    def __init__(self, make: ParameterFactory, inputs: int, width: int, stride: int):
+        self.conv1 = PaddedConv(make, inputs, width, kernel=3, stride=stride, padding=1)
+        self.bn1 = BatchNorm(make, width)
+        self.conv2 = PaddedConv(make, width, width, kernel=3, padding=1)
+        self.bn2 = BatchNorm(make, width)
+        self.downsample = _shortcut(make, inputs, width, stride)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = nnx.relu(self.bn1(self.conv1(x)))
+        return _added(x, self.bn2(self.conv2(y)), self.downsample)
+
+
+class _Bottleneck(nnx.Module):
+    expansion = _EXPANSION
+
+    def __init__(self, make: ParameterFactory, inputs: int, width: int, stride: int):
+        outputs = width * self.expansion
+        self.conv1 = PaddedConv(make, inputs, width, kernel=1)
+        self.bn1 = BatchNorm(make, width)
+        self.conv2 = PaddedConv(make, width, width, kernel=3, stride=stride, padding=1)
+        self.bn2 = BatchNorm(make, width)
+        self.conv3 = PaddedConv(make, width, outputs, kernel=1)
+        self.bn3 = BatchNorm(make, outputs)
+        self.downsample = _shortcut(make, inputs, outputs, stride)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = nnx.relu(self.bn1(self.conv1(x)))
+        y = nnx.relu(self.bn2(self.conv2(y)))
+        return _added(x, self.bn3(self.conv3(y)), self.downsample)

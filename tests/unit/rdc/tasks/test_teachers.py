@@ -1,0 +1,111 @@
+"""A tiny teacher on a dozen pictures: it learns, goes on, is kept, answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rdc.errors import ConfigError, StorageError
+from rdc.layers import ParameterFactory
+from rdc.split.base import Tail, front_bits
+from rdc.tasks.labelled import LabelledPhotographs, labelled_photographs
+from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.tasks.teachers import (
+    WEIGHTS_FILE,
+    TeacherRecipe,
+    load,
+    out_of_fold,
+    save,
+    train,
+)
+from rdc.training.fit import FitRecipe
+
+SPEC = ResNetSpec(classes=2, widths=(4, 4, 4, 8))
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> LabelledPhotographs:
+    """Reddish and bluish noise."""
+    root = tmp_path_factory.mktemp("photographs")
+    random = np.random.default_rng(0)
+    for name, tint in (("blue", (0, 0, 90)), ("red", (90, 0, 0))):
+        (root / name).mkdir()
+        for i in range(6):
+            pixels = random.integers(0, 120, (40, 44, 3)) + tint
+            Image.fromarray(pixels.astype("u1")).save(root / name / f"{i}.png")
+    return labelled_photographs(root)
+
+
+def recipe(steps: int) -> TeacherRecipe:
+    fit = FitRecipe(steps=steps, learning_rate=0.01, tenths_at=(0.5,))
+    return TeacherRecipe(fit=fit, batch=8, crop_px=48)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    photographs: LabelledPhotographs, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, np.ndarray]:
+    folder = tmp_path_factory.mktemp("teachers")
+    return folder, out_of_fold(photographs, SPEC, recipe(24), folder, fold_count=2)
+
+
+def test_photographs_are_answered_out_of_fold(
+    photographs: LabelledPhotographs, trained: tuple[Path, np.ndarray]
+) -> None:
+    folder, logits = trained
+    assert (logits.argmax(1) == photographs.labels).mean() > 0.8
+    stored = np.load(folder / "logits.npz")
+    np.testing.assert_array_equal(stored["logits"], logits)
+    first, second = load(folder / "fold0"), load(folder / "fold1")
+    assert first.teacher_id != second.teacher_id
+    assert first.classes == ("blue", "red")
+    for fold, teacher in enumerate((first, second)):
+        i = int(np.flatnonzero(stored["folds"] == fold)[0])
+        x = photographs.image(i)[None].astype(np.float32) / 255
+        np.testing.assert_allclose(
+            np.asarray(Tail(teacher.network, 0)(x))[0], logits[i], rtol=1e-3, atol=1e-4
+        )
+
+
+def test_teachers_that_are_there_are_taken(
+    photographs: LabelledPhotographs, trained: tuple[Path, np.ndarray]
+) -> None:
+    folder, logits = trained
+    again = out_of_fold(photographs, SPEC, recipe(24), folder, fold_count=2)
+    np.testing.assert_array_equal(again, logits)
+    with pytest.raises(ConfigError, match="one recipe and set of photographs"):
+        out_of_fold(photographs, SPEC, recipe(25), folder, fold_count=2)
+
+
+def test_statistics_are_not_written_by_answers(
+    trained: tuple[Path, np.ndarray],
+) -> None:
+    network = load(trained[0] / "fold0").network
+    before = np.array(network.layer4[0].bn2.running_var[...])
+    assert not np.allclose(before, 1, rtol=0.01)
+    network(np.ones((1, 32, 32, 3), np.float32))
+    np.testing.assert_array_equal(network.layer4[0].bn2.running_var[...], before)
+    stem = 7 * 7 * 3 * 4 + 4 * 4  # a BatchNorm has four values a channel
+    assert front_bits(network, 1) == 32 * (stem + 2 * (9 * 4 * 4 + 4 * 4))
+
+
+def test_what_does_not_belong_together_is_refused(
+    photographs: LabelledPhotographs, tmp_path: Path
+) -> None:
+    save(ResNet(SPEC, ParameterFactory(0)), photographs.classes, {}, tmp_path / "a")
+    save(ResNet(SPEC, ParameterFactory(1)), photographs.classes, {}, tmp_path / "b")
+    other = (tmp_path / "b" / WEIGHTS_FILE).read_bytes()
+    for damaged in (other, other[:-50]):
+        (tmp_path / "a" / WEIGHTS_FILE).write_bytes(damaged)
+        with pytest.raises(StorageError, match="belong together"):
+            load(tmp_path / "a")
+    with pytest.raises(ConfigError, match=r"a folder with teacher\.json"):
+        load(tmp_path)
+    three = ResNetSpec(classes=3)
+    with pytest.raises(ConfigError, match="have 2 classes, as the network; got 3"):
+        train(photographs, np.arange(12), three, recipe(1), tmp_path)
+    with pytest.raises(ConfigError, match="crop_px is 32 or more"):
+        TeacherRecipe(fit=FitRecipe(steps=1), crop_px=8)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
 
 from analysis import references
 from analysis.baselines import KODAK_IMAGES
@@ -127,6 +127,12 @@ def test_plots_mark_gaps_and_other_conditions(watched: Watched) -> None:
     assert "rdc_d" in plot.locator("text.label").all_text_contents()
 
 
+def _right(part: Locator) -> float:
+    box = part.bounding_box()
+    assert box
+    return box["x"] + box["width"]
+
+
 def test_reference_models_stand_beside_points_on_kodak(
     browser: BrowserContext, tmp_path: Path
 ) -> None:
@@ -145,6 +151,11 @@ def test_reference_models_stand_beside_points_on_kodak(
         models = page.locator(f"{plot} path.reference")
         assert models.count() == len(points)
         assert "60,000 steps" in models.first.locator("title").text_content()
+        labels = page.locator(f"{plot} text.baseline-label").all()
+        names = [label.text_content() for label in labels]
+        assert len(set(names)) == len(names)
+        right = _right(page.locator(f"{plot} svg.chart"))
+        assert all(_right(label) <= right for label in labels)
     assert "reference model" in page.locator("#families").inner_text()
     assert "Published codecs are drawn over" in page.inner_text("#frontier-note")
     page.select_option("#select-y", "rd_loss_of_mean_psnr")

@@ -106,14 +106,17 @@ function exitOf(line, box) {
 
 function drawReferences(chart, models, x, y, box) {
   const at = models.map((model) => ({ x: round(x(model.x)), y: round(y(model.y)) }));
-  const taken = at.map(occupied);
+  const taken = at.map(occupied), named = new Set(); // points of one name share a label
   models.forEach(({ model }, k) => {
     const { x: px, y: py } = at[k];
     const diamond = svg("path", { class: "reference", d: model.source ? CLAIM : REFERENCE, transform: `translate(${px},${py})` });
     const source = model.source ? `; cost: ${model.source}` : "";
     diamond.append(svg("title", {}, `${model.label}, ${model.family}: ${told(model)}${source}`));
+    chart.append(diamond);
+    if (named.has(model.label)) return;
+    named.add(model.label);
     const place = freePlace(at[k], model.label, taken, box);
-    chart.append(diamond, svg("text", { class: "baseline-label tick", x: place[0], y: place[3] - 2 }, model.label));
+    chart.append(svg("text", { class: "baseline-label tick", x: place[0], y: place[3] - 2 }, model.label));
   });
 }
 
@@ -173,14 +176,15 @@ function drawNames(chart, options, at, box) {
 
 const occupied = (point) => [point.x - 5, point.y - 5, point.x + 5, point.y + 5];
 
-// The first of six places for a text beside a point that is free, from now on taken.
+// The first of six places for a text beside a point that is free, from now on taken;
+// where none is, over others rather than over the border.
 function freePlace(point, text, taken, box) {
   const wide = text.length * 7;
   const places = [[8, 4], [-8 - wide, 4], [8, -5], [-8 - wide, -5], [8, 14], [-8 - wide, 14]].map(
     ([dx, dy]) => [point.x + dx, point.y + dy - 9, point.x + dx + wide, point.y + dy + 2]);
-  const fits = ([a, b, c, d]) => a > box.left && c < box.right &&
-    !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
-  const place = places.find(fits) || places[0];
+  const inside = places.filter(([a, , c]) => a > box.left && c < box.right);
+  const free = ([a, b, c, d]) => !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
+  const place = inside.find(free) || inside[0] || places[0];
   taken.push(place);
   return place;
 }

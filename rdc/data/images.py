@@ -25,6 +25,7 @@ DECODER_ERRORS = (
     EOFError,
     struct.error,
 )
+_GREY_MODES = ("1", "L", "LA", "La")
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 # Complete files of these formats end with a marker.
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
@@ -49,6 +50,16 @@ def read_image(path: Path) -> np.ndarray:
             white = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(white, upright)
         return np.array(upright.convert("RGB"))
+
+
+def is_grey(path: Path) -> bool:
+    """Whether a file stores no colours; equal channels of a colour file do not count.
+
+    Raises:
+      DataError: as `read_image`, but for damage behind the header.
+    """
+    with _opened(path) as image:
+        return image.mode in _GREY_MODES
 
 
 def png_bytes(image: np.ndarray) -> bytes:

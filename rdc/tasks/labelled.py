@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rdc.data.image_sets import IMAGE_SUFFIXES, data_sha256, first_few, list_images
-from rdc.data.images import read_image
+from rdc.data.images import is_grey, read_image
 from rdc.errors import ConfigError, DataError
 
 LABELS_FILE = "labels.csv"
@@ -70,7 +70,7 @@ def check_photographs(
       classes: that a task network knows, in its order; None for those of the set.
 
     Raises:
-      DataError: one is corrupt or without colours, or of a class that is not known.
+      DataError: one is corrupt or a grey file, or of a class that is not known.
     """
     if classes is not None and tuple(classes) != photographs.classes:
         known = ", ".join(classes)
@@ -81,14 +81,14 @@ def check_photographs(
         )
     grey = []
     for i, name in enumerate(photographs.names):
-        image = photographs.image(i)
-        if (image == image[..., :1]).all():
+        photographs.image(i)
+        if is_grey(photographs.folder / name):
             grey.append(name)
     if grey:
         raise DataError(
-            "photographs of a task have colours",
+            "photographs of a task are colour files",
             f"{len(grey)} grey ones: {first_few(grey, 3)}",
-            "leave them out",
+            "leave them out, or store them with three channels",
         )
 
 

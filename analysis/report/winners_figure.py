@@ -8,14 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from scipy.ndimage import distance_transform_edt
+from matplotlib.text import Text
+from scipy.ndimage import distance_transform_edt, minimum_filter
 
 from analysis.report.drawing import empty, legend, log_axis, new_figure
 from analysis.report.style import FamilyStyle
 from analysis.winners import WinnerMap, comparable_points, winner_map
 
-# From a label's middle to the border of its region, at least; labels are wide.
-_LABEL_CELLS, _CELL_SIDES = 4, (1, 0.4)
+_CELL_SIDES = (1, 0.4)  # labels are wide
+_ROOM = 1.1, 1.8  # widths and heights of a label; the legend takes of the height
 _LIGHTEST = 0.45  # share of white in the last model of a family
 
 
@@ -67,29 +68,51 @@ def _draw(
     for which, values in (("x", found.lmbdas), ("y", found.gammas)):
         log_axis(axes, which, pd.Series(values), room=1)
         getattr(axes, f"{which}axis").set_major_formatter("{x:g}")
-    prices = found.lmbdas, found.gammas
+    figure.draw_without_rendering()  # so that sizes are known
+    in_legend = []
     for i, label in enumerate(found.models["label"]):
         region = found.winner == i
-        # Padded, for the edge of the map is a border as well.
-        depth = distance_transform_edt(np.pad(region, 1), _CELL_SIDES)[1:-1, 1:-1]
-        row, column = np.unravel_index(depth.argmax(), depth.shape)
-        if depth[row, column] >= _LABEL_CELLS:
-            if not region.all():
-                axes.contour(*prices, region, [0.5], colors="white", linewidths=0.8)
-            axes.text(
-                float(found.lmbdas[column]),
-                float(found.gammas[row]),
-                label,
-                ha="center",
-                va="center",
-                fontsize=7.5,
-                path_effects=[withStroke(linewidth=2, foreground="white")],
-            )
+        if not region.all():
+            prices = found.lmbdas, found.gammas
+            axes.contour(*prices, region, [0.5], colors="white", linewidths=0.8)
+        text = axes.text(
+            float(found.lmbdas[0]),
+            float(found.gammas[0]),
+            label,
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )
+        middle = _middle(region, text, axes)
+        if middle is None:
+            text.remove()
+            in_legend.append((label, colours[i]))
+        else:
+            row, column = middle
+            text.set_position((float(found.lmbdas[column]), float(found.gammas[row])))
     shown = set(found.models["family"])
     for style in styles:
         if style.family in shown:
             axes.scatter([], [], marker="s", color=style.colour, label=style.family)
+    for label, colour in in_legend:
+        axes.scatter([], [], marker="s", color=[colour], label=label)
     legend(figure, axes)
+
+
+def _middle(region: np.ndarray, text: Text, axes: Axes) -> tuple[int, int] | None:
+    """The cell around which the text lies within the region, deepest in it, if any."""
+    size, panel = text.get_window_extent(), axes.get_window_extent()
+    rows, columns = region.shape
+    high = int(np.ceil(_ROOM[1] * size.height / panel.height * rows))
+    wide = int(np.ceil(_ROOM[0] * size.width / panel.width * columns))
+    fits = minimum_filter(region, size=(high, wide), mode="constant", cval=False)
+    if not fits.any():
+        return None
+    # Padded, for the edge of the map is a border as well.
+    depth = distance_transform_edt(np.pad(region, 1), _CELL_SIDES)[1:-1, 1:-1]
+    row, column = np.unravel_index((depth * fits).argmax(), region.shape)
+    return int(row), int(column)
 
 
 def _colours(styles: list[FamilyStyle], models: pd.DataFrame) -> list[np.ndarray]:

@@ -299,8 +299,19 @@ def test_brush_selects_in_every_plot_and_in_the_table(watched: Watched) -> None:
     mouse.up()
     selected = watched.runs()
     assert 0 < len(selected) < 20
-    assert watched.page.locator("#plot-quality path.faded.points").count() > 0
-    watched.page.click("#clear-brush")
+    page = watched.page
+    charts = page.locator("svg.chart").count()
+    faded = page.locator("svg.chart:has(path.faded.points)")
+    assert faded.count() == charts > 2
+    chart.focus()
+    page.keyboard.press("Escape")
+    assert len(watched.runs()) == 20
+    assert faded.count() == 0
+    mouse.down()
+    mouse.move(box["x"] + 60, box["y"] + 45, steps=4)
+    mouse.up()
+    assert watched.runs() == selected
+    page.click("#clear-brush")
     assert len(watched.runs()) == 20
 
 

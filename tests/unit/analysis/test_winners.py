@@ -82,6 +82,16 @@ def test_regions_are_labelled_and_families_are_in_the_legend() -> None:
     assert "2 of 2 comparable models" in axes.get_title()
 
 
+def test_a_label_too_wide_for_its_region_is_in_the_legend() -> None:
+    wide = "a name that is far wider than any panel of a printed page, " * 3
+    rows = THREE.assign(name=[wide, wide, None])
+    figure = winners_figure(family_styles(["a", "b"]), rows)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["b"]
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries == ["a", "b", wide]
+
+
 @pytest.mark.parametrize("rows", [THREE.iloc[:0], THREE.iloc[:2]])
 def test_one_model_is_no_map(rows: pd.DataFrame) -> None:
     (axes,) = winners_figure(family_styles(["a"]), rows).axes

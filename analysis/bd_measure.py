@@ -38,9 +38,12 @@ def with_bd_rates(
     ]
     keys = ["curve_id", *_GROUP]
     columns = ["bd_rate_percent", "bd_anchor", "bd_window", "bd_gap"]
-    found = pd.concat(parts) if parts else pd.DataFrame(columns=[*keys, *columns])
+    if parts:
+        found = pd.concat(parts)[[*keys, *columns]]
+    else:  # with keys of the same types
+        found = frontier[keys].head(0).reindex(columns=[*keys, *columns])
     table = frontier.drop(columns=columns, errors="ignore")
-    table = table.merge(found[[*keys, *columns]], "left", keys)
+    table = table.merge(found, "left", keys)
     unmeasured = table["bpp"].isna()
     table.loc[unmeasured, columns] = None
     gap = ~unmeasured & table["bd_rate_percent"].isna() & table["bd_gap"].isna()

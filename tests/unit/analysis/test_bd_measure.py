@@ -83,3 +83,11 @@ def test_all_numbers_are_over_one_range_and_others_have_a_reason(
         psnr_range_db=(28.0, 36.0),
     )
     assert first["bd_rate_percent"]["b"] == pytest.approx(expected)
+
+
+def test_a_sweep_without_curves_has_no_numbers(sweep: SweepOutput) -> None:
+    tables = gather(sweep.out)
+    none = tables["curves"].head(0)
+    found = with_bd_rates(tables["frontier"], none, tables["codecs"])
+    assert len(found) == len(tables["frontier"])
+    assert found["bd_rate_percent"].isna().all()

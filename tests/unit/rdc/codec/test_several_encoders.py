@@ -50,7 +50,7 @@ def test_effort_runs_more_encoders_and_takes_the_best() -> None:
     transforms = codec._coding.transforms
     latents = [transforms.analyse(x[None], 0, n) for n in (1, 2)]
     np.testing.assert_array_equal(one.y_hat, np.rint(latents[0][0]))
-    candidates = [codec._coded(x, {"y": y}, 0) for y in latents]
+    candidates = [codec._coded(x, {"y": y}, 0, True) for y in latents]
     losses = [codec._loss(x, c, 0, LMBDA) for c in candidates]
     assert losses[0] != losses[1]
     assert both.data == candidates[int(np.argmin(losses))].data

@@ -41,7 +41,7 @@ def with_bd_rates(
     if parts:
         found = pd.concat(parts)[[*keys, *columns]]
     else:  # with keys of the same types
-        found = frontier[keys].head(0).reindex(columns=[*keys, *columns])
+        found = frontier[keys].head(0).assign(**dict.fromkeys(columns, None))
     table = frontier.drop(columns=columns, errors="ignore")
     table = table.merge(found, "left", keys)
     unmeasured = table["bpp"].isna()

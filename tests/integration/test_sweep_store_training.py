@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from rdc.data.image_sets import list_images
 from rdc.errors import ExitCode
 from rdc.system.files import parsed_json
@@ -45,6 +47,9 @@ def machine(folder: Path, out: str, *options: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 
+# A minute and a half: `make bench`. Sweeps over a store, and its faults, have tests in
+# `make test`.
+@pytest.mark.benchmark
 def test_trainings_move_to_another_machine(s3, tmp_path):
     store = Store("s3://bucket/real/sweep")
     first = machine(tmp_path / "first", store.url)

@@ -131,7 +131,7 @@ def models(
         recipe=settings.recipe,
         rates=settings.lmbda,
         data_sha256=data_sha256,
-        init_from=settings.teacher,  # type: ignore[arg-type]
+        init_from=None if settings.teacher is None else str(settings.teacher),
     )
     if not one_per_rate:
         return [whole]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rdc.model import CompressionModel, run_coding_steps
-from rdc.ops.convolution import fixed_upsampling_form
+from rdc.ops.convolution import fixed_convolution_forms
 from rdc.specs.components import ArchitectureSpec
 
 # As `rdc.complexity` names them.
@@ -51,7 +51,7 @@ class _Scoped:
             return self._model.features(z_hat)
 
 
-@fixed_upsampling_form("phases")  # the backend that compiles is not the one that runs
+@fixed_convolution_forms("phases")  # the backend that compiles is not the one that runs
 def decode(graph: nnx.GraphDef, state: Any, symbols: Sequence[jax.Array]) -> jax.Array:
     """u8[H,W,3] of the symbols of each coding step, f32[1,h,w,C], z's first."""
     model = nnx.merge(graph, state)

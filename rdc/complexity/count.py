@@ -15,7 +15,7 @@ from rdc.architectures import resolve
 from rdc.complexity.jaxpr_cost import Cost, cost_of
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.layers import Network, ParameterFactory
-from rdc.ops.convolution import fixed_upsampling_form
+from rdc.ops.convolution import fixed_convolution_forms
 from rdc.specs.components import (
     PRIOR_FILTERS,
     ArchitectureSpec,
@@ -79,7 +79,7 @@ class _Counted:
     peak_bytes: int
 
 
-@fixed_upsampling_form("phases")  # whose products are the closed form's
+@fixed_convolution_forms("phases")  # whose products are the closed form's
 def count(
     spec_or_name: ArchitectureSpec | str, height_px: int = 512, width_px: int = 768
 ) -> Complexity:
@@ -164,7 +164,7 @@ class NetworkCost:
     output_shape: Shape
 
 
-@fixed_upsampling_form("phases")
+@fixed_convolution_forms("phases")
 def count_network(network: nnx.Module, input_shape: Shape) -> NetworkCost:
     """Counts one network, with or without weights, on an input [H, W, C]."""
     counted, output = _network(network, input_shape)

@@ -36,7 +36,7 @@ from jax.extend import core
 from rdc.exact import functions, normalization
 from rdc.exact.errors import InexactPrimitiveError
 from rdc.exact.functions import FRACTION_BITS, LIMIT, round_shift
-from rdc.ops.convolution import fixed_upsampling_form
+from rdc.ops.convolution import fixed_convolution_forms
 
 # A product of a value (29 bits) and all weights of one output (23 bits) has 52 bits.
 WEIGHT_FRACTION_BITS = 24
@@ -84,7 +84,7 @@ def in_fixed_point(function: Callable) -> Callable:
         def traced(*arguments: Any) -> Any:  # new, so that no earlier trace is reused
             return function(*arguments)
 
-        with jax.enable_x64(False), fixed_upsampling_form("phases"):
+        with jax.enable_x64(False), fixed_convolution_forms("phases"):
             closed, result = jax.make_jaxpr(traced, return_shape=True)(*shapes)
         weights = [Weight(w.astype(jnp.float64)) for w in jax.tree.leaves(state)]
         values = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from rdc.layers.convolution import Conv
@@ -15,8 +16,8 @@ from rdc.ops.convolution import (
     space_to_depth,
 )
 
-# Of the initial weights that end a residual branch. With 1, the deep chains of these
-# blocks begin with features that grow sevenfold in variance per block.
+# Of the initial weights that end a residual branch. With 1, features behind the deep
+# chains of these blocks begin far too large (docs/decisions/033-evc.md).
 BRANCH_GAIN = 0.1
 
 
@@ -177,8 +178,8 @@ class ChunkSum(nnx.Module):
     """Adds the quarters of the channels: f[...,4 C] -> f[...,C]."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        quarter = x.shape[-1] // 4
-        return sum(x[..., i * quarter : (i + 1) * quarter] for i in range(4))  # type: ignore[return-value]
+        one, two, three, four = jnp.split(x, 4, axis=-1)
+        return one + two + three + four
 
 
 def one_scale_block(

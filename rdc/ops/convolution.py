@@ -64,7 +64,7 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 @contextmanager
-def fixed_upsampling_form(form: UpsamplingForm) -> Iterator[None]:
+def fixed_convolution_forms(form: UpsamplingForm) -> Iterator[None]:
     """Traces every upsampling in this form, whatever `UPSAMPLING_FORM` says, and
     depthwise convolutions as convolutions.
 
@@ -149,7 +149,7 @@ def upsample(
       form: `phases` computes the four output parities as small convolutions and
         interleaves them; `dilated` asks XLA for the same sum; `winograd`, of kernels
         up to 5, makes one 3x3 convolution of the four and saves most of its products.
-        Equal up to rounding. None: what `fixed_upsampling_form` or `UPSAMPLING_FORM`
+        Equal up to rounding. None: what `fixed_convolution_forms` or `UPSAMPLING_FORM`
         says. What is differentiated is computed in phases.
     """
     form = form or _FIXED_FORM.get()

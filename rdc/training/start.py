@@ -333,10 +333,9 @@ def _set_output(network: Any, values: np.ndarray) -> None:
 
 def _scale_output(network: Any, factor: float) -> None:
     layers = [x for x in _flat(network) if not isinstance(x, Residual)]
-    if isinstance(
-        layers[-1], Conv
-    ):  # residual blocks behind it begin near the identity
-        for weights in (layers[-1].kernel, layers[-1].bias):
+    last = layers[-1]  # residual blocks behind it begin near the identity
+    if isinstance(last, Conv):
+        for weights in (last.kernel, last.bias):
             weights.set_value(factor * weights[...])
 
 

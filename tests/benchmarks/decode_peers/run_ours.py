@@ -17,7 +17,7 @@ import numpy as np  # noqa: E402
 from rdc.architectures import NAMED, build  # noqa: E402
 from rdc.codec import LearnedCodec  # noqa: E402
 from rdc.complexity import count  # noqa: E402
-from rdc.ops.convolution import fixed_upsampling_form  # noqa: E402
+from rdc.ops.convolution import fixed_convolution_forms  # noqa: E402
 from rdc.specs.components import ArchitectureSpec  # noqa: E402
 from rdc.system.host_memory import keep_freed_memory  # noqa: E402
 from rdc.transforms.elic import ElicTransform  # noqa: E402
@@ -47,5 +47,5 @@ random = np.random.default_rng(0)
 image = random.integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
 with ExitStack() as stack:
     for form in sys.argv[2:]:
-        stack.enter_context(fixed_upsampling_form(form))
+        stack.enter_context(fixed_convolution_forms(form))
     serve(macs, codec.decoding_stages([codec.encode(image)])["network"])

@@ -13,7 +13,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     teachers.add_argument("photographs", metavar="PHOTOGRAPHS")
     teachers.add_argument("out", metavar="OUT", type=Path)
-    teachers.add_argument("--steps", type=int, default=1200, help="of each teacher")
+    teachers.add_argument(
+        "--epochs",
+        type=float,
+        default=64,
+        help="of each teacher, so many times as many squares as it sees photographs",
+    )
     teachers.add_argument("--folds", type=int, default=5)
     teachers.add_argument("--seed", type=int, default=0)
     teachers.set_defaults(run=_teachers)
@@ -22,19 +27,17 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _teachers(options: argparse.Namespace) -> None:
     import logging
 
+    from rdc.specs.tasks import TaskRecipe, TeacherSpec
     from rdc.tasks.labelled import check_photographs, labelled_photographs
     from rdc.tasks.metrics import top1
-    from rdc.tasks.resnet import ResNetSpec
-    from rdc.tasks.teachers import TeacherRecipe, out_of_fold
-    from rdc.training.fit import FitRecipe
+    from rdc.tasks.teachers import out_of_fold
 
     logging.basicConfig(format="%(message)s")
     logging.getLogger("rdc").setLevel(logging.INFO)
-    fit = FitRecipe(steps=options.steps, seed=options.seed, checkpoint_steps=100)
+    recipe = TaskRecipe(epochs=options.epochs)
     photographs = labelled_photographs(options.photographs)
     check_photographs(photographs)
-    spec = ResNetSpec(classes=len(photographs.classes))
-    recipe = TeacherRecipe(fit=fit)
-    logits = out_of_fold(photographs, spec, recipe, options.out, options.folds)
+    spec = TeacherSpec(recipe=recipe, seed=options.seed)
+    logits = out_of_fold(photographs, spec, options.out, options.folds)
     share, error = top1(logits, photographs.labels)
     print(f"{len(photographs)} photographs out of fold: {share:.3f} +- {error:.3f}")

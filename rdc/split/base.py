@@ -15,11 +15,11 @@ from rdc.codec.base import check_image_array
 from rdc.codec.container import Header, check_writer, pack, unpack
 from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
-from rdc.errors import BitstreamError, ConfigError, DataError
+from rdc.errors import BitstreamError, DataError
+from rdc.split.specs import STAGES
 
 PARAMETER_BITS = 32
 STEM = ("conv1", "bn1")  # of a teacher, in torchvision's names; then layer1 to layer4
-STAGES = 4
 LARGEST_PX = (
     1 << 22
 )  # so many pixels at most: a stream of a few bytes may state any size
@@ -37,14 +37,6 @@ class Teacher(Protocol):
 
     def head(self, x: jax.Array) -> jax.Array:
         """The output of stage 4 -> logits f32[B, classes]."""
-
-
-def check_stage(stage: int) -> None:
-    """Raises `ConfigError` unless a teacher has this stage."""
-    if not 1 <= stage <= STAGES:
-        raise ConfigError(
-            f"a network is cut after one of its stages 1 to {STAGES}", stage
-        )
 
 
 class Front(nnx.Module):

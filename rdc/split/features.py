@@ -16,11 +16,11 @@ from rdc.split.base import (
     NO_CODER,
     Front,
     SplitMethod,
-    check_stage,
     compiled,
     front_bits,
     network_input,
 )
+from rdc.split.specs import check_stage
 
 _GROUP = struct.Struct("<ffI")  # least value, largest value, bytes of the picture
 

@@ -22,11 +22,11 @@ from rdc.split.base import (
     PARAMETER_BITS,
     Front,
     SplitMethod,
-    check_stage,
     compiled,
     front_bits,
     network_input,
 )
+from rdc.split.specs import check_stage
 
 _CODER = "range"
 

@@ -16,7 +16,7 @@ from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.errors import ConfigError, StorageError
 from rdc.layers import Network, ParameterFactory
 from rdc.split.latents import LatentMethod
-from rdc.split.student_networks import StudentSpec
+from rdc.split.specs import StudentSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 

@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from rdc.layers import BatchNorm, PaddedConv, ParameterFactory
-from rdc.specs.base import Spec, require
+from rdc.specs.tasks import ResNetSpec
 
 # Of ImageNet, as torchvision's weights expect them.
 _MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.asarray([0.229, 0.224, 0.225], np.float32)
 _EXPANSION = 4  # of a bottleneck block
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResNetSpec(Spec):
-    """He et al. 2016 as torchvision has it: a block's stride is at its 3 x 3 kernel.
-
-    Attributes:
-      widths: of the blocks of layer1 to layer4; a bottleneck gives four times as many
-        channels. The stem has as many as layer1.
-      blocks: of each layer.
-    """
-
-    classes: int
-    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
-    blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
-    bottleneck: bool = False
-
-    def __post_init__(self) -> None:
-        require(self.classes >= 2, "classes are two or more", self.classes)
-        require(min(self.widths) >= 1, "widths are positive", self.widths)
-        require(min(self.blocks) >= 1, "a layer has a block", self.blocks)
-
-
-def resnet50(classes: int) -> ResNetSpec:
-    """ResNet-50, 25 557 032 parameters with ImageNet's 1000 classes."""
-    return ResNetSpec(
-        classes=classes,
-        widths=(64, 128, 256, 512),
-        blocks=(3, 4, 6, 3),
-        bottleneck=True,
-    )
 
 
 class ResNet(nnx.Module):

@@ -14,7 +14,8 @@ from flax import nnx
 from rdc.codec.exported import named_weights, with_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
-from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.specs.tasks import ResNetSpec
+from rdc.tasks.resnet import ResNet
 
 _LENGTH_BYTES = 8  # of the header's length, before it
 _COUNTER = "num_batches_tracked"  # PyTorch's BatchNorm counts; nothing reads it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,49 +14,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from PIL import Image
 
 from rdc.codec.exported import named_weights, weights_sha256, with_weights
 from rdc.errors import ConfigError, StorageError
 from rdc.identity import content_id
 from rdc.layers import ParameterFactory
-from rdc.specs.base import Spec, require
+from rdc.specs.tasks import ResNetSpec, TeacherSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
+from rdc.tasks.crops import labelled_batches
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
-from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.tasks.resnet import ResNet
 from rdc.training.checkpoints import Checkpoints
-from rdc.training.fit import FitRecipe, fit
+from rdc.training.fit import Progress, fit
 
 SPEC_FILE, WEIGHTS_FILE, LOGITS_FILE = "teacher.json", "weights.npz", "logits.npz"
-SCHEMA_VERSION = 1
+CHECKPOINTS = "checkpoints"
+SCHEMA_VERSION = 2
 _STATISTICS_BATCHES = 16
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherRecipe(Spec):
-    """How a teacher is trained from scratch.
-
-    Attributes:
-      crop_px: side of the squares that a batch is made of.
-      least_crop: share of a photograph's short side that a square has at least,
-        before it is scaled to `crop_px`; the largest has all of it.
-    """
-
-    fit: FitRecipe
-    batch: int = 32
-    crop_px: int = 128
-    least_crop: float = 0.5
-
-    def __post_init__(self) -> None:
-        require(self.batch >= 2, "batch is two or more", self.batch)
-        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
-        require(
-            0 < self.least_crop <= 1,
-            "least_crop is a share, over 0",
-            self.least_crop,
-        )
 
 
 @dataclass(frozen=True)
@@ -77,9 +54,10 @@ class Teacher:
 def train(
     photographs: LabelledPhotographs,
     rows: np.ndarray,
-    spec: ResNetSpec,
-    recipe: TeacherRecipe,
+    spec: TeacherSpec,
     checkpoints: Path,
+    resume_from: Sequence[Path] = (),
+    progress: Progress | None = None,
 ) -> ResNet:
     """A teacher of the photographs `rows`; goes on from its newest checkpoint.
 
@@ -87,71 +65,84 @@ def train(
     steps, as Wu & Johnson 2021 ("Rethinking Batch in BatchNorm") have it: the loop
     then carries parameters alone.
 
+    Args:
+      resume_from: folders of earlier checkpoints, newest last.
+
     Raises:
-      ConfigError: a network of other classes than the photographs'.
       DivergedError: see `rdc.training.fit.fit`.
     """
-    if spec.classes != len(photographs.classes):
-        raise ConfigError(
-            f"the photographs have {len(photographs.classes)} classes, as the network",
-            spec.classes,
-        )
+    network_spec = spec.network(len(photographs.classes))
     run = {
         "data": photographs.data_sha256,
         "rows": rows.tolist(),
-        "network": spec.identity(),
-        "recipe": recipe.identity(),
+        "network": network_spec.identity(),
+        "recipe": spec.recipe.identity(),
+        "seed": spec.seed,
     }
-    network = ResNet(spec, ParameterFactory(recipe.fit.seed))
+    network = ResNet(network_spec, ParameterFactory(spec.seed))
     network.train()
-
-    def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng([recipe.fit.seed, step])
-        chosen = random.choice(rows, recipe.batch)
-        crops = [_crop(photographs.image(i), recipe, random) for i in chosen]
-        return np.stack(crops).astype(np.float32) / 255, photographs.labels[chosen]
-
-    saved = Checkpoints(checkpoints, [], content_id("teacher_run", run))
-    network = fit(network, _cross_entropy, batch_of, recipe.fit, saved)
-    last = range(recipe.fit.steps)[-_STATISTICS_BATCHES:]
+    batch_of = labelled_batches(photographs, rows, spec.recipe, spec.seed)
+    recipe = spec.recipe.fit(len(rows), spec.seed)
+    saved = Checkpoints(checkpoints, resume_from, content_id("teacher_run", run))
+    network = fit(network, _cross_entropy, batch_of, recipe, saved, progress)
+    last = range(recipe.steps)[-_STATISTICS_BATCHES:]
     return _settled(network, [batch_of(step)[0] for step in last])
+
+
+def of_fold(
+    photographs: LabelledPhotographs,
+    spec: TeacherSpec,
+    fold: int,
+    fold_count: int,
+    folder: Path,
+    resume_from: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Teacher:
+    """The teacher that learns all folds of `stratified_folds` but one.
+
+    One that is in `folder` is taken; its checkpoints are in `folder`/checkpoints.
+
+    Raises:
+      ConfigError: another one is there.
+    """
+    provenance = {
+        "data_sha256": photographs.data_sha256,
+        "fold": fold,
+        "fold_count": fold_count,
+        "teacher": spec.to_dict(),
+    }
+    if (folder / SPEC_FILE).is_file():
+        teacher = load(folder)
+        if teacher.provenance != provenance:
+            raise ConfigError(
+                "teachers in a folder are of one recipe and set of photographs",
+                f"another one in {folder}",
+                "take another folder",
+            )
+        return teacher
+    rows = np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
+    checkpoints = folder / CHECKPOINTS
+    network = train(photographs, rows, spec, checkpoints, resume_from, progress)
+    return save(network, photographs.classes, provenance, folder)
 
 
 def out_of_fold(
     photographs: LabelledPhotographs,
-    spec: ResNetSpec,
-    recipe: TeacherRecipe,
+    spec: TeacherSpec,
     folder: Path,
     fold_count: int = 5,
 ) -> np.ndarray:
     """Logits f32[count, classes], of each photograph by a teacher that never saw it.
 
-    Teacher i, which `load` reads from `folder`/fold{i}, learns all folds but fold i of
-    `stratified_folds`. Teachers and checkpoints that are there are taken.
+    Teacher i is in `folder`/fold{i}; teachers and checkpoints that are there are taken.
     """
     folds = stratified_folds(photographs, fold_count)
-    logits = np.empty((len(photographs), spec.classes), np.float32)
+    logits = np.empty((len(photographs), len(photographs.classes)), np.float32)
     for fold in range(fold_count):
-        place, mine = folder / f"fold{fold}", np.flatnonzero(folds == fold)
-        provenance = {
-            "data_sha256": photographs.data_sha256,
-            "fold": fold,
-            "fold_count": fold_count,
-            "recipe": recipe.to_dict(),
-        }
-        if (place / SPEC_FILE).is_file():
-            teacher = load(place)
-            if (teacher.provenance, teacher.network.spec) != (provenance, spec):
-                raise ConfigError(
-                    "teachers in a folder are of one recipe and set of photographs",
-                    f"another one in {place}",
-                    "take another folder",
-                )
-        else:
-            _log.info("teacher %d of %d", fold + 1, fold_count)
-            rows = np.flatnonzero(folds != fold)
-            network = train(photographs, rows, spec, recipe, place / "checkpoints")
-            teacher = save(network, photographs.classes, provenance, place)
+        _log.info("teacher %d of %d", fold + 1, fold_count)
+        place = folder / f"fold{fold}"
+        teacher = of_fold(photographs, spec, fold, fold_count, place)
+        mine = np.flatnonzero(folds == fold)
         logits[mine] = answers(teacher.network, photographs, mine)
     arrays = {"folds": folds, "labels": photographs.labels, "logits": logits}
     write_bytes_atomically(folder / LOGITS_FILE, npz_bytes(arrays))
@@ -237,19 +228,6 @@ def _cross_entropy(network: ResNet, batch: Any, _key: jax.Array) -> jax.Array:
     x, labels = batch
     found = jax.nn.log_softmax(network(x))
     return -jnp.take_along_axis(found, labels[:, None], 1).mean()
-
-
-def _crop(
-    image: np.ndarray, recipe: TeacherRecipe, random: np.random.Generator
-) -> np.ndarray:
-    """A random square, scaled to `crop_px`, maybe mirrored: u8[crop_px,crop_px,3]."""
-    height, width, _ = image.shape
-    side = round(min(height, width) * random.uniform(recipe.least_crop, 1))
-    top, left = random.integers(height - side + 1), random.integers(width - side + 1)
-    square = Image.fromarray(image[top : top + side, left : left + side])
-    size = (recipe.crop_px, recipe.crop_px)
-    scaled = np.asarray(square.resize(size, Image.Resampling.BILINEAR, reducing_gap=2))
-    return scaled[:, ::-1] if random.integers(2) else scaled
 
 
 def _settled(network: ResNet, batches: list[np.ndarray]) -> ResNet:

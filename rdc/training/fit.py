@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
@@ -13,7 +12,7 @@ import optax
 from flax import nnx
 
 from rdc.errors import DivergedError
-from rdc.specs.base import Spec, require
+from rdc.specs.tasks import FitRecipe
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.step import TrainState
 
@@ -21,41 +20,24 @@ _log = logging.getLogger(__name__)
 
 Trained = TypeVar("Trained", bound=nnx.Module)
 Batch = Any  # pytree of arrays
+Progress = Callable[[int, int, float], None]  # step, of how many, its loss
 Loss = Callable[[Any, Batch, jax.Array], jax.Array]  # (trained, batch, key) -> f32[]
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitRecipe(Spec):
-    """How a module is trained; Adam.
-
-    Attributes:
-      tenths_at: shares of the steps at which the learning rate falls to a tenth.
-      checkpoint_steps: between checkpoints.
-    """
-
-    steps: int
-    learning_rate: float = 1e-3
-    tenths_at: tuple[float, ...] = (0.5, 0.8)
-    seed: int = 0
-    checkpoint_steps: int = 1000
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps is positive", self.steps)
-        require(self.learning_rate > 0, "learning_rate is positive", self.learning_rate)
-        require(
-            all(0 < share < 1 for share in self.tenths_at),
-            "tenths_at are shares between 0 and 1",
-            self.tenths_at,
-        )
-        require(
-            self.checkpoint_steps >= 1,
-            "checkpoint_steps is positive",
-            self.checkpoint_steps,
-        )
-
-    def optimizer(self) -> optax.GradientTransformation:
-        falls = {round(share * self.steps): 0.1 for share in self.tenths_at}
-        return optax.adam(optax.piecewise_constant_schedule(self.learning_rate, falls))
+def optimizer_of(recipe: FitRecipe) -> optax.GradientTransformation:
+    """As its recipe says, over all steps."""
+    spec, steps = recipe.optimizer, recipe.steps
+    if spec.decay == "cosine":
+        rate: Any = optax.cosine_decay_schedule(spec.learning_rate, steps)
+    elif spec.decay == "poly":
+        rate = optax.polynomial_schedule(spec.learning_rate, 0.0, 0.9, steps)
+    else:
+        falls = {round(share * steps): 0.1 for share in spec.tenths_at}
+        rate = optax.piecewise_constant_schedule(spec.learning_rate, falls)
+    moved = optax.adam(rate) if spec.name == "adam" else optax.sgd(rate, momentum=0.9)
+    if not spec.weight_decay:
+        return moved
+    return optax.chain(optax.add_decayed_weights(spec.weight_decay), moved)
 
 
 def fit(
@@ -64,11 +46,13 @@ def fit(
     batch_of: Callable[[int], Batch],
     recipe: FitRecipe,
     checkpoints: Checkpoints,
+    progress: Progress | None = None,
 ) -> Trained:
     """The module with trained parameters; goes on from the newest checkpoint.
 
     Args:
       module: its `nnx.Param`s are trained, all else in it stays.
+      progress: is told of each checkpoint.
       loss: see `Loss`; what it holds beside `trained` is frozen.
       batch_of: the batch of a step, the same whenever it is asked for.
 
@@ -76,7 +60,7 @@ def fit(
       DivergedError: a loss that is not finite, seen at a checkpoint.
     """
     graph, params, *rest = nnx.split(module, nnx.Param, ...)
-    optimizer = recipe.optimizer()
+    optimizer = optimizer_of(recipe)
     key = jax.random.key(recipe.seed)
 
     @jax.jit
@@ -107,4 +91,6 @@ def fit(
                 )
             checkpoints.save(state, {})
             _log.info("step %d of %d: loss %.4f", done, recipe.steps, value)
+            if progress is not None:
+                progress(done, recipe.steps, float(value))
     return nnx.merge(graph, state.params, *rest)

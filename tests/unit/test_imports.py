@@ -75,12 +75,14 @@ WITHOUT_JAX = (
     "rdc.overfitted.spec",
     "rdc.registry",
     "rdc.specs",
+    "rdc.split.specs",
     "rdc.system.code",
     "rdc.system.environment",
     "rdc.system.guard",
     "rdc.system.store",
     "rdc.system.files",
     "rdc.system.user_cache",
+    "rdc.tasks.labelled",
 )
 MAX_LINES = 400
 # Files that the README has its reader write.

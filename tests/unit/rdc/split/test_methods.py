@@ -22,8 +22,8 @@ from rdc.split.features import FeatureCompression
 from rdc.split.inputs import InputCompression
 from rdc.split.latents import LatentMethod, placement
 from rdc.split.measures import Labelled, measure
+from rdc.split.specs import StudentSpec
 from rdc.split.student import Student
-from rdc.split.student_networks import StudentSpec
 from tests.modules import REPOSITORY
 from tests.unit.rdc.split.teacher import CHANNELS, CLASSES, SmallTeacher
 

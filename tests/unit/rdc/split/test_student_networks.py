@@ -8,7 +8,7 @@ from flax import nnx
 from rdc.complexity import count_network
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.layers import Gdn, ParameterFactory
-from rdc.split.student_networks import StudentSpec
+from rdc.split.specs import StudentSpec
 
 ABSTRACT = ParameterFactory(None)
 SPEC = StudentSpec()

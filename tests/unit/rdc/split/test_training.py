@@ -12,15 +12,16 @@ from flax import nnx
 
 from rdc.errors import ConfigError, DivergedError
 from rdc.layers import ParameterFactory
+from rdc.specs.tasks import FitRecipe, OptimizerSpec
+from rdc.split.specs import StudentSpec
 from rdc.split.student import Student
-from rdc.split.student_networks import StudentSpec
 from rdc.split.training import (
     Server,
     stage_one_loss,
     stage_two_loss,
 )
 from rdc.training.checkpoints import Checkpoints
-from rdc.training.fit import FitRecipe, fit
+from rdc.training.fit import fit, optimizer_of
 from tests.unit.rdc.split.teacher import CHANNELS, SmallTeacher
 
 SPEC = StudentSpec(
@@ -66,9 +67,8 @@ def test_a_training_goes_on_where_it_was(tmp_path: Path) -> None:
         return float(step)
 
     def fitted(steps: int, folder: str) -> float:
-        recipe = FitRecipe(
-            steps=steps, learning_rate=0.1, tenths_at=(), checkpoint_steps=2
-        )
+        constant = OptimizerSpec(learning_rate=0.1, tenths_at=())
+        recipe = FitRecipe(steps=steps, optimizer=constant, checkpoint_steps=2)
         saved = checkpoints(tmp_path / folder)
         return float(fit(Number(), distance, batch_of, recipe, saved).value[...])
 
@@ -80,7 +80,7 @@ def test_a_training_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_stage_one_learns_features_and_bits(tmp_path: Path) -> None:
     loss = stage_one_loss(TEACHER, beta=0.01)
-    recipe = FitRecipe(steps=12, learning_rate=0.01, tenths_at=())
+    recipe = FitRecipe(steps=12, optimizer=OptimizerSpec(learning_rate=0.01))
     trained = fit(student(), loss, images, recipe, checkpoints(tmp_path))
     x, key = images(99), jax.random.key(9)
     assert loss(trained, x, key) < 0.9 * loss(student(), x, key)
@@ -92,7 +92,7 @@ def test_stage_two_trains_the_server_alone(tmp_path: Path) -> None:
     loss = stage_two_loss(first, TEACHER)
     image = np.random.default_rng(3).integers(0, 256, (24, 24, 3), np.uint8)
     before = first.method(TEACHER, "").encode(image)
-    recipe = FitRecipe(steps=8, learning_rate=0.01, checkpoint_steps=8)
+    recipe = FitRecipe(steps=8, optimizer=OptimizerSpec(learning_rate=0.01))
     trained = fit(
         server, loss, lambda i: (images(i), labels), recipe, checkpoints(tmp_path)
     )
@@ -108,3 +108,24 @@ def test_what_diverges_is_said(tmp_path: Path) -> None:
         fit(Number(), distance, lambda _: float("nan"), recipe, checkpoints(tmp_path))
     with pytest.raises(ConfigError, match="steps is positive"):
         FitRecipe(steps=0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "step", "expected"),
+    [
+        (OptimizerSpec(tenths_at=(0.25, 0.5)), 4, 1e-4),
+        (OptimizerSpec(decay="cosine"), 5, 0.5e-3),
+        (OptimizerSpec(decay="poly"), 5, 1e-3 * 0.5**0.9),
+        (OptimizerSpec(name="sgd", weight_decay=0.5, tenths_at=()), 0, 1.5e-3),
+    ],
+)
+def test_steps_shrink_as_the_recipe_says(
+    spec: OptimizerSpec, step: int, expected: float
+) -> None:
+    """The first update of Adam is its learning rate, whatever the gradient."""
+    optimizer = optimizer_of(FitRecipe(steps=10, optimizer=spec))
+    one = jnp.ones(())
+    state = optimizer.init(one)
+    for _ in range(step + 1):
+        update, state = optimizer.update(one, state, one)
+    assert float(-update) == pytest.approx(expected, rel=1e-3)

@@ -14,7 +14,8 @@ from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
 from rdc.errors import ConfigError
 from rdc.layers import BatchNorm, ParameterFactory
-from rdc.tasks.resnet import ResNet, ResNetSpec, resnet50
+from rdc.specs.tasks import ResNetSpec, resnet50
+from rdc.tasks.resnet import ResNet
 
 ABSTRACT = ParameterFactory(None)
 

@@ -13,7 +13,8 @@ from flax import nnx
 from rdc.codec.exported import named_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
-from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.specs.tasks import ResNetSpec
+from rdc.tasks.resnet import ResNet
 from rdc.tasks.state_dicts import load_torchvision
 
 SPEC = ResNetSpec(classes=3, widths=(2, 2, 3, 4))

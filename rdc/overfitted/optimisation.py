@@ -111,7 +111,7 @@ class Problem:
         fit = self.beginning(initial(self.spec, seed)) if start is None else start
         fit = jax.tree.map(jnp.array, fit)  # a copy: steps reuse its memory
         states = _ADAM.init(fit)
-        best, least, first = fit, float("inf"), 0
+        best, least, first = jax.tree.map(jnp.array, fit), float("inf"), 0
         if saved is not None:
             found = saved.found((fit, states, best, least))
             if found is not None:

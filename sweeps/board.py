@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rdc.jobs.job import TrainJob
+from rdc.jobs.job import SplitJob, TeacherJob, TrainJob
 from rdc.jobs.layout import job_folder
 from sweeps.capacity import Resources
 from sweeps.forecast import Part, part_of
@@ -44,18 +44,24 @@ class Board:
         self._delayed: list[tuple[float, str, Start]] = []
         self._halted: set[str] = set()
         self._order = {job_id: i for i, job_id in enumerate(self.tasks)}
+        # Of what tasks depend on: folders of its kind.
+        self._parents: dict[str, str] = {}
         self._measuring: dict[str, list[Task]] = defaultdict(list)
         self._together: dict[str, list[str]] = defaultdict(list)
         for task in self.tasks.values():
+            if task.parent is not None:
+                taught = isinstance(task.job, SplitJob)
+                kind = TeacherJob if taught else TrainJob
+                self._parents[task.parent] = kind.folder_name
             if task.parent is not None and not isinstance(task.job, TrainJob):
                 self._measuring[task.parent].append(task)
             if task.together is not None:
                 self._together[task.together].append(task.job_id)
 
     def folder(self, job_id: str) -> JobFolder:
-        """The folder of a task, or of the training that a task depends on."""
+        """The folder of a task, or of what a task depends on."""
         task = self.tasks.get(job_id)
-        kind = task.job.folder_name if task else TrainJob.folder_name
+        kind = task.job.folder_name if task else self._parents[job_id]
         return JobFolder(job_folder(self.out, kind, job_id), job_id, self.outputs)
 
     def load(self, retry_failed: bool) -> None:

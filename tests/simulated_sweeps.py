@@ -17,7 +17,8 @@ from sweeps.plan import make_plan
 from sweeps.policy import Limits
 from sweeps.reporter import Reporter, first_status
 from sweeps.status import SweepStatus
-from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, StageSettings, TaskSettings
+from sweeps.tasks import Task, make_tasks
 from tests.simulated_slots import LeapingSlots
 
 

@@ -27,7 +27,8 @@ from sweeps.lease import Lease
 from sweeps.outputs import Outputs
 from sweeps.settings import TrainSettings
 from sweeps.state import JobFolder
-from sweeps.tasks import StageSettings, Task
+from sweeps.task_settings import StageSettings
+from sweeps.tasks import Task
 
 
 def run_benchmark(call: Call[BenchmarkConfig]) -> int:

@@ -30,6 +30,11 @@ from rdc.jobs.carried_images import upload
 from rdc.jobs.layout import manifest_file
 from rdc.jobs.node_check import versions
 from rdc.specs.base import require
+from rdc.tasks.labelled import (
+    check_photographs,
+    labelled_photographs,
+    stratified_folds,
+)
 from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.migration import is_due, migrate
@@ -37,7 +42,8 @@ from sweeps.outputs import Outputs
 from sweeps.plan import Plan, chosen, make_plan, with_costs
 from sweeps.plan_file import known_costs, read_plan, write_plan
 from sweeps.stored_outputs import StoredOutputs
-from sweeps.tasks import ImageFile, ImageSet, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageFile, ImageSet, TaskSettings
+from sweeps.tasks import Task, make_tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Sweep:
     # Their files, in this order.
     images: tuple[KnownImages, KnownImages]
     eval_images: tuple[ImageFile, ...] = ()
+    photographs: ImageSet | None = None
 
     @property
     def out(self) -> Path:
@@ -97,6 +104,8 @@ class Sweep:
             codecs=config.codecs,
             overfitted=config.overfitted,
             eval_images=self.eval_images,
+            split=config.split,
+            photographs=self.photographs,
             versions=versions(),
             models_together=config.models_together,
             checkpoint=config.checkpoint,
@@ -154,13 +163,15 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     if config.overfitted.codecs:
         found = zip(known[1], known[1].facts, strict=True)
         alone = tuple(ImageFile(str(path), facts.sha256) for path, facts in found)
+    photographs = _photographs(config)
     config.benchmark.check(config.hardware.compiler)
     require(
-        bool(plan.runs or alone),
-        "a sweep has models to train, or codecs to fit to images",
-        f"grid {grid.name} without blocks, and no overfitted.codecs",
+        bool(plan.runs or alone or photographs),
+        "a sweep has models to train, codecs to fit to images, or methods of a task",
+        f"grid {grid.name} without blocks, no overfitted.codecs, no split.methods",
     )
-    sweep = Sweep(call, outputs, plan, train_set, eval_set, known, alone)
+    sets = train_set, eval_set
+    sweep = Sweep(call, outputs, plan, *sets, known, alone, photographs)
     sweep.tasks()
     return sweep
 
@@ -169,6 +180,22 @@ def _planned(images: ImageSet, out: Path, config: SweepConfig) -> ImageSet:
     manifest = str(manifest_file(out, images.data_sha256))
     carried = config.data.carry
     return dataclasses.replace(images, manifest=manifest, carried=carried)
+
+
+def _photographs(config: SweepConfig) -> ImageSet | None:
+    """The labelled ones, checked; None where no task asks for them.
+
+    Raises:
+      DataError: as `rdc.tasks.labelled.check_photographs`, or too few for the folds.
+    """
+    split = config.split
+    if not split.methods or split.photographs is None:
+        return None
+    folder = Path(split.photographs).expanduser().absolute()
+    photographs = labelled_photographs(folder)
+    check_photographs(photographs)
+    stratified_folds(photographs, split.folds)
+    return ImageSet(str(folder), folder.name, photographs.data_sha256)
 
 
 def _check_carrying(config: SweepConfig, outputs: Outputs) -> None:
@@ -181,9 +208,9 @@ def _check_carrying(config: SweepConfig, outputs: Outputs) -> None:
         "give out=s3://... or gs://..., or put the images on a disk that all see",
     )
     require(
-        not config.overfitted.codecs,
-        "data.carry=true carries the images of models, not of overfitted codecs",
-        ", ".join(config.overfitted.codecs),
+        not (config.overfitted.codecs or config.split.methods),
+        "data.carry=true carries images of models, not of overfitted codecs or tasks",
+        ", ".join(config.overfitted.codecs) or config.split.photographs,
         "put these images under one path on every machine",
     )
 

@@ -38,7 +38,8 @@ from sweeps.plan import Plan, Run
 from sweeps.plan_file import read_plan, write_plan
 from sweeps.settings import TrainSettings
 from sweeps.state import JobFolder
-from sweeps.tasks import TaskSettings, make_tasks
+from sweeps.task_settings import TaskSettings
+from sweeps.tasks import make_tasks
 
 PLAN_NAME = "train"
 

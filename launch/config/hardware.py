@@ -13,7 +13,7 @@ from rdc.specs.base import Spec, require
 from rdc.specs.compiler import CompilerTarget
 from rdc.system.user_cache import compilation_cache
 from sweeps.capacity import Resources
-from sweeps.tasks import StageSettings
+from sweeps.task_settings import StageSettings
 
 _JAX_PLATFORMS = {"auto": None, "cpu": "cpu", "gpu": "cuda,cpu"}
 

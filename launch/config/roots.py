@@ -26,6 +26,7 @@ from sweeps.grid import Grid
 from sweeps.overfitting import Overfitting
 from sweeps.points import Options
 from sweeps.policy import Limits
+from sweeps.splitting import Splitting
 
 Stage = Literal[
     "plan", "complexity", "train", "evaluate", "benchmark", "gather", "report"
@@ -63,6 +64,7 @@ class SweepConfig(Spec):
     codec: CodecSettings
     codecs: tuple[str, ...]
     overfitted: Overfitting
+    split: Splitting
     checkpoint: CheckpointSpec
     models_together: int
     objectives: tuple[str, ...]

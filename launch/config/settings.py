@@ -18,7 +18,7 @@ from rdc.specs.compiler import CompilerTarget
 from rdc.specs.components import ArchitectureSpec
 from rdc.specs.timing import BenchmarkSpec
 from sweeps.lease import WAIT_SECONDS
-from sweeps.tasks import Estimated, ImageSet
+from sweeps.task_settings import Estimated, ImageSet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from rdc.errors import ConfigError
 from rdc.identity import NUMERICS_VERSION
 from rdc.jobs.base import Job
 from rdc.jobs.estimates import EstimateJob, TrainingEstimateJob
+from rdc.jobs.splits import SplitJob, TeacherJob
 from rdc.overfitted.identity import codec_id
 from rdc.overfitted.spec import OverfittedSpec
 from rdc.registry import arch_id, parse_architecture
@@ -243,6 +244,8 @@ JOB_KINDS: dict[str, type[Job]] = {
         EvaluateJob,
         CodecJob,
         OverfitJob,
+        TeacherJob,
+        SplitJob,
         BenchmarkJob,
         EstimateJob,
         TrainingEstimateJob,
@@ -280,7 +283,10 @@ class Request(Spec):
       manifest: file that tells what these images were when they were planned
         (`rdc.data.manifest`); None: they count as they are.
       carried: these images are in OUT, a store, and come from there.
-      model_dir: exported model to evaluate, to time, or to start a training from.
+      model_dir: exported model to evaluate, to time, or to start a training from; a
+        teacher's folder for a split method.
+      photographs: labelled ones, a folder.
+      codec_dir: exported model of a codec whose streams a split method sends.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
       accumulate: multiplies `train.accumulate` after the device ran out of memory; the
         result is the same up to rounding. Recorded.
@@ -296,6 +302,8 @@ class Request(Spec):
     manifest: str | None = None
     carried: bool = False
     model_dir: str | None = None
+    photographs: str | None = None
+    codec_dir: str | None = None
     resume_from: tuple[str, ...] = ()
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     accumulate: int = 1

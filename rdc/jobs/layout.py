@@ -7,6 +7,8 @@ OUT/runs/<id[:2]>/<run_id>/             one training
 OUT/evaluations/<id[:2]>/<id>/          one model on one set of images
 OUT/codecs/<id[:2]>/<id>/               one classical codec on one set of images
 OUT/overfitted/<id[:2]>/<id>/           one image by a codec fitted to it, at one lambda
+OUT/teachers/<id[:2]>/<id>/             one task network, which never saw one fold
+OUT/splits/<id[:2]>/<id>/               one split method on that fold, at one setting
 OUT/benchmarks/<id[:2]>/<id>/           decode times on one hardware
   spec.json                             the job: what it computes (identity)
   record.json                           the promoted result; only the driver writes

@@ -10,6 +10,7 @@ from rdc.measurements.rows import (
     DecodeEstimate,
     DecodeTime,
     ImageMeasurement,
+    TaskAnswer,
     TrainingEstimate,
 )
 from rdc.specs.base import Spec
@@ -173,11 +174,64 @@ class TrainingEstimateResult(Spec):
     clock_mhz: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class TeacherResult(Spec):
+    """Of the stage `teacher`: a task network and its answers to what it never saw.
+
+    Attributes:
+      model_dir: of the network, within the attempt's folder.
+      model_id: its `teacher_id`.
+      dataset: name of the photographs.
+      encoder_bits: of all its parameters; a device that answers itself holds them.
+      encoder_kmacs_per_px: of all of it.
+      answers: bytes are those of the photographs' files.
+    """
+
+    model_dir: str
+    model_id: str
+    dataset: str
+    fold: int
+    encoder_bits: int
+    encoder_kmacs_per_px: float
+    answers: tuple[TaskAnswer, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitResult(Spec):
+    """Of the stage `split`: a method at one setting on the photographs of one fold.
+
+    Attributes:
+      method: its name in tables; of a codec's streams, the codec's.
+      method_id: that its streams carry.
+      run_id: of a codec trained by a sweep; None without one.
+      encoder_bits, encoder_kmacs_per_px: of what runs on the device; None where a
+        method has no such thing, or nobody counted it.
+      tail_kmacs_per_px: of the server, decoder included where it was counted.
+      model_id: the teacher's `teacher_id`.
+    """
+
+    method: str
+    setting: str
+    method_id: str
+    run_id: str | None
+    dataset: str
+    task: str
+    fold: int
+    seed: int
+    encoder_bits: int | None
+    encoder_kmacs_per_px: float | None
+    tail_kmacs_per_px: float
+    answers: tuple[TaskAnswer, ...]
+    model_id: str
+
+
 RESULTS: dict[str, type[Spec]] = {
     "train": TrainResult,
     "evaluate": EvaluateResult,
     "codec": CodecResult,
     "overfit": CodecResult,
+    "teacher": TeacherResult,
+    "split": SplitResult,
     "benchmark": BenchmarkResult,
     "estimate": EstimateResult,
     "estimate_training": TrainingEstimateResult,

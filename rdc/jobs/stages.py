@@ -15,16 +15,15 @@ import numpy as np
 
 from rdc.codec.base import Codec
 from rdc.data.image_sets import (
-    Images,
     dataset_name,
     file_sha256,
     image_files,
     readable_images,
 )
 from rdc.data.images import MAX_PIXELS, read_image
-from rdc.data.manifest import Manifest, planned_images
 from rdc.data.photograph import photograph
 from rdc.errors import NodeError, RdcError
+from rdc.jobs.inputs import given, images_of
 from rdc.jobs.job import (
     Assignment,
     BenchmarkJob,
@@ -34,6 +33,8 @@ from rdc.jobs.job import (
     Job,
     OverfitJob,
     Request,
+    SplitJob,
+    TeacherJob,
     TrainingEstimateJob,
     TrainJob,
 )
@@ -43,13 +44,15 @@ from rdc.jobs.records import (
     CodecResult,
     EstimateResult,
     EvaluateResult,
+    SplitResult,
+    TeacherResult,
     TrainingEstimateResult,
     TrainResult,
 )
 from rdc.specs.base import Spec
 from rdc.specs.coding import CodecSettings
 from rdc.specs.compiler import CompilerTarget
-from rdc.system.files import read_json, write_json_atomically
+from rdc.system.files import write_json_atomically
 
 _log = logging.getLogger(__name__)
 Result = Spec | RdcError  # of a type in `rdc.jobs.records.RESULTS`
@@ -66,7 +69,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
             Training(a.job.model, a.folder, tuple(map(Path, a.request.resume_from)))
             for a in attempts
         ],
-        _images(request),
+        images_of(request),
         checkpoint=request.checkpoint,
         accumulate=request.accumulate,
         init_from=request.model_dir,
@@ -102,7 +105,7 @@ def _train(attempts: Sequence[Assignment[TrainJob]]) -> list[Result]:
 def _evaluate(job: EvaluateJob, request: Request) -> EvaluateResult:
     from rdc.codec.learned import LearnedCodec
 
-    codec = LearnedCodec.load(_given(request.model_dir), **_options(job.codec))
+    codec = LearnedCodec.load(given(request.model_dir), **_options(job.codec))
     return EvaluateResult(
         run_id=job.run_id,
         dataset=job.dataset,
@@ -136,7 +139,7 @@ def _overfit(attempt: Assignment[OverfitJob]) -> CodecResult:
     from rdc.overfitted.schedule import schedule_of
 
     job, request = attempt.job, attempt.request
-    path = Path(_given(request.images))
+    path = Path(given(request.images))
     if file_sha256(path).hex() != job.image_sha256:
         raise NodeError(
             f"a machine that works has {job.image} as it was planned",
@@ -174,11 +177,23 @@ def _overfit(attempt: Assignment[OverfitJob]) -> CodecResult:
     )
 
 
+def _teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
+    from rdc.jobs.split_stages import train_teacher
+
+    return train_teacher(attempt)
+
+
+def _split(attempt: Assignment[SplitJob]) -> SplitResult:
+    from rdc.jobs.split_stages import measure_split
+
+    return measure_split(attempt)
+
+
 def _measurements(codec: Codec, request: Request, effort: int = 0) -> dict[str, Any]:
     """`images` and `skipped_images` of a result."""
     from rdc.measurements import evaluate
 
-    source = _images(request)
+    source = images_of(request)
     read = set()
 
     def images() -> Iterator[tuple[str, np.ndarray]]:
@@ -204,8 +219,8 @@ def _benchmark(job: BenchmarkJob, request: Request) -> BenchmarkResult:
     else:
         codec = LearnedCodec.load(request.model_dir, **options)
         rate = codec.rate_of(None)
-        image = photograph(_images(request), spec.height_px, spec.width_px)
-        dataset = dataset_name(_given(request.images))
+        image = photograph(images_of(request), spec.height_px, spec.width_px)
+        dataset = dataset_name(given(request.images))
         times = time_decoder(codec, spec, image, dataset=dataset, rate=rate)
     return BenchmarkResult(
         arch_id=job.arch_id,
@@ -265,24 +280,6 @@ def _options(settings: CodecSettings) -> dict[str, Any]:
     }
 
 
-def _images(request: Request) -> Images:
-    """The images of the request, as they were planned.
-
-    Raises:
-      NodeError: this machine does not have them.
-    """
-    source = _given(request.images)
-    if request.manifest is None:
-        return source
-    return planned_images(Manifest.from_dict(read_json(Path(request.manifest))), source)
-
-
-def _given(value: str | None) -> str:
-    """A part of the request that the job cannot do without."""
-    assert value is not None
-    return value
-
-
 Stage = Callable[[Sequence[Assignment]], Sequence[Result]]
 
 
@@ -297,6 +294,8 @@ STAGES: dict[type[Job], Stage] = {
     EvaluateJob: _each(_evaluate),
     CodecJob: _each(_codec),
     OverfitJob: lambda attempts: [_overfit(attempt) for attempt in attempts],
+    TeacherJob: lambda attempts: [_teacher(attempt) for attempt in attempts],
+    SplitJob: lambda attempts: [_split(attempt) for attempt in attempts],
     BenchmarkJob: _each(_benchmark),
     EstimateJob: _each(_estimate),
     TrainingEstimateJob: _each(_estimate_training),

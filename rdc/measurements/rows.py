@@ -175,3 +175,26 @@ class TrainingEstimate(Spec):
 
 
 STAGES = ("network", "entropy_coding", "end_to_end")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskAnswer(Spec):
+    """One labelled photograph that a server answered, from real bytes.
+
+    Attributes:
+      bytes: of the whole stream, its header included.
+      bits_estimated: of the payload, by the prior; None where a method has none.
+      answer, teacher_answer: the likeliest class, of the method and of the teacher on
+        the photograph itself.
+      kl_nats: divergence of the method's classes from the teacher's.
+    """
+
+    photograph: str
+    height_px: int
+    width_px: int
+    bytes: int
+    bits_estimated: float | None
+    label: int
+    answer: int
+    teacher_answer: int
+    kl_nats: float

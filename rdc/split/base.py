@@ -108,6 +108,10 @@ class SplitMethod(abc.ABC):
           BitstreamError: damaged or foreign.
         """
 
+    def bits_estimated(self, image: np.ndarray) -> float | None:
+        """Of a photograph's payload, by a prior; None without one."""
+        return None
+
     @abc.abstractmethod
     def encoder_macs(self, height_px: int, width_px: int) -> float | None:
         """Of one photograph; None where nobody counted them."""

@@ -1,4 +1,4 @@
-"""One method on labelled photographs: a row of the table `task_results`."""
+"""One method on labelled photographs, photograph by photograph, from real bytes."""
 
 from __future__ import annotations
 
@@ -8,92 +8,92 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdc.errors import DataError
+from rdc.measurements.rows import TaskAnswer
 from rdc.split.base import SplitMethod
-from rdc.tasks.metrics import agreement, divergence_nats, exr_of, top1
+from rdc.tasks.metrics import divergence_nats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
     """A photograph u8[H,W,3], its class, the teacher's logits f32[classes] of it."""
 
+    name: str
     image: np.ndarray
     label: int
     teacher_logits: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskMeasures:
-    """The measured columns of `task_results`; None where a method has no such thing.
+class Measured:
+    """What a method did to photographs.
 
     Attributes:
-      bytes_per_datum: mean over whole streams, headers included.
-      bpp: all bits over all pixels.
-      metric: top-1 accuracy.
-      teacher_agreement: share of photographs with the teacher's class.
-      kl: mean divergence of the method's classes from the teacher's, in nats.
-      encoder_kmacs_per_px, tail_kmacs_per_px: of the networks on the device; on the
-        server, decoder and teacher's part.
-      exr: encoder_bits * bytes_per_datum.
-      se: standard error of the metric.
+      encoder_kmacs_per_px: of what runs on the device, all of it over all pixels; None
+        where nobody counted it.
+      tail_kmacs_per_px: of the server, decoder included where it was counted.
     """
 
-    image_count: int
-    bytes_per_datum: float
-    bpp: float
-    metric: float
-    distortion: float
-    teacher_agreement: float
-    kl: float
-    encoder_bits: int | None
+    answers: tuple[TaskAnswer, ...]
     encoder_kmacs_per_px: float | None
     tail_kmacs_per_px: float
-    exr: float | None
-    se: float
 
 
-def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> TaskMeasures:
-    """Encodes and answers each photograph, from real bytes.
+def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> Measured:
+    """Encodes and answers each photograph.
 
     Raises:
       DataError: no photographs, or a label that the task network does not know.
     """
-    sizes, pixels, labels, answers, teachers = [], [], [], [], []
-    encoder_macs: list[float | None] = []
-    server_macs = []
+    answers = []
+    pixels, encoder_macs, server_macs = 0, 0.0, 0.0
+    counted = True
     for each in photographs:
         height, width = each.image.shape[:2]
         data = method.encode(each.image)
         logits = method.answer(data)
-        if not 0 <= each.label < len(logits):
-            raise DataError(
-                f"labels are 0 to {len(logits) - 1} with this task network", each.label
-            )
-        sizes.append(len(data))
-        pixels.append(height * width)
-        labels.append(each.label)
-        answers.append(logits)
-        teachers.append(each.teacher_logits)
-        encoder_macs.append(method.encoder_macs(height, width))
+        answers.append(task_answer(each, len(data), logits, method))
+        pixels += height * width
+        encoder = method.encoder_macs(height, width)
+        counted = counted and encoder is not None
+        encoder_macs += encoder or 0
         # A classical codec has no network on the server but the teacher.
         decoder = method.decoder_macs(height, width) or 0
-        server_macs.append(decoder + method.tail_macs(height, width))
-    if not sizes:
+        server_macs += decoder + method.tail_macs(height, width)
+    if not answers:
         raise DataError("a task is measured on at least one photograph", 0)
-    counted = [macs for macs in encoder_macs if macs is not None]
-    bytes_per_datum = float(np.mean(sizes))
-    found, reference = np.stack(answers), np.stack(teachers)
-    metric, error = top1(found, np.asarray(labels))
-    return TaskMeasures(
-        image_count=len(sizes),
-        bytes_per_datum=bytes_per_datum,
-        bpp=8 * sum(sizes) / sum(pixels),
-        metric=metric,
-        distortion=1 - metric,
-        teacher_agreement=agreement(found, reference),
-        kl=divergence_nats(reference, found),
-        encoder_bits=method.encoder_bits,
-        encoder_kmacs_per_px=sum(counted) / sum(pixels) / 1000 if counted else None,
-        tail_kmacs_per_px=sum(server_macs) / sum(pixels) / 1000,
-        exr=exr_of(method.encoder_bits, bytes_per_datum),
-        se=error,
+    return Measured(
+        answers=tuple(answers),
+        encoder_kmacs_per_px=encoder_macs / pixels / 1000 if counted else None,
+        tail_kmacs_per_px=server_macs / pixels / 1000,
+    )
+
+
+def task_answer(
+    each: Labelled, size: int, logits: np.ndarray, method: SplitMethod | None = None
+) -> TaskAnswer:
+    """The row of one photograph.
+
+    Args:
+      size: bytes of what was sent.
+      logits: f32[classes], what came out.
+      method: that estimates bits; None without one.
+
+    Raises:
+      DataError: a label that the task network does not know.
+    """
+    if not 0 <= each.label < len(logits):
+        raise DataError(
+            f"labels are 0 to {len(logits) - 1} with this task network", each.label
+        )
+    height, width = each.image.shape[:2]
+    return TaskAnswer(
+        photograph=each.name,
+        height_px=height,
+        width_px=width,
+        bytes=size,
+        bits_estimated=None if method is None else method.bits_estimated(each.image),
+        label=each.label,
+        answer=int(logits.argmax()),
+        teacher_answer=int(each.teacher_logits.argmax()),
+        kl_nats=divergence_nats(each.teacher_logits[None], logits[None]),
     )

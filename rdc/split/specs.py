@@ -301,6 +301,10 @@ METHODS: dict[str, type[MethodSpec]] = {
 }
 
 
+# They learn from photographs without labels, too.
+DISTILLED = (StudentMethod, BottleneckMethod)
+
+
 def parse_method(values: Mapping[str, Any], where: str = "method") -> MethodSpec:
     """A method from `{"name": ..., field: value, ...}`.
 

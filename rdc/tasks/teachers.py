@@ -56,7 +56,7 @@ def train(
     rows: np.ndarray,
     spec: TeacherSpec,
     checkpoints: Path,
-    resume_from: Sequence[Path] = (),
+    earlier: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> ResNet:
     """A teacher of the photographs `rows`; goes on from its newest checkpoint.
@@ -66,7 +66,7 @@ def train(
     then carries parameters alone.
 
     Args:
-      resume_from: folders of earlier checkpoints, newest last.
+      earlier: checkpoint folders to go on from, newest last.
 
     Raises:
       DivergedError: see `rdc.training.fit.fit`.
@@ -83,7 +83,7 @@ def train(
     network.train()
     batch_of = labelled_batches(photographs, rows, spec.recipe, spec.seed)
     recipe = spec.recipe.fit(len(rows), spec.seed)
-    saved = Checkpoints(checkpoints, resume_from, content_id("teacher_run", run))
+    saved = Checkpoints(checkpoints, earlier, content_id("teacher_run", run))
     network = fit(network, _cross_entropy, batch_of, recipe, saved, progress)
     last = range(recipe.steps)[-_STATISTICS_BATCHES:]
     return _settled(network, [batch_of(step)[0] for step in last])
@@ -95,12 +95,17 @@ def of_fold(
     fold: int,
     fold_count: int,
     folder: Path,
-    resume_from: Sequence[Path] = (),
+    checkpoints: Path | None = None,
+    earlier: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Teacher:
     """The teacher that learns all folds of `stratified_folds` but one.
 
-    One that is in `folder` is taken; its checkpoints are in `folder`/checkpoints.
+    One that is in `folder` is taken.
+
+    Args:
+      checkpoints: of its training; left out, below `folder`.
+      earlier: checkpoint folders to go on from, newest last.
 
     Raises:
       ConfigError: another one is there.
@@ -121,8 +126,8 @@ def of_fold(
             )
         return teacher
     rows = np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
-    checkpoints = folder / CHECKPOINTS
-    network = train(photographs, rows, spec, checkpoints, resume_from, progress)
+    checkpoints = checkpoints or folder / CHECKPOINTS
+    network = train(photographs, rows, spec, checkpoints, earlier, progress)
     return save(network, photographs.classes, provenance, folder)
 
 

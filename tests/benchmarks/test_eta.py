@@ -17,7 +17,8 @@ from rdc.specs.timing import BenchmarkSpec
 from sweeps.capacity import Resources
 from sweeps.outputs import Outputs
 from sweeps.plan import Plan, make_plan
-from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, StageSettings, TaskSettings
+from sweeps.tasks import Task, make_tasks
 from tests.simulated_sweeps import Simulation
 
 pytestmark = pytest.mark.benchmark

@@ -20,7 +20,8 @@ from sweeps.observer import SweepEnd
 from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.policy import Limits
-from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, StageSettings, TaskSettings
+from sweeps.tasks import Task, make_tasks
 
 WORKER = Path(__file__).with_name("fault_worker.py")
 # Processes get as long to save their state as the slowest machine needs.

@@ -22,7 +22,8 @@ from sweeps.lease import Lease
 from sweeps.observer import SweepEnd
 from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
-from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, TaskSettings
+from sweeps.tasks import Task, make_tasks
 
 WORKER = Path(__file__).with_name("models_worker.py")
 GRID = {

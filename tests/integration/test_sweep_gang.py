@@ -34,7 +34,8 @@ from sweeps.executor import Executor
 from sweeps.lease import Lease
 from sweeps.outputs import Outputs
 from sweeps.plan import Plan, Run
-from sweeps.tasks import ImageSet, StageSettings, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, StageSettings, TaskSettings
+from sweeps.tasks import Task, make_tasks
 from tests.architectures import ALL
 
 # As in test_sweep_ray.py.

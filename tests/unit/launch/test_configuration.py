@@ -73,7 +73,7 @@ def test_the_typed_configuration_has_the_keys_of_its_file(command):
 
 
 def test_a_sweep_without_models_has_codecs_to_fit(tmp_path):
-    with pytest.raises(ConfigError, match="models to train, or codecs to fit"):
+    with pytest.raises(ConfigError, match="models to train, codecs to fit"):
         prepared("+grid=overfitted_kodak", f"out={tmp_path}", "overfitted.codecs=[]")
 
 

@@ -15,7 +15,8 @@ from sweeps.outcome import reading
 from sweeps.outputs import Outputs
 from sweeps.plan import make_plan
 from sweeps.policy import Start
-from sweeps.tasks import ImageSet, Task, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, TaskSettings
+from sweeps.tasks import Task, make_tasks
 
 PLAIN, MORE = Resources(), Resources(memory_factor=2)
 

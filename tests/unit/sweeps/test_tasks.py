@@ -17,13 +17,8 @@ from sweeps.capacity import Resources
 from sweeps.grid import Grid
 from sweeps.overfitting import Overfitting
 from sweeps.plan import Plan, make_plan
-from sweeps.tasks import (
-    ImageFile,
-    ImageSet,
-    StageSettings,
-    TaskSettings,
-    make_tasks,
-)
+from sweeps.task_settings import ImageFile, ImageSet, StageSettings, TaskSettings
+from sweeps.tasks import make_tasks
 
 TRAINING, PHOTOGRAPHS = ImageSet("train", "train", "0"), ImageSet("eval", "eval", "1")
 EXACT = CodecSettings(numerics="exact", coder="tfc")

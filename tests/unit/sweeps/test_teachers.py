@@ -13,7 +13,8 @@ from rdc.specs.timing import BenchmarkSpec
 from sweeps.grid import Grid
 from sweeps.plan import Plan, Run, make_plan
 from sweeps.plan_file import read_plan, write_plan
-from sweeps.tasks import ImageSet, TaskSettings, make_tasks
+from sweeps.task_settings import ImageSet, TaskSettings
+from sweeps.tasks import make_tasks
 
 BASE = {
     "transform": "evc",

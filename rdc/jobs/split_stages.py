@@ -1,0 +1,181 @@
+"""The stages `teacher` and `split` as calls of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rdc.codec.classical import ClassicalCodec
+from rdc.codec.learned import LearnedCodec
+from rdc.codec.model_folders import model_folder
+from rdc.complexity import count_network
+from rdc.data.image_sets import image_files
+from rdc.errors import NodeError
+from rdc.jobs.inputs import given, images_of
+from rdc.jobs.job import Assignment
+from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
+from rdc.jobs.records import SplitResult, TeacherResult
+from rdc.jobs.splits import SplitJob, TeacherJob
+from rdc.specs.classical import SETTINGS, ClassicalSpec
+from rdc.split.base import STAGES, SplitMethod, Tail, front_bits
+from rdc.split.inputs import InputCompression
+from rdc.split.measures import Labelled, measure, task_answer
+from rdc.split.methods import method_of
+from rdc.split.specs import InputMethod
+from rdc.split.train import trained
+from rdc.system.files import write_json_atomically
+from rdc.tasks import teachers
+from rdc.tasks.labelled import (
+    LabelledPhotographs,
+    labelled_photographs,
+    stratified_folds,
+)
+from rdc.training.fit import Progress
+
+TASK = "classification"
+
+
+def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
+    """Trains, exports, and answers the fold that it never saw."""
+    job, folder = attempt.job, attempt.folder / MODEL_FOLDER
+    photographs = _photographs(attempt)
+    teacher = teachers.of_fold(
+        photographs,
+        job.teacher,
+        job.fold,
+        job.fold_count,
+        folder,
+        checkpoints=attempt.folder / CHECKPOINT_FOLDER,
+        earlier=_earlier(attempt),
+        progress=_progress(attempt),
+    )
+    answers = []
+    rows = _rows(photographs, job)
+    pixels = macs = 0
+    whole = Tail(teacher.network, 0)
+    for each, row in zip(_labelled(photographs, rows, teacher), rows, strict=True):
+        size = (photographs.folder / photographs.names[row]).stat().st_size
+        answers.append(task_answer(each, size, each.teacher_logits))
+        pixels += each.image.shape[0] * each.image.shape[1]
+        macs += count_network(whole, each.image.shape).macs
+    return TeacherResult(
+        model_dir=MODEL_FOLDER,
+        model_id=teacher.teacher_id,
+        dataset=job.dataset,
+        fold=job.fold,
+        encoder_bits=front_bits(teacher.network, STAGES),
+        encoder_kmacs_per_px=macs / pixels / 1000,
+        answers=tuple(answers),
+    )
+
+
+def measure_split(attempt: Assignment[SplitJob]) -> SplitResult:
+    """Trains the method on all folds but one, where it is trained, and measures it."""
+    job, request = attempt.job, attempt.request
+    teacher = teachers.load(Path(given(request.model_dir)))
+    photographs = _photographs(attempt)
+    method = _method(attempt, teacher, photographs)
+    rows = _rows(photographs, job)
+    found = measure(method, _labelled(photographs, rows, teacher))
+    is_trained_codec = bool(request.codec_dir)
+    return SplitResult(
+        method=method.name,
+        setting=job.method.setting,
+        method_id=method.method_id,
+        run_id=method.name if is_trained_codec else None,
+        dataset=job.dataset,
+        task=TASK,
+        fold=job.fold,
+        seed=job.seed,
+        encoder_bits=method.encoder_bits,
+        encoder_kmacs_per_px=found.encoder_kmacs_per_px,
+        tail_kmacs_per_px=found.tail_kmacs_per_px,
+        answers=found.answers,
+        model_id=teacher.teacher_id,
+    )
+
+
+def _method(
+    attempt: Assignment[SplitJob],
+    teacher: teachers.Teacher,
+    photographs: LabelledPhotographs,
+) -> SplitMethod:
+    job, spec = attempt.job, attempt.job.method
+    if isinstance(spec, InputMethod):
+        if spec.codec in SETTINGS:
+            classical = ClassicalCodec(
+                ClassicalSpec(name=spec.codec, settings=(spec.rate,))
+            )
+            return InputCompression(spec.codec, classical, 0, teacher.network)
+        folder = model_folder(attempt.request.codec_dir or spec.codec)
+        learned = LearnedCodec.load(folder)
+        return InputCompression(spec.codec, learned, spec.rate, teacher.network)
+    if not spec.is_trained:
+        return method_of(spec, teacher.network, None)
+    unlabelled: Sequence[Path] = ()
+    if job.unlabelled_sha256:
+        unlabelled = image_files(images_of(attempt.request))
+    return trained(
+        spec,
+        teacher.network,
+        photographs,
+        np.flatnonzero(stratified_folds(photographs, job.fold_count) != job.fold),
+        unlabelled,
+        job.seed,
+        attempt.folder / MODEL_FOLDER,
+        checkpoints=attempt.folder / CHECKPOINT_FOLDER,
+        earlier=_earlier(attempt),
+        progress=_progress(attempt),
+    )
+
+
+def _labelled(
+    photographs: LabelledPhotographs, rows: np.ndarray, teacher: teachers.Teacher
+) -> Iterator[Labelled]:
+    logits = teachers.answers(teacher.network, photographs, rows)
+    for row, own in zip(rows, logits, strict=True):
+        yield Labelled(
+            name=photographs.names[row],
+            image=photographs.image(row),
+            label=int(photographs.labels[row]),
+            teacher_logits=own,
+        )
+
+
+def _photographs(
+    attempt: Assignment[TeacherJob] | Assignment[SplitJob],
+) -> LabelledPhotographs:
+    """As they were planned.
+
+    Raises:
+      NodeError: this machine has others.
+    """
+    folder, job = given(attempt.request.photographs), attempt.job
+    photographs = labelled_photographs(folder)
+    if photographs.data_sha256 != job.data_sha256:
+        raise NodeError(
+            f"a machine that works has the planned photographs of {job.dataset}",
+            f"others in {folder}",
+            "copy them there; or plan again, where they were changed on purpose",
+        )
+    return photographs
+
+
+def _rows(photographs: LabelledPhotographs, job: TeacherJob | SplitJob) -> np.ndarray:
+    """Those of the job's fold."""
+    return np.flatnonzero(stratified_folds(photographs, job.fold_count) == job.fold)
+
+
+def _earlier(attempt: Assignment) -> list[Path]:
+    """Checkpoint folders of earlier attempts, newest last."""
+    return [Path(path) / CHECKPOINT_FOLDER for path in attempt.request.resume_from]
+
+
+def _progress(attempt: Assignment) -> Progress:
+    def write(step: int, steps: int, loss: float) -> None:
+        values = {"step": step, "steps": steps, "loss": loss}
+        write_json_atomically(attempt.folder / PROGRESS_FILE, values)
+
+    return write

@@ -1,0 +1,123 @@
+"""Tasks behind the codec, as a sweep asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rdc.codec.model_folders import model_folder, read_model_spec, trained_as
+from rdc.specs.base import Spec, require
+from rdc.specs.classical import SETTINGS
+from rdc.specs.tasks import TeacherSpec
+from rdc.split.specs import DISTILLED, InputMethod, MethodSpec, parse_method
+from sweeps.grid import Block, Grid, expand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splitting(Spec):
+    """The group `split`: labelled photographs, a teacher, methods before it.
+
+    Attributes:
+      photographs: a folder of labelled ones (`rdc.tasks.labelled`).
+      methods: blocks as those of a grid, of fields of methods.
+      folds: of the photographs; each is answered by a teacher that never saw it.
+      seeds: of the methods that are trained.
+    """
+
+    photographs: str | None = None
+    methods: tuple[Block, ...] = ()
+    teacher: TeacherSpec = field(default_factory=TeacherSpec)
+    folds: int = 5
+    seeds: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        require(self.folds >= 2, "split.folds is two or more", self.folds)
+        require(bool(self.seeds), "split.seeds has one at least", "none")
+        if self.methods:
+            require(
+                self.photographs is not None,
+                "split.methods answer labelled photographs",
+                "none",
+                "add split.photographs=DIR, with labels.csv or a folder a class",
+            )
+
+    def expanded(self) -> tuple[Chosen, ...]:
+        """All methods at all of their settings, with their seeds, each once.
+
+        Raises:
+          ConfigError: an unknown method, key or model.
+        """
+        chosen: dict[Chosen, None] = {}
+        for point in expand(Grid(name="split", blocks=self.methods)):
+            values: dict[str, Any] = {}
+            for key, value in point.pairs:
+                _put(values, key, value)
+            for method in _at_all_rates(values):
+                seeds = self.seeds if method.is_trained else (0,)
+                model = _model(method)
+                chosen |= {Chosen(*model, seed=seed): None for seed in seeds}
+        return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One method at one setting and seed.
+
+    Attributes:
+      codec_id: identity of a learned codec whose streams it sends; empty without.
+      codec_dir: its model; empty where it comes with the package.
+    """
+
+    method: MethodSpec
+    codec_id: str
+    codec_dir: str
+    seed: int = 0
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        method, seed = self.method, f", seed {self.seed}" if self.seed else ""
+        name = method.codec if isinstance(method, InputMethod) else method.name
+        return f"{name} {method.setting}{seed}"
+
+    @property
+    def is_distilled(self) -> bool:
+        """Whether it learns from photographs without labels, too."""
+        return isinstance(self.method, DISTILLED)
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for name in path:
+        values[name] = dict(values.get(name, {}))
+        values = values[name]
+    values[last] = value
+
+
+def _at_all_rates(values: Mapping[str, Any]) -> Iterator[MethodSpec]:
+    """A codec without a rate stands for all that it has."""
+    if values.get("name") != InputMethod.name or "rate" in values:
+        yield parse_method(values, "split.methods")
+        return
+    codec = str(values.get("codec"))
+    if codec in SETTINGS:
+        rates: list[float] = list(SETTINGS[codec])
+    else:
+        spec = read_model_spec(model_folder(codec))
+        rates = [float(i) for i in range(len(spec["operating_points"]))]
+    for rate in rates:
+        yield parse_method({**values, "rate": rate}, "split.methods")
+
+
+def _model(method: MethodSpec) -> tuple[MethodSpec, str, str]:
+    """The method with a name for its codec, that codec's identity, its folder."""
+    if not isinstance(method, InputMethod) or method.codec in SETTINGS:
+        return method, "", ""
+    folder = model_folder(method.codec)
+    identity = read_model_spec(folder)["identity"]
+    if not Path(method.codec).is_dir():
+        return method, identity, ""
+    named = replace(method, codec=trained_as(folder))
+    return named, identity, str(folder.absolute())

@@ -23,6 +23,7 @@ from analysis.measures import DEFAULT_OBJECTIVES
 from analysis.notices import write_notices
 from analysis.records import folders, read_records
 from analysis.tables import SCHEMA_VERSION, TABLES, columns, typed, write_table
+from analysis.task_results import task_results
 from rdc.errors import ConfigError, DataError, StorageError
 from rdc.jobs.job import CodecJob, EvaluateJob, TrainJob
 from rdc.jobs.layout import (
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 60  # a live attempt writes its progress about once a second
 _DETAILS = (
     *("rate_distortion", "codecs", "decode_times", "component_times"),
-    *("decode_estimates", "training_estimates", "hardware"),
+    *("decode_estimates", "training_estimates", "task_answers", "hardware"),
 )
 
 
@@ -134,6 +135,7 @@ def _gathered(
         ignore_index=True,
     )
     plan = pd.concat(plans).drop_duplicates("run_id", ignore_index=True)
+    tables["task_results"] = task_results(tables["task_answers"])
     tables["architectures"] = plan[list(columns("architectures"))].drop_duplicates(
         "arch_id", ignore_index=True
     )

@@ -10,7 +10,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.tables import CODEC_SETTINGS, PROCESS, Columns, columns, fields
+from analysis.tables import (
+    CODEC_SETTINGS,
+    LOCAL,
+    METHOD,
+    PROCESS,
+    REMOTE,
+    Columns,
+    columns,
+    fields,
+)
 from rdc.errors import RdcError
 from rdc.jobs.job import CodecJob
 from rdc.jobs.layout import SPEC_FILE
@@ -29,6 +38,7 @@ from rdc.measurements.rows import (
     DecodeEstimate,
     DecodeTime,
     ImageMeasurement,
+    TaskAnswer,
     TrainingEstimate,
 )
 from rdc.system.files import read_json
@@ -58,7 +68,7 @@ ROWS: dict[str, pa.Schema] = {
         name: pa.schema({**_FILE, **columns(name)})
         for name in (
             *("rate_distortion", "codecs", "decode_times", "component_times"),
-            *("decode_estimates", "training_estimates", "hardware"),
+            *("decode_estimates", "training_estimates", "task_answers", "hardware"),
         )
     },
 }
@@ -211,6 +221,52 @@ def _training_estimate_rows(
     return rows
 
 
+def _teacher_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
+    """Its photographs as they are, whole: what a server answers without any method."""
+    _, rows = _common(file, record)
+    if record["status"] != "ok":
+        return rows
+    result = record["result"]
+    keys = {
+        "method": REMOTE,
+        "setting": "",
+        "run_id": None,
+        "task": "classification",
+        "seed": 0,
+        "encoder_bits": None,
+        "encoder_kmacs_per_px": None,
+        "tail_kmacs_per_px": result["encoder_kmacs_per_px"],
+        **_required(result, ("dataset", "fold")),
+    }
+    own = {
+        **keys,
+        "method": LOCAL,
+        "encoder_bits": result["encoder_bits"],
+        "encoder_kmacs_per_px": result["encoder_kmacs_per_px"],
+        "tail_kmacs_per_px": 0.0,
+    }
+    rows["task_answers"] = _answers(file, result, keys)
+    rows["task_answers"] += [
+        {**row, "bytes": None} for row in _answers(file, result, own)
+    ]
+    return rows
+
+
+def _split_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
+    _, rows = _common(file, record)
+    if record["status"] == "ok":
+        keys = _required(record["result"], (*METHOD, "fold"))
+        rows["task_answers"] = _answers(file, record["result"], keys)
+    return rows
+
+
+def _answers(
+    file: RecordFile, result: dict[str, Any], keys: dict[str, Any]
+) -> list[dict[str, Any]]:
+    both = {**keys, "reference_model": result["model_id"], "record": file.record}
+    return [{**_required(row, _ANSWER), **both} for row in result["answers"]]
+
+
 def _defaults(kind: Any) -> dict[str, Any]:
     return {
         f.name: f.default
@@ -226,6 +282,7 @@ _SUMMARY_DEFAULTS = _defaults(TrainingSummary)
 _TIME_DEFAULTS = _defaults(DecodeTime)
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
 _PART = fields(ComponentTime)
+_ANSWER = fields(TaskAnswer)
 _IMAGE, _ESTIMATE = fields(ImageMeasurement), fields(DecodeEstimate)
 
 
@@ -251,6 +308,8 @@ _READERS = {
     "evaluate": _evaluate_rows,
     "codec": _codec_rows,
     "overfit": _codec_rows,
+    "teacher": _teacher_rows,
+    "split": _split_rows,
     "benchmark": _benchmark_rows,
     "estimate": _estimate_rows,
     "estimate_training": _training_estimate_rows,

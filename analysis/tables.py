@@ -24,6 +24,7 @@ from rdc.jobs.records import (
     CodecResult,
     EstimateResult,
     EvaluateResult,
+    SplitResult,
     TrainingEstimateResult,
     TrainingSummary,
 )
@@ -33,6 +34,7 @@ from rdc.measurements.rows import (
     DecodeEstimate,
     DecodeTime,
     ImageMeasurement,
+    TaskAnswer,
     TrainingEstimate,
 )
 from rdc.system.files import write_bytes_atomically
@@ -83,6 +85,11 @@ _ARCHITECTURE = _only(
 _RECIPE = _without(_PLANNED, ("curve_id", "components_json", *_ARCHITECTURE))
 CODEC_SETTINGS = _only(fields(EvaluateResult), ("coder", "numerics", "effort"))
 POINT = {"run_id": _TEXT, "rate": _INT}
+# Methods of `task_answers` that are none: a server answers the photographs themselves,
+# or the device does, which sends nothing.
+REMOTE, LOCAL = "remote", "local"
+# A split method at one setting, of the photographs of all folds together or of one.
+METHOD: Columns = _without(fields(SplitResult), ["method_id", "fold", "model_id"])
 # What a job's record tells of its process.
 PROCESS: Columns = {
     "attempts": _INT,
@@ -137,6 +144,27 @@ _COLUMNS: dict[str, Columns] = {
     "training_estimates": {
         **fields(TrainingEstimateResult),
         **fields(TrainingEstimate),
+    },
+    # Photographs that a server answered, or a teacher, see `analysis.task_results`.
+    "task_answers": {
+        **METHOD,
+        "fold": _INT,
+        "reference_model": _TEXT,  # the teacher that never saw this fold
+        **fields(TaskAnswer),
+    },
+    "task_results": {
+        **METHOD,
+        "reference_model": _TEXT,  # of several folds: an id of all their teachers
+        "image_count": _INT,
+        "bytes_per_datum": _FLOAT,
+        "bpp": _FLOAT,
+        "coded_over_estimated": _FLOAT,  # of methods with a prior
+        "metric": _FLOAT,
+        "distortion": _FLOAT,
+        "se": _FLOAT,
+        "teacher_agreement": _FLOAT,
+        "kl": _FLOAT,
+        "exr": _FLOAT,
     },
     "hardware": {
         "hardware_id": _TEXT,

@@ -183,7 +183,7 @@ class TaskAnswer(Spec):
 
     Attributes:
       bytes: of the whole stream, its header included.
-      bits_estimated: of the payload, by the prior; None where a method has none.
+      bits_estimated: of the whole stream, its payload by a prior; None without one.
       answer, teacher_answer: the likeliest class, of the method and of the teacher on
         the photograph itself.
       kl_nats: divergence of the method's classes from the teacher's.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rdc.codec.container import unpack
 from rdc.errors import DataError
 from rdc.measurements.rows import TaskAnswer
 from rdc.split.base import SplitMethod
@@ -51,7 +52,10 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> Measured:
         height, width = each.image.shape[:2]
         data = method.encode(each.image)
         logits = method.answer(data)
-        answers.append(task_answer(each, len(data), logits, method))
+        bits = method.bits_estimated(each.image)
+        if bits is not None:
+            bits += 8 * (len(data) - len(unpack(data)[1]))
+        answers.append(task_answer(each, len(data), logits, bits))
         pixels += height * width
         encoder = method.encoder_macs(height, width)
         counted = counted and encoder is not None
@@ -69,14 +73,17 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> Measured:
 
 
 def task_answer(
-    each: Labelled, size: int, logits: np.ndarray, method: SplitMethod | None = None
+    each: Labelled,
+    size: int,
+    logits: np.ndarray,
+    bits_estimated: float | None = None,
 ) -> TaskAnswer:
     """The row of one photograph.
 
     Args:
       size: bytes of what was sent.
       logits: f32[classes], what came out.
-      method: that estimates bits; None without one.
+      bits_estimated: as of a `TaskAnswer`.
 
     Raises:
       DataError: a label that the task network does not know.
@@ -91,7 +98,7 @@ def task_answer(
         height_px=height,
         width_px=width,
         bytes=size,
-        bits_estimated=None if method is None else method.bits_estimated(each.image),
+        bits_estimated=bits_estimated,
         label=each.label,
         answer=int(logits.argmax()),
         teacher_answer=int(each.teacher_logits.argmax()),

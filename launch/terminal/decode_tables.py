@@ -15,11 +15,10 @@ from rdc.jobs.records import (
     Record,
     TrainingEstimateResult,
 )
-from rdc.measurements.rows import STAGES, DecodeTime
+from rdc.measurements.rows import DecodeTime
 from rdc.specs.compiler import CompilerTarget
 from rdc.specs.timing import NOTABLE_DRIFT
 
-MAIN_STAGE = STAGES[0]
 NOTABLE_CORES = 0.2
 
 
@@ -34,7 +33,7 @@ def print_times(
         caption=f"{first.height_px} x {first.width_px}, batch {first.batch_size}, "
         f"products in {first.precision}, {first.cpu_threads} threads",
     )
-    for title in ("stage", "median ms", "IQR ms", "MP/s", "of matrix rate"):
+    for title in ("stage", "median ms", "IQR ms", "MP/s", "of roofline"):
         table.add_column(title, justify="right")
     stages: dict[str, list[DecodeTime]] = {}
     for row in result.times:
@@ -42,13 +41,20 @@ def print_times(
     pixels = first.batch_size * first.height_px * first.width_px
     for stage, rows in stages.items():
         median, spread = _middle([row.decode_ms for row in rows])
-        share, rate = "-", rows[0].matrix_gflops
-        if stage == MAIN_STAGE and rate and result.kflops_per_px:
-            gflops = result.kflops_per_px * pixels / median / 1e3
-            share = f"{100 * gflops / rate:.0f} %"
+        share, least = "-", rows[0].roofline_ms
+        if least is not None:
+            share = f"{100 * least / median:.0f} %"
         rates = f"{pixels / median / 1e3:.2f}", share
         table.add_row(stage, f"{median:.2f}", f"{spread:.2f}", *rates)
     console.print(table)
+    network = next((rows[0] for rows in stages.values() if rows[0].roofline_ms), None)
+    if network is not None and network.memory_bound is not None:
+        console.print(
+            f"roofline: {network.roofline_ms:.2f} ms at {network.matrix_gflops:.0f} "
+            f"GFLOP/s and {network.memory_gb_per_s:.0f} GB/s, as measured in between; "
+            f"{100 * network.memory_bound:.0f} % of it waits for memory",
+            soft_wrap=True,
+        )
     parts: dict[tuple[str, str], list[float]] = {}
     for part in result.components:
         parts.setdefault((part.side, part.component), []).append(part.milliseconds)

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from rdc.architectures import resolve
-from rdc.complexity.jaxpr_cost import Cost, cost_of
+from rdc.complexity.jaxpr_cost import Cost, Product, cost_of
 from rdc.entropy_models.factorized_prior import FactorizedPrior
 from rdc.layers import Network, ParameterFactory
 from rdc.ops.convolution import fixed_convolution_forms
@@ -49,6 +49,7 @@ class Complexity:
         this share of the MACs is owed to the image size.
       decoder_peak_bytes_per_px: activation memory of the decoder at float32, each
         primitive on its own (an upper bound), over pixels.
+      decoder_products: of the decoder's networks, of the whole image.
     """
 
     params_total: int
@@ -58,6 +59,7 @@ class Complexity:
     padded_px_ratio: float
     decoder_peak_bytes_per_px: float
     by_component: tuple[ComponentCost, ...]
+    decoder_products: tuple[Product, ...] = ()
 
     @property
     def kflops_per_px(self) -> float:
@@ -75,8 +77,12 @@ class _Counted:
     """A component at one input shape."""
 
     params: int
-    macs: int
+    products: tuple[Product, ...]
     peak_bytes: int
+
+    @property
+    def macs(self) -> int:
+        return sum(product.macs for product in self.products)
 
 
 @fixed_convolution_forms("phases")  # whose products are the closed form's
@@ -147,6 +153,7 @@ def count(
         padded_px_ratio=math.prod(padded) / pixels,
         decoder_peak_bytes_per_px=max(part.peak_bytes for part in decoder) / pixels,
         by_component=rows,
+        decoder_products=sum((part.products for part in decoder), ()),
     )
 
 
@@ -198,7 +205,7 @@ def _hyper_synthesis(
 def _prior(channels: int, filters: tuple[int, ...]) -> _Counted:
     # Tables replace it in the codec: parameters, but no work per pixel.
     prior = FactorizedPrior(ParameterFactory(None), channels, filters)
-    return _Counted(_Structure.of(prior).params, 0, 0)
+    return _Counted(_Structure.of(prior).params, (), 0)
 
 
 @cache
@@ -208,33 +215,35 @@ def _coding_steps(spec: EntropyModelSpec, y_shape: Shape) -> _Counted:
     features = (height, width, spec.fused_features(latent))
     held = _bytes(features) + _bytes(y_shape)  # while parts of y are decoded
     params = _Structure.of(nnx.List(steps)).params  # steps may share networks
-    total = peak = 0
+    products: tuple[Product, ...] = ()
+    peak = 0
     fusion = spec.fusion(latent, ParameterFactory(None))
     if fusion is not None:
         part, _ = _network(fusion, (height, width, spec.hyper_features(latent)))
-        params, total, peak = params + part.params, part.macs, part.peak_bytes
+        params, products, peak = params + part.params, part.products, part.peak_bytes
     for step in steps:
         coded = jax.eval_shape(step.select, _batch(y_shape)).shape[1:]
         support = (height, width, step.support_channels)
         key = _Structure.of(step.unplaced())
         cost = _coding_step(key, features, support, coded)
-        total += cost.macs
+        products += cost.products
         peak = max(peak, held + cost.peak_bytes)
-    return _Counted(params, total, peak)
+    return _Counted(params, products, peak)
 
 
 def _network(module: nnx.Module, shape: Shape) -> tuple[_Counted, Shape]:
     if isinstance(module, Network):
-        params = total = peak = 0
+        params = peak = 0
+        products: tuple[Product, ...] = ()
         for layer in module.layers:
             part, shape = _network(layer, shape)
             params += part.params
-            total += part.macs
+            products += part.products
             peak = max(peak, part.peak_bytes)
-        return _Counted(params, total, peak), shape
+        return _Counted(params, products, peak), shape
     key = _Structure.of(module)
     cost, shape = _layer(key, shape)
-    return _Counted(key.params, cost.macs, cost.peak_bytes), shape
+    return _Counted(key.params, cost.products, cost.peak_bytes), shape
 
 
 @dataclass(frozen=True)

@@ -43,17 +43,34 @@ class UncountedPrimitiveError(RdcError):
 
 
 @dataclass(frozen=True)
+class Product:
+    """A convolution, or a product of matrices.
+
+    Attributes:
+      macs: multiply-accumulates, dense: taps on zero padding count.
+      bytes: of both operands and the result, each moved once.
+    """
+
+    macs: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """Of one traced function.
 
     Attributes:
-      macs: multiply-accumulates, dense: taps on zero padding count.
+      products: all of them, in their order.
       peak_bytes: largest sum of live arrays (inputs included, weights not), each
         primitive on its own: an upper bound of what a fusing compiler needs.
     """
 
-    macs: int
+    products: tuple[Product, ...]
     peak_bytes: int
+
+    @property
+    def macs(self) -> int:
+        return sum(product.macs for product in self.products)
 
 
 def cost_of(function: Callable, state: Any, *inputs: Any) -> tuple[Cost, Any]:
@@ -69,34 +86,31 @@ def cost_of(function: Callable, state: Any, *inputs: Any) -> tuple[Cost, Any]:
     closed, outputs = jax.make_jaxpr(function, return_shape=True)(state, *inputs)
     weights = len(jax.tree.leaves(state))
     jaxpr = closed.jaxpr
-    return Cost(macs(jaxpr), peak_bytes(jaxpr, set(jaxpr.invars[:weights]))), outputs
+    peak = peak_bytes(jaxpr, set(jaxpr.invars[:weights]))
+    return Cost(tuple(products(jaxpr)), peak), outputs
 
 
-def macs(jaxpr: core.Jaxpr) -> int:
-    """Multiply-accumulates of all equations, nested ones included.
+def products(jaxpr: core.Jaxpr) -> Iterator[Product]:
+    """Those of all equations, nested ones included.
 
     Raises:
       UncountedPrimitiveError: for a primitive neither counted nor listed as free.
     """
-    total = 0
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         if name == "dot_general":
-            total += _dot_macs(equation)
+            yield Product(_dot_macs(equation), _moved(equation))
         elif name == "conv_general_dilated":
-            total += _convolution_macs(equation)
-        elif name == "scan":
-            inner = sum(macs(inner) for inner in _inner_jaxprs(equation))
-            total += equation.params["length"] * inner
-        elif name in _NESTED:
-            total += sum(macs(inner) for inner in _inner_jaxprs(equation))
+            yield Product(_convolution_macs(equation), _moved(equation))
+        elif name in _NESTED or name == "scan":
+            inside = [p for inner in _inner_jaxprs(equation) for p in products(inner)]
+            yield from inside * equation.params.get("length", 1)
         elif name not in _FREE:
             raise UncountedPrimitiveError(
                 "every primitive is counted or listed as free",
                 name,
                 "decide how it counts in rdc/complexity/jaxpr_cost.py",
             )
-    return total
 
 
 def peak_bytes(jaxpr: core.Jaxpr, ignored: set | None = None) -> int:
@@ -158,6 +172,10 @@ def _convolution_macs(equation: core.JaxprEqn) -> int:
     # convolution only a quarter of the taps meets data.
     dilation = math.prod(equation.params["lhs_dilation"])
     return math.prod(_shaped(equation.outvars[0]).shape) * taps // dilation
+
+
+def _moved(equation: core.JaxprEqn) -> int:
+    return sum(map(_size, (*equation.invars, *equation.outvars)))
 
 
 def _size(variable: Any) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 
 from rdc.codec.base import Codec
 from rdc.measurements.conditions import Anchor, observed
-from rdc.measurements.rows import ComponentTime, DecodeTime
+from rdc.measurements.rows import STAGES, ComponentTime, DecodeTime
 from rdc.specs.base import unknown_name
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.backends import precision, resolved_precision
@@ -67,6 +67,8 @@ def time_decoder(
         for stage in known if stages is None else stages:
             load = load_average()
             times, block = _block(known[stage], spec, anchor)
+            if stage == STAGES[0]:
+                block |= _roofline(codec, spec, image.shape, block)
             rows += [
                 DecodeTime(
                     dataset=dataset,
@@ -135,6 +137,28 @@ def _block(
     seen = asdict(block)
     device = seen.pop("device")
     return times, {**seen, **device, "blocks": blocks}
+
+
+def _roofline(
+    codec: Codec, spec: BenchmarkSpec, shape: tuple[int, ...], block: dict[str, Any]
+) -> dict[str, float | None]:
+    """`roofline_ms` and `memory_bound`; None where nobody counts the codec."""
+    cost = codec.cost(*shape[:2])
+    products = () if cost is None else cost.decoder_products
+    if not products:
+        return {"roofline_ms": None, "memory_bound": None}
+    bounds = np.array(
+        [
+            (2 * p.macs / block["matrix_gflops"], p.bytes / block["memory_gb_per_s"])
+            for p in products
+        ]
+    )
+    waits = bounds[:, 1] > bounds[:, 0]
+    total = bounds.max(1).sum()
+    return {
+        "roofline_ms": float(spec.batch_size * total / 1e6),
+        "memory_bound": float(bounds[waits, 1].sum() / total),
+    }
 
 
 def _warm_up(run: Callable[[], Any], spec: BenchmarkSpec) -> None:

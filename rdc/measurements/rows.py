@@ -73,6 +73,11 @@ class DecodeTime(Spec):
       blocks: how often the block was measured until the drift was small.
       matrix_gflops: 10^9 operations per second of the anchor, a product of matrices
         in the same precision.
+      memory_gb_per_s: of a pass over an array far larger than caches.
+      roofline_ms: of the stage `network`: its products at these rates, each by
+        computation or by memory, whichever takes it longer; no less without fewer
+        products, as Winograd's scheme has. What is elementwise counts as fused.
+      memory_bound: share of `roofline_ms` in products that wait for memory.
       clock_mhz, temperature_c, is_throttled: of the device after the block; None where
         it does not tell. So are all from `others_busy_cores` on in earlier records.
     """
@@ -92,6 +97,9 @@ class DecodeTime(Spec):
     drift: float | None = None
     blocks: int | None = None
     matrix_gflops: float | None = None
+    memory_gb_per_s: float | None = None
+    roofline_ms: float | None = None
+    memory_bound: float | None = None
     clock_mhz: float | None = None
     temperature_c: float | None = None
     is_throttled: bool | None = None
@@ -100,6 +108,7 @@ class DecodeTime(Spec):
 # Of a `DecodeTime`: what went on, not what it is a time of.
 OBSERVED = (
     *("load_average", "others_busy_cores", "drift", "blocks", "matrix_gflops"),
+    *("memory_gb_per_s", "roofline_ms", "memory_bound"),
     *("clock_mhz", "temperature_c", "is_throttled"),
 )
 

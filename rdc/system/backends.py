@@ -24,22 +24,25 @@ class Backend:
         first is what it takes unless asked.
       anchor_side: of the square matrices whose product tells how fast the device is
         at the moment: some milliseconds of it.
+      anchor_mb: of the array that is read and written to tell how fast its memory is:
+        several times what caches hold.
     """
 
     name: str
     precisions: tuple[str, ...]
     anchor_side: int
+    anchor_mb: int
 
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
-        Backend("cpu", ("highest",), 768),
+        Backend("cpu", ("highest",), 768, 256),
         # Since Ampere; before it, tensorfloat32 is float32.
-        Backend("cuda", ("tensorfloat32", "highest"), 4096),
-        Backend("rocm", ("highest",), 4096),
+        Backend("cuda", ("tensorfloat32", "highest"), 4096, 1024),
+        Backend("rocm", ("highest",), 4096, 1024),
         # One pass of bfloat16, three, or six.
-        Backend("tpu", ("bfloat16", "tensorfloat32", "highest"), 4096),
+        Backend("tpu", ("bfloat16", "tensorfloat32", "highest"), 4096, 1024),
     )
 }
 

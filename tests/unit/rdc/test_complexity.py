@@ -241,6 +241,8 @@ def test_scan_counts_every_iteration_and_dilation_counts_data_alone() -> None:
         return jax.lax.scan(lambda c, _: (c @ c, None), x, length=5)[0]
 
     assert cost_of(five_products, (), x)[0].macs == 5 * 4**3
+    # Each moves two 4 x 4 matrices of float32 in and one out.
+    assert {p.bytes for p in cost_of(five_products, (), x)[0].products} == {3 * 64}
 
     from rdc.ops.convolution import upsample
 

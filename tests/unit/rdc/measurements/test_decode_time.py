@@ -56,7 +56,25 @@ def test_stages_of_a_learned_codec(learned: LearnedCodec, image: np.ndarray) -> 
         assert 1 <= row.blocks <= SPEC.attempts
         assert row.blocks == SPEC.attempts or abs(row.drift) <= SPEC.max_drift
         assert row.matrix_gflops > 0
+        assert row.memory_gb_per_s > 0
         assert row.others_busy_cores >= 0
+
+
+def test_the_roofline_is_of_the_network(
+    learned: LearnedCodec, jpeg: ClassicalCodec, image: np.ndarray
+) -> None:
+    network, coding = (
+        time_decoder(learned, SPEC, image, stages=(stage,))[0] for stage in STAGES[:2]
+    )
+    assert coding.roofline_ms is coding.memory_bound is None
+    cost = learned.cost(*image.shape[:2])
+    assert cost is not None
+    flops = cost.kflops_per_px * 1e3 * 64 * 128
+    assert network.roofline_ms >= flops / network.matrix_gflops / 1e6 * (1 - 1e-9)
+    moved = sum(p.bytes for p in cost.decoder_products)
+    assert network.roofline_ms >= moved / network.memory_gb_per_s / 1e6 * (1 - 1e-9)
+    assert 0 <= network.memory_bound <= 1
+    assert time_decoder(jpeg, SPEC, image)[0].roofline_ms is None
 
 
 def test_what_is_timed_is_the_decoder(

@@ -57,6 +57,16 @@ def difference(model: pd.DataFrame, other: pd.DataFrame) -> Difference:
     """
     seeds = model.index.intersection(other.index)
     values = (model.loc[seeds] - other.loc[seeds]).to_numpy()
+    percent, low, high = (100 * float(np.expm1(v)) for v in mean_interval(values))
+    return Difference(percent, low, high, len(seeds))
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of paired values, and between what 95 % of the draws lie.
+
+    Args:
+      values: f64[seeds, images].
+    """
     random = np.random.default_rng(0)
     count, images = values.shape
     of_seeds = random.integers(count, size=(DRAWS, count))
@@ -69,5 +79,4 @@ def difference(model: pd.DataFrame, other: pd.DataFrame) -> Difference:
     )
     outside = (1 - INSIDE) / 2
     low, high = np.quantile(draws, [outside, 1 - outside])
-    percent, low, high = (100 * float(np.expm1(v)) for v in (values.mean(), low, high))
-    return Difference(percent, low, high, count)
+    return float(values.mean()), float(low), float(high)

@@ -1,0 +1,160 @@
+"""Methods of a task at equal bytes: paired differences over photographs and seeds.
+
+A method is a curve of settings. Between two neighbours, a photograph's answer counts by
+their weights in the logarithm of bytes; two methods are compared where both have
+settings on either side, photograph by photograph, seed by seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.paired import mean_interval
+from analysis.tables import LOCAL, REMOTE
+
+# Of one photograph; more is better but for the divergence.
+MEASURES = ("right", "agrees", "kl_nats")
+_POINTS = 33  # of the common range that a difference is the mean of
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method by one seed.
+
+    Attributes:
+      bytes: f64[settings], means per photograph, ascending.
+      values: each of `MEASURES`, f64[settings, photographs].
+      photographs: their names, in order.
+    """
+
+    bytes: np.ndarray
+    values: dict[str, np.ndarray]
+    photographs: tuple[str, ...]
+
+    def at(self, sizes: np.ndarray, measure: str) -> np.ndarray:
+        """f64[sizes, photographs], of sizes within the curve's."""
+        logs, wanted = np.log(self.bytes), np.log(sizes)
+        above = np.clip(np.searchsorted(logs, wanted), 1, len(logs) - 1)
+        left, right = logs[above - 1], logs[above]
+        share = ((wanted - left) / (right - left))[:, None]
+        values = self.values[measure]
+        return (1 - share) * values[above - 1] + share * values[above]
+
+
+@dataclass(frozen=True)
+class TaskDifference:
+    """Of one method from another, mean over the bytes that both have.
+
+    Attributes:
+      low, high: 95 % of the draws of seeds and photographs lie between.
+      least_bytes, most_bytes: the common range.
+    """
+
+    value: float
+    low: float
+    high: float
+    least_bytes: float
+    most_bytes: float
+    seeds: int
+    photographs: int
+
+    @property
+    def is_sure(self) -> bool:
+        """Which one is better."""
+        return self.low > 0 or self.high < 0
+
+
+def label_of(method: str, setting: str) -> str:
+    """A method without what is varied on its curve: `student prior=factorized`."""
+    fixed, _, _ = setting.rpartition(",")
+    return f"{method} {fixed}".strip()
+
+
+def curves(answers: pd.DataFrame) -> dict[str, dict[int, Curve]]:
+    """By label and seed, from the table `task_answers` of one dataset and task.
+
+    Methods of one setting, and photographs that one of a method's settings lacks, are
+    left out.
+    """
+    rows = answers[~answers["method"].isin([REMOTE, LOCAL])]
+    rows = rows.assign(
+        label=[
+            label_of(method, setting)
+            for method, setting in zip(rows["method"], rows["setting"], strict=True)
+        ],
+        right=(rows["answer"] == rows["label"]).astype(float),
+        agrees=(rows["answer"] == rows["teacher_answer"]).astype(float),
+    )
+    found: dict[str, dict[int, Curve]] = {}
+    for (label, seed), own in rows.groupby(["label", "seed"], sort=False):
+        curve = _curve(own)
+        if curve is not None:
+            found.setdefault(label, {})[seed] = curve
+    return found
+
+
+def _curve(rows: pd.DataFrame) -> Curve | None:
+    tables = {
+        name: rows.pivot_table(index="setting", columns="photograph", values=name)
+        for name in ("bytes", *MEASURES)
+    }
+    whole = tables["bytes"].notna().all()
+    tables = {name: table.loc[:, whole] for name, table in tables.items()}
+    sizes = tables["bytes"].mean(axis=1).sort_values()
+    if len(sizes.drop_duplicates()) < 2 or not whole.any():
+        return None
+    return Curve(
+        bytes=sizes.to_numpy(),
+        values={name: tables[name].loc[sizes.index].to_numpy() for name in MEASURES},
+        photographs=tuple(tables["bytes"].columns),
+    )
+
+
+def difference(
+    method: dict[int, Curve], other: dict[int, Curve], measure: str
+) -> TaskDifference | None:
+    """Of two methods; None where their bytes or photographs have nothing in common.
+
+    A method without training has one curve, which counts for every seed.
+    """
+    pairs = list(_paired(method, other))
+    least = max(max(c.bytes[0] for c in pair) for pair in pairs)
+    most = min(min(c.bytes[-1] for c in pair) for pair in pairs)
+    common = set.intersection(*(set(c.photographs) for pair in pairs for c in pair))
+    if least >= most or not common:
+        return None
+    sizes = np.geomspace(least, most, _POINTS)
+    names = sorted(common)
+    values = np.stack(
+        [
+            _mean(one, sizes, measure, names) - _mean(two, sizes, measure, names)
+            for one, two in pairs
+        ]
+    )
+    mean, low, high = mean_interval(values)
+    return TaskDifference(mean, low, high, least, most, len(pairs), len(names))
+
+
+def _paired(
+    method: dict[int, Curve], other: dict[int, Curve]
+) -> Iterator[tuple[Curve, Curve]]:
+    """Curves of equal seeds; a single one is paired with each of the other side."""
+    if len(method) == 1 or len(other) == 1:
+        for one in method.values():
+            for two in other.values():
+                yield one, two
+        return
+    for seed in sorted(method.keys() & other.keys()):
+        yield method[seed], other[seed]
+
+
+def _mean(
+    curve: Curve, sizes: np.ndarray, measure: str, names: list[str]
+) -> np.ndarray:
+    """f64[photographs], over all sizes."""
+    place = {name: i for i, name in enumerate(curve.photographs)}
+    return curve.at(sizes, measure).mean(0)[[place[name] for name in names]]

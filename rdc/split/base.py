@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
@@ -12,9 +12,10 @@ import numpy as np
 from flax import nnx
 
 from rdc.codec.base import check_image_array
-from rdc.codec.container import Header, check_writer, pack, unpack
+from rdc.codec.container import NUMERICS_IDS, Header, check_writer, pack, unpack
 from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
+from rdc.entropy_coders.tables import CdfTables
 from rdc.errors import BitstreamError, ConfigError, DataError
 
 PARAMETER_BITS = 32
@@ -23,6 +24,7 @@ STAGES = 4
 LARGEST_PX = (
     1 << 22
 )  # so many pixels at most: a stream of a few bytes may state any size
+Tables = Mapping[str, CdfTables]  # by the name that a coding step asks for
 NO_CODER = 0  # in the header of a stream without an entropy coder of ours
 
 
@@ -93,14 +95,17 @@ class SplitMethod(abc.ABC):
       method_id: 16 hex digits: of all that a stream's meaning hangs on.
       setting: what is varied to trade bytes for the task, as text.
       encoder_bits: size of the encoder's parameters; None where it has none.
+      tables: of our entropy coder; none without one.
     """
 
     name: str
     method_id: str
     setting: str
     encoder_bits: int | None
+    tables: Tables
 
     def __init__(self, teacher: Any, first_tail_stage: int):
+        self.tables = {}
         self._tail = Tail(teacher, first_tail_stage)
         self._run_tail = compiled(self._tail)
 
@@ -137,13 +142,20 @@ class SplitMethod(abc.ABC):
     def feature_shape(self, height_px: int, width_px: int) -> tuple[int, int, int]:
         """[h, w, C] of the features of a photograph."""
 
-    def _packed(self, image: np.ndarray, payload: bytes, coder_id: int) -> bytes:
+    def _packed(
+        self,
+        image: np.ndarray,
+        payload: bytes,
+        coder_id: int = NO_CODER,
+        numerics_id: int = NUMERICS_IDS["native"],
+    ) -> bytes:
         height, width, _ = image.shape
         header = Header(
             model_id=bytes.fromhex(self.method_id),
             height_px=height,
             width_px=width,
             coder_id=coder_id,
+            numerics_id=numerics_id,
         )
         return pack(header, payload)
 
@@ -174,8 +186,11 @@ def network_input(image: np.ndarray) -> np.ndarray:
     return image[None].astype(np.float32) / 255
 
 
-def compiled(network: nnx.Module) -> Callable[[Any], jax.Array]:
-    """The network as a function of its input alone; its weights are frozen."""
+def compiled(
+    network: nnx.Module,
+    function: Callable[[Any, Any], Any] = lambda network, x: network(x),
+) -> Callable[[Any], Any]:
+    """A network's `function` of its input alone; the weights are frozen."""
     graph, state = nnx.split(network)
-    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    run = jax.jit(lambda state, x: function(nnx.merge(graph, state), x))
     return lambda x: run(state, x)

@@ -13,7 +13,6 @@ from rdc.complexity import count_network
 from rdc.errors import BitstreamError, DataError
 from rdc.identity import content_id
 from rdc.split.base import (
-    NO_CODER,
     Front,
     SplitMethod,
     check_stage,
@@ -73,7 +72,7 @@ class FeatureCompression(SplitMethod):
             picture = np.broadcast_to(levels, (*levels.shape[:2], 3)).astype(np.uint8)
             stream = self._codec.encode(picture, self._rate)
             payload += _GROUP.pack(least, largest, len(stream)) + stream
-        return self._packed(image, bytes(payload), NO_CODER)
+        return self._packed(image, bytes(payload))
 
     def decode_features(self, data: bytes) -> np.ndarray:
         header, payload = self._unpacked(data)

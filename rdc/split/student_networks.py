@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 from rdc.layers import Gdn, Network, PaddedConv, ParameterFactory
 from rdc.specs.base import Spec, require
@@ -10,7 +11,7 @@ from rdc.specs.base import Spec, require
 
 @dataclass(frozen=True, kw_only=True)
 class StudentSpec(Spec):
-    """Matsubara et al. 2023 (SC2 benchmark), factorised prior; no biases.
+    """Matsubara et al. 2023 (SC2 benchmark); no biases.
 
         x -5x5 s2- GDN -5x5 s2- GDN -2x2- y | -2x2 p1- IGDN -2x2- IGDN -2x2 p1- features
         H           H/2         H/4  H/4-1      H/4         H/4-1           H/4
@@ -23,12 +24,14 @@ class StudentSpec(Spec):
       latent_channels: of y.
       decoder_channels: widths after the decoder's first two convolutions.
       feature_channels: of the teacher's stage 1.
+      hyper_channels: of the hyperprior's z; None: a factorised prior.
     """
 
     encoder_channels: tuple[int, int] = (96, 48)
     latent_channels: int = 24
     decoder_channels: tuple[int, int] = (512, 256)
     feature_channels: int = 256
+    hyper_channels: int | None = None
 
     def __post_init__(self) -> None:
         widths = (
@@ -36,8 +39,18 @@ class StudentSpec(Spec):
             self.latent_channels,
             *self.decoder_channels,
             self.feature_channels,
+            1 if self.hyper_channels is None else self.hyper_channels,
         )
         require(min(widths) >= 1, "channels are positive", widths)
+
+    @classmethod
+    def before(cls, feature_channels: int, **fields: Any) -> Self:
+        """For a teacher's stage 1; the decoder's widths are as its code has them."""
+        return cls(
+            decoder_channels=(2 * feature_channels, feature_channels),
+            feature_channels=feature_channels,
+            **fields,
+        )
 
     def encoder(self, parameters: ParameterFactory) -> Network:
         """f32[B,H,W,3] in [0, 1] -> y."""

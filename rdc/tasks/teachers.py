@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from PIL import Image
 
 from rdc.codec.exported import named_weights, weights_sha256, with_weights
 from rdc.errors import ConfigError, StorageError
@@ -24,12 +23,13 @@ from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
 from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.tasks.squares import check_squares, random_square
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import FitRecipe, fit
+from rdc.training.statistics import settled
 
 SPEC_FILE, WEIGHTS_FILE, LOGITS_FILE = "teacher.json", "weights.npz", "logits.npz"
 SCHEMA_VERSION = 1
-_STATISTICS_BATCHES = 16
 _log = logging.getLogger(__name__)
 
 
@@ -38,9 +38,7 @@ class TeacherRecipe(Spec):
     """How a teacher is trained from scratch.
 
     Attributes:
-      crop_px: side of the squares that a batch is made of.
-      least_crop: share of a photograph's short side that a square has at least,
-        before it is scaled to `crop_px`; the largest has all of it.
+      crop_px, least_crop: of the squares of a batch, see `random_square`.
     """
 
     fit: FitRecipe
@@ -50,12 +48,7 @@ class TeacherRecipe(Spec):
 
     def __post_init__(self) -> None:
         require(self.batch >= 2, "batch is two or more", self.batch)
-        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
-        require(
-            0 < self.least_crop <= 1,
-            "least_crop is a share, over 0",
-            self.least_crop,
-        )
+        check_squares(self.crop_px, self.least_crop)
 
 
 @dataclass(frozen=True)
@@ -83,10 +76,6 @@ def train(
 ) -> ResNet:
     """A teacher of the photographs `rows`; goes on from its newest checkpoint.
 
-    Its statistics are those of the trained weights, over some batches of its last
-    steps, as Wu & Johnson 2021 ("Rethinking Batch in BatchNorm") have it: the loop
-    then carries parameters alone.
-
     Raises:
       ConfigError: a network of other classes than the photographs'.
       DivergedError: see `rdc.training.fit.fit`.
@@ -108,13 +97,19 @@ def train(
     def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([recipe.fit.seed, step])
         chosen = random.choice(rows, recipe.batch)
-        crops = [_crop(photographs.image(i), recipe, random) for i in chosen]
-        return np.stack(crops).astype(np.float32) / 255, photographs.labels[chosen]
+        squares = [
+            random_square(
+                photographs.image(i), recipe.crop_px, recipe.least_crop, random
+            )
+            for i in chosen
+        ]
+        return np.stack(squares).astype(np.float32) / 255, photographs.labels[chosen]
 
     saved = Checkpoints(checkpoints, [], content_id("teacher_run", run))
-    network = fit(network, _cross_entropy, batch_of, recipe.fit, saved)
-    last = range(recipe.fit.steps)[-_STATISTICS_BATCHES:]
-    return _settled(network, [batch_of(step)[0] for step in last])
+    network = fit(network, _loss, batch_of, recipe.fit, saved)
+    return settled(
+        network, lambda network, batch: network(batch[0]), batch_of, recipe.fit.steps
+    )
 
 
 def out_of_fold(
@@ -137,7 +132,7 @@ def out_of_fold(
             "data_sha256": photographs.data_sha256,
             "fold": fold,
             "fold_count": fold_count,
-            "recipe": recipe.to_dict(),
+            "recipe": recipe.identity(),
         }
         if (place / SPEC_FILE).is_file():
             teacher = load(place)
@@ -233,37 +228,12 @@ def _damaged(folder: Path, found: object) -> StorageError:
     )
 
 
-def _cross_entropy(network: ResNet, batch: Any, _key: jax.Array) -> jax.Array:
-    x, labels = batch
-    found = jax.nn.log_softmax(network(x))
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean over the batch, in nats."""
+    found = jax.nn.log_softmax(logits)
     return -jnp.take_along_axis(found, labels[:, None], 1).mean()
 
 
-def _crop(
-    image: np.ndarray, recipe: TeacherRecipe, random: np.random.Generator
-) -> np.ndarray:
-    """A random square, scaled to `crop_px`, maybe mirrored: u8[crop_px,crop_px,3]."""
-    height, width, _ = image.shape
-    side = round(min(height, width) * random.uniform(recipe.least_crop, 1))
-    top, left = random.integers(height - side + 1), random.integers(width - side + 1)
-    square = Image.fromarray(image[top : top + side, left : left + side])
-    size = (recipe.crop_px, recipe.crop_px)
-    scaled = np.asarray(square.resize(size, Image.Resampling.BILINEAR, reducing_gap=2))
-    return scaled[:, ::-1] if random.integers(2) else scaled
-
-
-def _settled(network: ResNet, batches: list[np.ndarray]) -> ResNet:
-    """With the mean of its batches' statistics, ready to evaluate."""
-    graph, params, *statistics = nnx.split(network, nnx.Param, ...)
-
-    @jax.jit
-    def of(x: jax.Array) -> Any:
-        seen = nnx.merge(graph, params, *statistics, copy=True)
-        seen(x)
-        return nnx.state(seen, nnx.BatchStat)
-
-    found = [of(jnp.asarray(x)) for x in batches]
-    mean = jax.tree.map(lambda *each: sum(each) / len(each), *found)
-    settled = nnx.merge(graph, params, mean)
-    settled.eval()
-    return settled
+def _loss(network: ResNet, batch: Any, _key: jax.Array) -> jax.Array:
+    x, labels = batch
+    return cross_entropy(network(x), labels)

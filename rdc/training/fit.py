@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,13 @@ import optax
 from flax import nnx
 
 from rdc.errors import DivergedError
-from rdc.specs.base import Spec, require
+from rdc.specs.base import Spec, added, require
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.step import TrainState
 
 _log = logging.getLogger(__name__)
 
+_MOMENTUM = 0.9
 Trained = TypeVar("Trained", bound=nnx.Module)
 Batch = Any  # pytree of arrays
 Loss = Callable[[Any, Batch, jax.Array], jax.Array]  # (trained, batch, key) -> f32[]
@@ -26,11 +27,14 @@ Loss = Callable[[Any, Batch, jax.Array], jax.Array]  # (trained, batch, key) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecipe(Spec):
-    """How a module is trained; Adam.
+    """How a module is trained.
 
     Attributes:
       tenths_at: shares of the steps at which the learning rate falls to a tenth.
       checkpoint_steps: between checkpoints.
+      optimizer: `sgd` has a momentum of 0.9.
+      decay: `cosine` to zero over all steps, in place of `tenths_at`.
+      weight_decay: joins the gradient, as in PyTorch's Adam and SGD.
     """
 
     steps: int
@@ -38,6 +42,9 @@ class FitRecipe(Spec):
     tenths_at: tuple[float, ...] = (0.5, 0.8)
     seed: int = 0
     checkpoint_steps: int = 1000
+    optimizer: Literal["adam", "sgd"] = added("adam")
+    decay: Literal["tenths", "cosine"] = added("tenths")
+    weight_decay: float = added(0.0)
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, "steps is positive", self.steps)
@@ -52,10 +59,25 @@ class FitRecipe(Spec):
             "checkpoint_steps is positive",
             self.checkpoint_steps,
         )
+        require(
+            self.weight_decay >= 0, "weight_decay is not negative", self.weight_decay
+        )
 
-    def optimizer(self) -> optax.GradientTransformation:
-        falls = {round(share * self.steps): 0.1 for share in self.tenths_at}
-        return optax.adam(optax.piecewise_constant_schedule(self.learning_rate, falls))
+    def transformation(self) -> optax.GradientTransformation:
+        """Of gradients into changes of parameters; needs these for `weight_decay`."""
+        rate = self.learning_rate
+        if self.decay == "cosine":
+            schedule = optax.cosine_decay_schedule(rate, self.steps)
+        else:
+            falls = {round(share * self.steps): 0.1 for share in self.tenths_at}
+            schedule = optax.piecewise_constant_schedule(rate, falls)
+        if self.optimizer == "sgd":
+            chosen = optax.sgd(schedule, momentum=_MOMENTUM)
+        else:
+            chosen = optax.adam(schedule)
+        if not self.weight_decay:
+            return chosen
+        return optax.chain(optax.add_decayed_weights(self.weight_decay), chosen)
 
 
 def fit(
@@ -76,7 +98,7 @@ def fit(
       DivergedError: a loss that is not finite, seen at a checkpoint.
     """
     graph, params, *rest = nnx.split(module, nnx.Param, ...)
-    optimizer = recipe.optimizer()
+    optimizer = recipe.transformation()
     key = jax.random.key(recipe.seed)
 
     @jax.jit
@@ -88,7 +110,7 @@ def fit(
             return loss(trained, batch, noise)
 
         value, gradient = jax.value_and_grad(of)(state.params)
-        update, moments = optimizer.update(gradient, state.optimizer)
+        update, moments = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, update)
         return TrainState(params, moments, state.step + 1), value
 

@@ -13,7 +13,7 @@ from flax import nnx
 
 from rdc.codec.base import check_image_array
 from rdc.codec.container import NUMERICS_IDS, Header, check_writer, pack, unpack
-from rdc.codec.exported import named_weights
+from rdc.codec.exported import named_weights, with_weights
 from rdc.complexity import count_network
 from rdc.entropy_coders.tables import CdfTables
 from rdc.errors import BitstreamError, ConfigError, DataError
@@ -64,13 +64,25 @@ class Front(nnx.Module):
 
 def front_bits(teacher: Any, stage: int) -> int:
     """Size of stem and stages up to `stage`, running statistics included."""
-    parts = {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
     weights = named_weights(nnx.state(teacher))
     return PARAMETER_BITS * sum(
         math.prod(value.shape)
         for name, value in weights.items()
-        if name.split(".")[0] in parts
+        if _is_in_front(name, stage)
     )
+
+
+def with_tail_of(teacher: Any, trained: Any, first: int) -> Any:
+    """A teacher with the stages from `first` on, and the head, of a trained copy."""
+    weights, tail = (named_weights(nnx.state(each)) for each in (teacher, trained))
+    own = {k: v for k, v in tail.items() if not _is_in_front(k, first - 1)}
+    return with_weights(teacher, {**weights, **own})
+
+
+def _is_in_front(name: str, stage: int) -> bool:
+    """Whether weights of this name are of the stem or of stages up to `stage`."""
+    part = name.split(".")[0]
+    return part in {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
 
 
 class Tail(nnx.Module):

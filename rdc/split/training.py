@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rdc.layers import Network
 from rdc.split.base import STAGES, Front, Tail
 from rdc.split.placement import Placement
 from rdc.split.priors import noisy, rounded
@@ -63,7 +64,7 @@ def stage_distance(teacher: Any, found: jax.Array, x: jax.Array) -> jax.Array:
 class Server(nnx.Module):
     """What stage two trains: the student's decoder and the tail behind it."""
 
-    def __init__(self, decoder: nnx.Module, teacher: Any):
+    def __init__(self, decoder: Network, teacher: Any):
         self.decoder, self.tail = decoder, Tail(teacher, STAGE + 1)
 
     def __call__(self, y_hat: jax.Array) -> jax.Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from PIL import Image
 
@@ -31,3 +33,14 @@ def random_square(
         square.resize((crop_px, crop_px), Image.Resampling.BILINEAR, reducing_gap=2)
     )
     return scaled[:, ::-1] if random.integers(2) else scaled
+
+
+def squares(
+    images: Iterable[np.ndarray],
+    crop_px: int,
+    least_crop: float,
+    random: np.random.Generator,
+) -> np.ndarray:
+    """A `random_square` of each image, f32[B,crop_px,crop_px,3] in [0, 1]."""
+    each = [random_square(image, crop_px, least_crop, random) for image in images]
+    return np.stack(each).astype(np.float32) / 255

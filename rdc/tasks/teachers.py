@@ -23,7 +23,7 @@ from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
 from rdc.tasks.resnet import ResNet, ResNetSpec
-from rdc.tasks.squares import check_squares, random_square
+from rdc.tasks.squares import check_squares, squares
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import FitRecipe, fit
 from rdc.training.statistics import settled
@@ -38,7 +38,7 @@ class TeacherRecipe(Spec):
     """How a teacher is trained from scratch.
 
     Attributes:
-      crop_px, least_crop: of the squares of a batch, see `random_square`.
+      crop_px, least_crop: of the squares of a batch, see `rdc.tasks.squares`.
     """
 
     fit: FitRecipe
@@ -97,13 +97,9 @@ def train(
     def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([recipe.fit.seed, step])
         chosen = random.choice(rows, recipe.batch)
-        squares = [
-            random_square(
-                photographs.image(i), recipe.crop_px, recipe.least_crop, random
-            )
-            for i in chosen
-        ]
-        return np.stack(squares).astype(np.float32) / 255, photographs.labels[chosen]
+        images = (photographs.image(i) for i in chosen)
+        x = squares(images, recipe.crop_px, recipe.least_crop, random)
+        return x, photographs.labels[chosen]
 
     saved = Checkpoints(checkpoints, [], content_id("teacher_run", run))
     network = fit(network, _loss, batch_of, recipe.fit, saved)

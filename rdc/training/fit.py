@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import jax
@@ -15,7 +16,7 @@ from flax import nnx
 from rdc.errors import DivergedError
 from rdc.specs.base import Spec, added, require
 from rdc.training.checkpoints import Checkpoints
-from rdc.training.step import TrainState
+from rdc.training.step import TrainState, compiler_options
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def fit(
     optimizer = recipe.transformation()
     key = jax.random.key(recipe.seed)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, jax.Array]:
         def of(params: Any) -> jax.Array:
             noise = jax.random.fold_in(key, state.step)

@@ -223,7 +223,7 @@ def test_folders_hold_what_changed_of_the_teacher(
     assert (loaded.name, loaded.setting) == ("end_to_end", "beta=1")
     np.testing.assert_array_equal(loaded.answer(data), method.answer(data))
     with pytest.raises(ConfigError, match="the teacher it was trained with"):
-        load(tmp_path, SmallTeacher(seed=1))
+        load(tmp_path, SmallTeacher(None, ParameterFactory(1)))
     weights = tmp_path / WEIGHTS_FILE
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(StorageError, match="belong together"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import jax
@@ -76,6 +77,30 @@ def test_a_training_goes_on_where_it_was(tmp_path: Path) -> None:
     assert fitted(2, "parts") != whole
     assert fitted(4, "parts") == whole
     assert asked == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_recipes_are_those_of_pytorch() -> None:
+    """Weight decay joins the gradient; momentum .9; a cosine ends at nothing."""
+    sgd = FitRecipe(
+        steps=10, learning_rate=0.1, tenths_at=(), optimizer="sgd", weight_decay=0.5
+    )
+    weight, momentum = 2.0, 0.0
+    params, rule = jnp.float32(weight), sgd.transformation()
+    state = rule.init(params)
+    for gradient in (1.0, -3.0, 0.5):
+        update, state = rule.update(jnp.float32(gradient), state, params)
+        params += update
+        momentum = 0.9 * momentum + gradient + 0.5 * weight
+        weight -= 0.1 * momentum
+        assert params == pytest.approx(weight)
+    cosine = FitRecipe(steps=4, learning_rate=0.1, decay="cosine").transformation()
+    state, changes = cosine.init(params), []
+    for _ in range(5):
+        update, state = cosine.update(jnp.float32(1), state, params)
+        changes.append(float(-update))
+    assert changes == pytest.approx(
+        [0.05 * (1 + math.cos(math.pi * i / 4)) for i in range(5)], abs=1e-6
+    )
 
 
 def test_stage_one_learns_features_and_bits(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class TaskDifference:
 
 
 def label_of(method: str, setting: str) -> str:
-    """A method without what is varied on its curve: `student prior=factorized`."""
+    """A method without what is varied on its curve: `placement stage=1`."""
     fixed, _, _ = setting.rpartition(",")
     return f"{method} {fixed}".strip()
 

@@ -79,8 +79,7 @@ class Chosen:
     def title(self) -> str:
         """For people."""
         method, seed = self.method, f", seed {self.seed}" if self.seed else ""
-        name = method.codec if isinstance(method, InputMethod) else method.name
-        return f"{name} {method.setting}{seed}"
+        return f"{method.title} {method.setting}{seed}"
 
     @property
     def is_distilled(self) -> bool:

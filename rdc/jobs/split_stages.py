@@ -18,13 +18,14 @@ from rdc.jobs.job import Assignment
 from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
 from rdc.jobs.records import SplitResult, TeacherResult
 from rdc.jobs.splits import SplitJob, TeacherJob
-from rdc.specs.classical import SETTINGS, ClassicalSpec
-from rdc.split.base import STAGES, SplitMethod, Tail, front_bits
+from rdc.specs.classical import SETTINGS, SUBSAMPLED, ClassicalSpec
+from rdc.split.base import SplitMethod, Tail, front_bits
+from rdc.split.features import FeatureCompression
 from rdc.split.inputs import InputCompression
 from rdc.split.measures import Labelled, measure, task_answer
-from rdc.split.methods import method_of
-from rdc.split.specs import InputMethod
-from rdc.split.train import trained
+from rdc.split.network_specs import STAGES
+from rdc.split.specs import FeatureMethod, InputMethod, TrainedMethod
+from rdc.split.train import TrainingImages, trained
 from rdc.system.files import write_json_atomically
 from rdc.tasks import teachers
 from rdc.tasks.labelled import (
@@ -81,10 +82,10 @@ def measure_split(attempt: Assignment[SplitJob]) -> SplitResult:
     found = measure(method, _labelled(photographs, rows, teacher))
     is_trained_codec = bool(request.codec_dir)
     return SplitResult(
-        method=method.name,
+        method=job.method.title,
         setting=job.method.setting,
         method_id=method.method_id,
-        run_id=method.name if is_trained_codec else None,
+        run_id=job.method.title if is_trained_codec else None,
         dataset=job.dataset,
         task=TASK,
         fold=job.fold,
@@ -105,30 +106,37 @@ def _method(
     job, spec = attempt.job, attempt.job.method
     if isinstance(spec, InputMethod):
         if spec.codec in SETTINGS:
-            classical = ClassicalCodec(
-                ClassicalSpec(name=spec.codec, settings=(spec.rate,))
-            )
+            classical = _classical(spec.codec, spec.rate)
             return InputCompression(spec.codec, classical, 0, teacher.network)
         folder = model_folder(attempt.request.codec_dir or spec.codec)
         learned = LearnedCodec.load(folder)
         return InputCompression(spec.codec, learned, spec.rate, teacher.network)
-    if not spec.is_trained:
-        return method_of(spec, teacher.network, None)
+    if isinstance(spec, FeatureMethod):
+        codec = _classical(spec.codec, spec.rate, "4:4:4")
+        return FeatureCompression(codec, 0, teacher.network, spec.stage)
+    assert isinstance(spec, TrainedMethod)
     unlabelled: Sequence[Path] = ()
     if job.unlabelled_sha256:
         unlabelled = image_files(images_of(attempt.request))
+    others = np.flatnonzero(stratified_folds(photographs, job.fold_count) != job.fold)
     return trained(
         spec,
         teacher.network,
-        photographs,
-        np.flatnonzero(stratified_folds(photographs, job.fold_count) != job.fold),
-        unlabelled,
-        job.seed,
+        TrainingImages(photographs, others, unlabelled),
         attempt.folder / MODEL_FOLDER,
+        job.seed,
         checkpoints=attempt.folder / CHECKPOINT_FOLDER,
         earlier=_earlier(attempt),
         progress=_progress(attempt),
     )
+
+
+def _classical(name: str, rate: float, subsampling: str = "4:2:0") -> ClassicalCodec:
+    """A codec at one setting; three channels of features are no luma and chroma."""
+    if name not in SUBSAMPLED:
+        subsampling = "4:2:0"
+    spec = ClassicalSpec(name=name, settings=(rate,), subsampling=subsampling)
+    return ClassicalCodec(spec)
 
 
 def _labelled(

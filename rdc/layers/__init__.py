@@ -15,6 +15,7 @@ from rdc.layers.depthwise import (
 )
 from rdc.layers.network import Appended, Branches, Network, Relu
 from rdc.layers.parameters import ParameterFactory
+from rdc.layers.pooling import MaxPool
 from rdc.layers.rate_gains import (
     NO_GAINS,
     Rate,
@@ -36,6 +37,7 @@ __all__ = [
     "DepthToSpace",
     "Gdn",
     "LeakyRelu",
+    "MaxPool",
     "Network",
     "PaddedConv",
     "ParameterFactory",

@@ -18,6 +18,7 @@ SETTINGS: dict[str, tuple[float, ...]] = {
 }
 
 
+SUBSAMPLED = ("jpeg", "avif")  # that have a choice
 # As people write them, in plots and tables.
 LABELS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jpeg2000": "JPEG 2000"}
 
@@ -50,7 +51,7 @@ class ClassicalSpec(Spec):
             self.subsampling,
         )
         require(
-            self.subsampling == "4:2:0" or self.name in ("jpeg", "avif"),
+            self.subsampling == "4:2:0" or self.name in SUBSAMPLED,
             "codec.subsampling is a choice of jpeg and avif",
             f"{self.subsampling} of {self.name}",
             "leave it out",

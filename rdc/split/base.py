@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
@@ -12,17 +12,19 @@ import numpy as np
 from flax import nnx
 
 from rdc.codec.base import check_image_array
-from rdc.codec.container import Header, check_writer, pack, unpack
-from rdc.codec.exported import named_weights
+from rdc.codec.container import NUMERICS_IDS, Header, check_writer, pack, unpack
+from rdc.codec.exported import named_weights, with_weights
 from rdc.complexity import count_network
+from rdc.entropy_coders.tables import CdfTables
 from rdc.errors import BitstreamError, DataError
-from rdc.split.specs import STAGES
+from rdc.split.network_specs import STAGES
 
 PARAMETER_BITS = 32
 STEM = ("conv1", "bn1")  # of a teacher, in torchvision's names; then layer1 to layer4
 LARGEST_PX = (
     1 << 22
 )  # so many pixels at most: a stream of a few bytes may state any size
+Tables = Mapping[str, CdfTables]  # by the name that a coding step asks for
 NO_CODER = 0  # in the header of a stream without an entropy coder of ours
 
 
@@ -54,13 +56,25 @@ class Front(nnx.Module):
 
 def front_bits(teacher: Any, stage: int) -> int:
     """Size of stem and stages up to `stage`, running statistics included."""
-    parts = {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
     weights = named_weights(nnx.state(teacher))
     return PARAMETER_BITS * sum(
         math.prod(value.shape)
         for name, value in weights.items()
-        if name.split(".")[0] in parts
+        if _is_in_front(name, stage)
     )
+
+
+def with_tail_of(teacher: Any, trained: Any, first: int) -> Any:
+    """A teacher with the stages from `first` on, and the head, of a trained copy."""
+    weights, tail = (named_weights(nnx.state(each)) for each in (teacher, trained))
+    own = {k: v for k, v in tail.items() if not _is_in_front(k, first - 1)}
+    return with_weights(teacher, {**weights, **own})
+
+
+def _is_in_front(name: str, stage: int) -> bool:
+    """Whether weights of this name are of the stem or of stages up to `stage`."""
+    part = name.split(".")[0]
+    return part in {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
 
 
 class Tail(nnx.Module):
@@ -85,14 +99,17 @@ class SplitMethod(abc.ABC):
       method_id: 16 hex digits: of all that a stream's meaning hangs on.
       setting: what is varied to trade bytes for the task, as text.
       encoder_bits: size of the encoder's parameters; None where it has none.
+      tables: of our entropy coder; none without one.
     """
 
     name: str
     method_id: str
     setting: str
     encoder_bits: int | None
+    tables: Tables
 
     def __init__(self, teacher: Any, first_tail_stage: int):
+        self.tables = {}
         self._tail = Tail(teacher, first_tail_stage)
         self._run_tail = compiled(self._tail)
 
@@ -133,13 +150,20 @@ class SplitMethod(abc.ABC):
     def feature_shape(self, height_px: int, width_px: int) -> tuple[int, int, int]:
         """[h, w, C] of the features of a photograph."""
 
-    def _packed(self, image: np.ndarray, payload: bytes, coder_id: int) -> bytes:
+    def _packed(
+        self,
+        image: np.ndarray,
+        payload: bytes,
+        coder_id: int = NO_CODER,
+        numerics_id: int = NUMERICS_IDS["native"],
+    ) -> bytes:
         height, width, _ = image.shape
         header = Header(
             model_id=bytes.fromhex(self.method_id),
             height_px=height,
             width_px=width,
             coder_id=coder_id,
+            numerics_id=numerics_id,
         )
         return pack(header, payload)
 
@@ -170,8 +194,11 @@ def network_input(image: np.ndarray) -> np.ndarray:
     return image[None].astype(np.float32) / 255
 
 
-def compiled(network: nnx.Module) -> Callable[[Any], jax.Array]:
-    """The network as a function of its input alone; its weights are frozen."""
+def compiled(
+    network: nnx.Module,
+    function: Callable[[Any, Any], Any] = lambda network, x: network(x),
+) -> Callable[[Any], Any]:
+    """A network's `function` of its input alone; the weights are frozen."""
     graph, state = nnx.split(network)
-    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    run = jax.jit(lambda state, x: function(nnx.merge(graph, state), x))
     return lambda x: run(state, x)

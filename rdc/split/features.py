@@ -13,14 +13,13 @@ from rdc.complexity import count_network
 from rdc.errors import BitstreamError, DataError
 from rdc.identity import content_id
 from rdc.split.base import (
-    NO_CODER,
     Front,
     SplitMethod,
     compiled,
     front_bits,
     network_input,
 )
-from rdc.split.specs import check_stage
+from rdc.split.network_specs import check_stage
 
 _GROUP = struct.Struct("<ffI")  # least value, largest value, bytes of the picture
 
@@ -73,7 +72,7 @@ class FeatureCompression(SplitMethod):
             picture = np.broadcast_to(levels, (*levels.shape[:2], 3)).astype(np.uint8)
             stream = self._codec.encode(picture, self._rate)
             payload += _GROUP.pack(least, largest, len(stream)) + stream
-        return self._packed(image, bytes(payload), NO_CODER)
+        return self._packed(image, bytes(payload))
 
     def decode_features(self, data: bytes) -> np.ndarray:
         header, payload = self._unpacked(data)

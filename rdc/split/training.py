@@ -1,4 +1,4 @@
-"""Losses of the student's two stages of training."""
+"""Losses of trained split methods, and the modules that they train."""
 
 from __future__ import annotations
 
@@ -8,37 +8,63 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rdc.ops.quantization import rounding_noise
-from rdc.split.base import STAGES, Tail
+from rdc.layers import Network
+from rdc.split.base import STAGES, Front, Tail
+from rdc.split.placement import Placement
+from rdc.split.priors import noisy, rounded
+from rdc.split.reduction import Reduction
 from rdc.split.student import STAGE, Student
+from rdc.tasks.teachers import cross_entropy
 from rdc.training.fit import Batch, Loss
 
 
 def stage_one_loss(teacher: Any, beta: float) -> Loss:
-    """Sum over the batch of squared errors of stages 1 to 4 + beta * bits.
+    """`stage_distance` of the decoder's features + beta * bits, sums over the batch.
 
-    Matsubara et al. 2023, head distillation as their code has it (the text speaks of
-    the first block alone). Of a `Student`, on f32[B,H,W,3] in [0, 1]; no labels.
+    Of a `Student`, on f32[B,H,W,3] in [0, 1]; no labels.
     """
 
     def loss(student: Student, x: jax.Array, key: jax.Array) -> jax.Array:
-        y = student.encoder(x)
-        y_tilde = y + rounding_noise(key, y.shape)
-        found, wanted = student.decoder(y_tilde), teacher.stage(STAGE, teacher.stem(x))
-        total = beta * jnp.sum(student.prior.bits(y_tilde))
-        total += jnp.sum(jnp.square(found - wanted))
-        for i in range(STAGE + 1, STAGES + 1):
-            found, wanted = teacher.stage(i, found), teacher.stage(i, wanted)
-            total += jnp.sum(jnp.square(found - wanted))
-        return total
+        y_tilde, bits = noisy(student.prior, student.encoder(x), key)
+        return beta * bits + stage_distance(teacher, student.decoder(y_tilde), x)
 
     return loss
+
+
+def reduction_loss(teacher: Any) -> Loss:
+    """Generalised head network distillation (GHND): `stage_distance`.
+
+    Of a `Reduction`, on f32[B,H,W,3] in [0, 1]; no labels, and no quantisation.
+    """
+
+    def loss(reduction: Reduction, x: jax.Array, _key: jax.Array) -> jax.Array:
+        features = reduction.decoder(reduction.encoder(x))
+        return stage_distance(teacher, features, x)
+
+    return loss
+
+
+def stage_distance(teacher: Any, found: jax.Array, x: jax.Array) -> jax.Array:
+    """Sum of squared errors of the teacher's stages 1 to 4, f32[].
+
+    Matsubara et al. 2023, head distillation as their code has it (the text speaks of
+    the first block alone for the student, of stages 2 to 4 for GHND).
+
+    Args:
+      found: in place of stage 1 of the photographs `x`.
+    """
+    wanted = teacher.stage(STAGE, teacher.stem(x))
+    total = jnp.sum(jnp.square(found - wanted))
+    for i in range(STAGE + 1, STAGES + 1):
+        found, wanted = teacher.stage(i, found), teacher.stage(i, wanted)
+        total += jnp.sum(jnp.square(found - wanted))
+    return total
 
 
 class Server(nnx.Module):
     """What stage two trains: the student's decoder and the tail behind it."""
 
-    def __init__(self, decoder: nnx.Module, teacher: Any):
+    def __init__(self, decoder: Network, teacher: Any):
         self.decoder, self.tail = decoder, Tail(teacher, STAGE + 1)
 
     def __call__(self, y_hat: jax.Array) -> jax.Array:
@@ -54,11 +80,45 @@ def stage_two_loss(student: Student, teacher: Any) -> Loss:
 
     def loss(server: Server, batch: Batch, _key: jax.Array) -> jax.Array:
         x, labels = batch
-        logits = server(jnp.round(student.encoder(x)))
+        logits = server(rounded(student.prior, student.encoder(x)))
         wanted = jax.nn.log_softmax(Tail(teacher, 0)(x))
         found = jax.nn.log_softmax(logits)
-        entropy = -jnp.take_along_axis(found, labels[:, None], 1).mean()
         divergence = jnp.sum(jnp.exp(wanted) * (wanted - found), 1).mean()
-        return 0.5 * entropy + 0.5 * divergence
+        return 0.5 * cross_entropy(logits, labels) + 0.5 * divergence
+
+    return loss
+
+
+class EndToEnd(nnx.Module):
+    """Device, prior and server of a method, trained together.
+
+    Args:
+      teacher: whose stages are the tail, and before a `Placement` the encoder, too.
+    """
+
+    def __init__(self, networks: Student | Placement, teacher: Any):
+        self.networks, self.teacher = networks, teacher
+
+    def __call__(self, x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(logits f32[B, classes], bits f32[] of the whole batch)."""
+        networks = self.networks
+        if isinstance(networks, Student):
+            y_tilde, bits = noisy(networks.prior, networks.encoder(x), key)
+            return Tail(self.teacher, STAGE + 1)(networks.decoder(y_tilde)), bits
+        stage = networks.spec.stage
+        y_tilde, bits = noisy(networks.prior, Front(self.teacher, stage)(x), key)
+        return Tail(self.teacher, stage + 1)(y_tilde), bits
+
+
+def end_to_end_loss(beta: float) -> Loss:
+    """Cross-entropy + beta * bits of a photograph, means over the batch.
+
+    Of an `EndToEnd`, on (f32[B,H,W,3] in [0, 1], labels i32[B]).
+    """
+
+    def loss(module: EndToEnd, batch: Batch, key: jax.Array) -> jax.Array:
+        x, labels = batch
+        logits, bits = module(x, key)
+        return cross_entropy(logits, labels) + beta * bits / len(x)
 
     return loss

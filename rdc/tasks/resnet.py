@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rdc.layers import BatchNorm, PaddedConv, ParameterFactory
+from rdc.layers import BatchNorm, MaxPool, PaddedConv, ParameterFactory
 from rdc.specs.tasks import ResNetSpec
 
 # Of ImageNet, as torchvision's weights expect them.
@@ -42,7 +42,7 @@ class ResNet(nnx.Module):
     def stem(self, x: jax.Array) -> jax.Array:
         """f32[B,H,W,3] in [0, 1] -> f32[B,ceil(H/4),ceil(W/4),C]."""
         x = nnx.relu(self.bn1(self.conv1((x - _MEAN) / _DEVIATION)))
-        return nnx.max_pool(x, (3, 3), strides=(2, 2), padding=[(1, 1), (1, 1)])
+        return MaxPool()(x)
 
     def stage(self, i: int, x: jax.Array) -> jax.Array:
         """Layer i, 1 to 4, on the output of the one before."""

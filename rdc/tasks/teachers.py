@@ -22,16 +22,16 @@ from rdc.layers import ParameterFactory
 from rdc.specs.tasks import ResNetSpec, TeacherSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
-from rdc.tasks.crops import labelled_batches
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
 from rdc.tasks.resnet import ResNet
+from rdc.tasks.squares import squares
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import Progress, fit
+from rdc.training.statistics import settled
 
 SPEC_FILE, WEIGHTS_FILE, LOGITS_FILE = "teacher.json", "weights.npz", "logits.npz"
 CHECKPOINTS = "checkpoints"
 SCHEMA_VERSION = 2
-_STATISTICS_BATCHES = 16
 _log = logging.getLogger(__name__)
 
 
@@ -61,10 +61,6 @@ def train(
 ) -> ResNet:
     """A teacher of the photographs `rows`; goes on from its newest checkpoint.
 
-    Its statistics are those of the trained weights, over some batches of its last
-    steps, as Wu & Johnson 2021 ("Rethinking Batch in BatchNorm") have it: the loop
-    then carries parameters alone.
-
     Args:
       earlier: checkpoint folders to go on from, newest last.
 
@@ -81,12 +77,19 @@ def train(
     }
     network = ResNet(network_spec, ParameterFactory(spec.seed))
     network.train()
-    batch_of = labelled_batches(photographs, rows, spec.recipe, spec.seed)
     recipe = spec.recipe.fit(len(rows), spec.seed)
+
+    def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
+        random = np.random.default_rng([spec.seed, step])
+        chosen = random.choice(rows, spec.recipe.batch)
+        images = (photographs.image(i) for i in chosen)
+        return squares(images, spec.recipe, random), photographs.labels[chosen]
+
     saved = Checkpoints(checkpoints, earlier, content_id("teacher_run", run))
-    network = fit(network, _cross_entropy, batch_of, recipe, saved, progress)
-    last = range(recipe.steps)[-_STATISTICS_BATCHES:]
-    return _settled(network, [batch_of(step)[0] for step in last])
+    network = fit(network, _loss, batch_of, recipe, saved, progress)
+    return settled(
+        network, lambda network, batch: network(batch[0]), batch_of, recipe.steps
+    )
 
 
 def of_fold(
@@ -229,24 +232,12 @@ def _damaged(folder: Path, found: object) -> StorageError:
     )
 
 
-def _cross_entropy(network: ResNet, batch: Any, _key: jax.Array) -> jax.Array:
-    x, labels = batch
-    found = jax.nn.log_softmax(network(x))
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean over the batch, in nats."""
+    found = jax.nn.log_softmax(logits)
     return -jnp.take_along_axis(found, labels[:, None], 1).mean()
 
 
-def _settled(network: ResNet, batches: list[np.ndarray]) -> ResNet:
-    """With the mean of its batches' statistics, ready to evaluate."""
-    graph, params, *statistics = nnx.split(network, nnx.Param, ...)
-
-    @jax.jit
-    def of(x: jax.Array) -> Any:
-        seen = nnx.merge(graph, params, *statistics, copy=True)
-        seen(x)
-        return nnx.state(seen, nnx.BatchStat)
-
-    found = [of(jnp.asarray(x)) for x in batches]
-    mean = jax.tree.map(lambda *each: sum(each) / len(each), *found)
-    settled = nnx.merge(graph, params, mean)
-    settled.eval()
-    return settled
+def _loss(network: ResNet, batch: Any, _key: jax.Array) -> jax.Array:
+    x, labels = batch
+    return cross_entropy(network(x), labels)

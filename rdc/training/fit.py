@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -14,7 +15,7 @@ from flax import nnx
 from rdc.errors import DivergedError
 from rdc.specs.tasks import FitRecipe
 from rdc.training.checkpoints import Checkpoints
-from rdc.training.step import TrainState
+from rdc.training.step import TrainState, compiler_options
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def fit(
     optimizer = optimizer_of(recipe)
     key = jax.random.key(recipe.seed)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, jax.Array]:
         def of(params: Any) -> jax.Array:
             noise = jax.random.fold_in(key, state.step)
@@ -72,7 +73,7 @@ def fit(
             return loss(trained, batch, noise)
 
         value, gradient = jax.value_and_grad(of)(state.params)
-        update, moments = optimizer.update(gradient, state.optimizer)
+        update, moments = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, update)
         return TrainState(params, moments, state.step + 1), value
 

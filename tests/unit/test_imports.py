@@ -75,6 +75,7 @@ WITHOUT_JAX = (
     "rdc.overfitted.spec",
     "rdc.registry",
     "rdc.specs",
+    "rdc.split.network_specs",
     "rdc.split.specs",
     "rdc.system.code",
     "rdc.system.environment",

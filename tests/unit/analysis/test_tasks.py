@@ -141,7 +141,7 @@ def test_results_are_over_all_folds(out: Path) -> None:
     assert jpeg["se"] == pytest.approx((4 / 6 * 2 / 6 / 12) ** 0.5)
     assert jpeg["bpp"] == pytest.approx(8 * 800 / 200)
     assert pd.isna(jpeg[["encoder_bits", "exr", "coded_over_estimated"]]).all()
-    student = table.loc[("student", "prior=factorized,beta=1", 1)]
+    student = table.loc[("student", "beta=1", 1)]
     assert student["exr"] == 1000 * student["bytes_per_datum"] == 402_000
     assert student["coded_over_estimated"] == pytest.approx(8 / 7.92 - 1)
     assert student["teacher_agreement"] == 1
@@ -162,8 +162,8 @@ def test_methods_are_compared_at_equal_bytes(out: Path) -> None:
     from a third to two thirds of them.
     """
     found = curves(gather(out)["task_answers"])
-    assert set(found) == {"jpeg", "student prior=factorized"}
-    right = difference(found["student prior=factorized"], found["jpeg"], "right")
+    assert set(found) == {"jpeg", "student"}
+    right = difference(found["student"], found["jpeg"], "right")
     assert right is not None
     assert (right.seeds, right.photographs) == (2, 12)
     assert (right.least_bytes, right.most_bytes) == (400, 800)
@@ -180,9 +180,9 @@ def test_methods_without_common_bytes_are_not_compared(out: Path) -> None:
     far = rows["method"] == "jpeg"
     rows.loc[far, "bytes"] *= 100
     found = curves(rows)
-    assert difference(found["student prior=factorized"], found["jpeg"], "right") is None
+    assert difference(found["student"], found["jpeg"], "right") is None
     one = curves(rows[~far | (rows["setting"] == "rate=5")])
-    assert set(one) == {"student prior=factorized"}
+    assert set(one) == {"student"}
 
 
 def test_labels() -> None:

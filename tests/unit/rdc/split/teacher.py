@@ -13,10 +13,15 @@ CLASSES = 3
 
 
 class SmallTeacher(nnx.Module):
-    """One convolution for each stage, random weights of a seed."""
+    """One convolution for each stage.
 
-    def __init__(self, seed: int = 0):
-        make = ParameterFactory(seed)
+    Args:
+      spec: there is nothing to choose.
+      parameters: None: random ones, always the same.
+    """
+
+    def __init__(self, spec: None = None, parameters: ParameterFactory | None = None):
+        make, self.spec = parameters or ParameterFactory(0), spec
         self.conv1 = Conv(make, 3, CHANNELS, 3, stride=2)
         self.bn1 = Conv(make, CHANNELS, CHANNELS, 3, stride=2)
         self.layer1 = Conv(make, CHANNELS, CHANNELS, 3)

@@ -11,10 +11,10 @@ from rdc.split.specs import METHODS, StudentMethod, parse_method
 LEAST = {
     "input": {"codec": "jpeg", "rate": 10},
     "features": {"rate": 90},
-    "placement": {"stage": 2, "beta": 0.1},
+    "placement": {"networks": {"stage": 2, "channels": 512}, "beta": 0.1},
     "student": {"beta": 0.08},
     "end_to_end": {"beta": 1e-6},
-    "bottleneck": {},
+    "reduction": {},
 }
 
 
@@ -38,9 +38,15 @@ def test_published_recipes_are_the_defaults() -> None:
     [
         ({"name": "studnt", "beta": 1}, "Did you mean student"),
         ({"name": "student", "beta": 0}, "beta is positive"),
-        ({"name": "placement", "stage": 5, "beta": 1}, "after one of its stages 1 to"),
+        (
+            {"name": "placement", "beta": 1, "networks": {"stage": 5, "channels": 9}},
+            "after one of its stages 1 to",
+        ),
         ({"name": "features", "codec": "jpg", "rate": 1}, "Did you mean jpeg"),
-        ({"name": "bottleneck", "networks": {"channels": 0}}, "channels are positive"),
+        (
+            {"name": "reduction", "networks": {"bottleneck_channels": 0}},
+            "channels are positive",
+        ),
     ],
 )
 def test_what_no_method_is(values: dict, message: str) -> None:

@@ -13,7 +13,7 @@ from flax import nnx
 from rdc.errors import ConfigError, DivergedError
 from rdc.layers import ParameterFactory
 from rdc.specs.tasks import FitRecipe, OptimizerSpec
-from rdc.split.specs import StudentSpec
+from rdc.split.network_specs import StudentSpec
 from rdc.split.student import Student
 from rdc.split.training import (
     Server,

@@ -13,7 +13,7 @@ import optax
 from flax import nnx
 
 from rdc.errors import DivergedError
-from rdc.specs.base import Spec, require
+from rdc.specs.base import Spec, added, require
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.step import TrainState
 
@@ -31,6 +31,8 @@ class FitRecipe(Spec):
     Attributes:
       tenths_at: shares of the steps at which the learning rate falls to a tenth.
       checkpoint_steps: between checkpoints.
+      power: of a fall of the learning rate to 0 over all steps, lr (1 - t)^power, in
+        place of `tenths_at`; 0.9 is DeepLab's.
     """
 
     steps: int
@@ -38,6 +40,7 @@ class FitRecipe(Spec):
     tenths_at: tuple[float, ...] = (0.5, 0.8)
     seed: int = 0
     checkpoint_steps: int = 1000
+    power: float | None = added(None)
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, "steps is positive", self.steps)
@@ -53,7 +56,20 @@ class FitRecipe(Spec):
             self.checkpoint_steps,
         )
 
+        if self.power is not None:
+            require(self.power > 0, "power is positive", self.power)
+            require(
+                not self.tenths_at,
+                "the learning rate falls by a power or at tenths_at",
+                "both",
+                "leave tenths_at empty",
+            )
+
     def optimizer(self) -> optax.GradientTransformation:
+        if self.power is not None:
+            return optax.adam(
+                optax.polynomial_schedule(self.learning_rate, 0, self.power, self.steps)
+            )
         falls = {round(share * self.steps): 0.1 for share in self.tenths_at}
         return optax.adam(optax.piecewise_constant_schedule(self.learning_rate, falls))
 

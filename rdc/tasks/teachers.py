@@ -23,13 +23,13 @@ from rdc.specs.base import Spec, require
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
+from rdc.tasks.networks import TaskNetwork, answering, build, kind_of, spec_of
 from rdc.tasks.resnet import ResNet, ResNetSpec
-from rdc.training.checkpoints import Checkpoints
-from rdc.training.fit import FitRecipe, fit
+from rdc.tasks.training import train_network
+from rdc.training.fit import FitRecipe
 
 SPEC_FILE, WEIGHTS_FILE, LOGITS_FILE = "teacher.json", "weights.npz", "logits.npz"
 SCHEMA_VERSION = 1
-_STATISTICS_BATCHES = 16
 _log = logging.getLogger(__name__)
 
 
@@ -64,11 +64,11 @@ class Teacher:
 
     Attributes:
       teacher_id: 16 hex digits of spec and weights.
-      classes: what its logits stand for, in their order.
+      classes: what the classes of its answers stand for, in their order.
       provenance: how it came to be; kept as it is.
     """
 
-    network: ResNet
+    network: TaskNetwork
     teacher_id: str
     classes: tuple[str, ...]
     provenance: dict[str, Any]
@@ -81,11 +81,7 @@ def train(
     recipe: TeacherRecipe,
     checkpoints: Path,
 ) -> ResNet:
-    """A teacher of the photographs `rows`; goes on from its newest checkpoint.
-
-    Its statistics are those of the trained weights, over some batches of its last
-    steps, as Wu & Johnson 2021 ("Rethinking Batch in BatchNorm") have it: the loop
-    then carries parameters alone.
+    """A teacher of the photographs `rows`; see `rdc.tasks.training.train_network`.
 
     Raises:
       ConfigError: a network of other classes than the photographs'.
@@ -103,7 +99,6 @@ def train(
         "recipe": recipe.identity(),
     }
     network = ResNet(spec, ParameterFactory(recipe.fit.seed))
-    network.train()
 
     def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([recipe.fit.seed, step])
@@ -111,10 +106,8 @@ def train(
         crops = [_crop(photographs.image(i), recipe, random) for i in chosen]
         return np.stack(crops).astype(np.float32) / 255, photographs.labels[chosen]
 
-    saved = Checkpoints(checkpoints, [], content_id("teacher_run", run))
-    network = fit(network, _cross_entropy, batch_of, recipe.fit, saved)
-    last = range(recipe.fit.steps)[-_STATISTICS_BATCHES:]
-    return _settled(network, [batch_of(step)[0] for step in last])
+    fit = recipe.fit
+    return train_network(network, _cross_entropy, batch_of, fit, checkpoints, run)
 
 
 def out_of_fold(
@@ -159,17 +152,15 @@ def out_of_fold(
 
 
 def answers(
-    network: ResNet, photographs: LabelledPhotographs, rows: np.ndarray
+    network: TaskNetwork, photographs: LabelledPhotographs, rows: np.ndarray
 ) -> np.ndarray:
     """Logits f32[rows, classes] of whole photographs, each as large as it is."""
-    graph, state = nnx.split(network)
-    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
-    images = (photographs.image(i)[None].astype(np.float32) / 255 for i in rows)
-    return np.concatenate([np.asarray(run(state, image)) for image in images])
+    answer = answering(network)
+    return np.stack([answer(photographs.image(i)) for i in rows])
 
 
 def save(
-    network: ResNet,
+    network: TaskNetwork,
     classes: tuple[str, ...],
     provenance: dict[str, Any],
     folder: Path,
@@ -184,6 +175,7 @@ def save(
         {
             "schema_version": SCHEMA_VERSION,
             "teacher_id": teacher.teacher_id,
+            "network": kind_of(network.spec),
             "spec": network.spec.to_dict(),
             "classes": list(classes),
             "provenance": provenance,
@@ -207,10 +199,11 @@ def load(folder: Path) -> Teacher:
             f"this program reads teachers of version {SCHEMA_VERSION}",
             stored["schema_version"],
         )
-    spec = ResNetSpec.from_dict(stored["spec"])
+    # Teachers that were saved before other tasks came do not say what they are.
+    spec = spec_of(stored.get("network", "resnet"), stored["spec"])
     try:
         with np.load(io.BytesIO((folder / WEIGHTS_FILE).read_bytes())) as file:
-            network = with_weights(ResNet(spec, ParameterFactory(None)), dict(file))
+            network = with_weights(build(spec, ParameterFactory(None)), dict(file))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(folder, error) from error
     if _teacher_id(network) != stored["teacher_id"]:
@@ -220,7 +213,7 @@ def load(folder: Path) -> Teacher:
     )
 
 
-def _teacher_id(network: ResNet) -> str:
+def _teacher_id(network: TaskNetwork) -> str:
     content = {"spec": network.spec.identity(), "weights": weights_sha256(network)}
     return content_id("teacher", content)
 
@@ -250,20 +243,3 @@ def _crop(
     size = (recipe.crop_px, recipe.crop_px)
     scaled = np.asarray(square.resize(size, Image.Resampling.BILINEAR, reducing_gap=2))
     return scaled[:, ::-1] if random.integers(2) else scaled
-
-
-def _settled(network: ResNet, batches: list[np.ndarray]) -> ResNet:
-    """With the mean of its batches' statistics, ready to evaluate."""
-    graph, params, *statistics = nnx.split(network, nnx.Param, ...)
-
-    @jax.jit
-    def of(x: jax.Array) -> Any:
-        seen = nnx.merge(graph, params, *statistics, copy=True)
-        seen(x)
-        return nnx.state(seen, nnx.BatchStat)
-
-    found = [of(jnp.asarray(x)) for x in batches]
-    mean = jax.tree.map(lambda *each: sum(each) / len(each), *found)
-    settled = nnx.merge(graph, params, mean)
-    settled.eval()
-    return settled

@@ -15,6 +15,8 @@ CLASSES = 3
 class SmallTeacher(nnx.Module):
     """One convolution for each stage, random weights of a seed."""
 
+    head_from = 4
+
     def __init__(self, seed: int = 0):
         make = ParameterFactory(seed)
         self.conv1 = Conv(make, 3, CHANNELS, 3, stride=2)

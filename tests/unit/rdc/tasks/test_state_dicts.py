@@ -13,6 +13,8 @@ from flax import nnx
 from rdc.codec.exported import named_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
+from rdc.tasks.deeplab import DeepLabSpec
+from rdc.tasks.networks import build
 from rdc.tasks.resnet import ResNet, ResNetSpec
 from rdc.tasks.state_dicts import load_torchvision
 
@@ -40,7 +42,7 @@ def safetensors(tensors: dict[str, np.ndarray], dtype: str = "F32") -> bytes:
     return len(text).to_bytes(8, "little") + text + body + bytes(8)
 
 
-def state_dict(network: ResNet) -> dict[str, np.ndarray]:
+def state_dict(network: nnx.Module) -> dict[str, np.ndarray]:
     """O,I,H,W and `weight`, as torchvision has them."""
     found = {}
     for name, leaf in named_weights(nnx.state(network)).items():
@@ -62,6 +64,26 @@ def test_weights_are_turned(tmp_path: Path) -> None:
     found = named_weights(nnx.state(network))
     for name, value in named_weights(nnx.state(saved)).items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_segmentations_and_detectors_are_read_alike(tmp_path: Path) -> None:
+    spec = DeepLabSpec(
+        backbone=ResNetSpec(classes=3, widths=(2, 2, 3, 4), dilated=True),
+        head_channels=2,
+        auxiliary=True,
+    )
+    name = "classifier.0.convs.1.0.weight"
+    saved = build(spec, ParameterFactory(5))
+    tensors = state_dict(saved)
+    assert tensors[name].shape == (2, 4, 3, 3)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors(tensors))
+    network, _ = load_torchvision(path, spec)
+    found = state_dict(network)
+    for key, value in tensors.items():
+        np.testing.assert_array_equal(found[key], value)
+    with pytest.raises(DataError, match=r"no bn1\.bias"):
+        load_torchvision(path, SPEC)
 
 
 def test_other_networks_and_damaged_files_are_refused(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ from rdc.layers import ParameterFactory
 from rdc.specs.base import unknown_name
 from rdc.tasks.deeplab import DeepLab, DeepLabSpec
 from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.tasks.retinanet import RetinaNet, RetinaNetSpec
 
-TaskSpec = ResNetSpec | DeepLabSpec
-TaskNetwork = ResNet | DeepLab
+TaskSpec = ResNetSpec | DeepLabSpec | RetinaNetSpec
+TaskNetwork = ResNet | DeepLab | RetinaNet
 _KINDS: dict[str, tuple[Any, Any]] = {
     "resnet": (ResNetSpec, ResNet),
     "deeplab": (DeepLabSpec, DeepLab),
+    "retinanet": (RetinaNetSpec, RetinaNet),
 }
 
 

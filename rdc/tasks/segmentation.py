@@ -13,34 +13,31 @@ import numpy as np
 from PIL import Image
 
 from rdc.layers import ParameterFactory
-from rdc.specs.base import Spec, require
+from rdc.specs.base import require
 from rdc.tasks.deeplab import DeepLab, DeepLabSpec, upsampled
 from rdc.tasks.metrics import VOC_VOID, confusion_counts
-from rdc.tasks.training import train_network
+from rdc.tasks.training import TaskRecipe, train_network
 from rdc.tasks.voc import MaskedPhotographs
-from rdc.training.fit import FitRecipe
 
 AUXILIARY_WEIGHT = 0.5  # torchvision's references/segmentation/train.py
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationRecipe(Spec):
-    """How a segmentation is trained.
+class SegmentationRecipe(TaskRecipe):
+    """How a segmentation is trained; `fit` with power=0.9 is DeepLab's.
 
     Attributes:
-      fit: with power=0.9, DeepLab's fall of the learning rate.
       crop_px: side of the squares that a batch is made of; what lies beyond a
         photograph is black and void.
       scales: least and largest factor of a photograph's sides.
     """
 
-    fit: FitRecipe
     batch: int = 16
     crop_px: int = 513
     scales: tuple[float, float] = (0.5, 2.0)
 
     def __post_init__(self) -> None:
-        require(self.batch >= 2, "batch is two or more", self.batch)
+        super().__post_init__()
         require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
         least, largest = self.scales
         require(0 < least <= largest, "scales are positive and rise", self.scales)
@@ -53,15 +50,11 @@ def train(
     recipe: SegmentationRecipe,
     checkpoints: Path,
 ) -> DeepLab:
-    """A segmentation of the photographs `rows`; see `train_network`.
+    """A segmentation of the photographs `rows`; see `train_network`."""
 
-    Raises:
-      DivergedError: see `rdc.training.fit.fit`.
-    """
-
-    def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng([recipe.fit.seed, step])
-        chosen = random.choice(rows, recipe.batch)
+    def batch_of(
+        chosen: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         crops = [
             _crop(photographs.image(i), photographs.mask(i), recipe, random)
             for i in chosen
@@ -69,14 +62,10 @@ def train(
         images, masks = zip(*crops, strict=True)
         return np.stack(images).astype(np.float32) / 255, np.stack(masks)
 
-    run = {
-        "data": photographs.data_sha256,
-        "rows": rows.tolist(),
-        "network": spec.identity(),
-        "recipe": recipe.identity(),
-    }
     network = DeepLab(spec, ParameterFactory(recipe.fit.seed))
-    return train_network(network, pixel_loss, batch_of, recipe.fit, checkpoints, run)
+    return train_network(
+        network, pixel_loss, batch_of, photographs, rows, recipe, checkpoints
+    )
 
 
 def pixel_loss(network: DeepLab, batch: Any, _key: jax.Array) -> jax.Array:

@@ -56,8 +56,13 @@ def load_torchvision(path: Path, spec: TaskSpec) -> tuple[Any, str]:
 
 
 def _our_name(name: str, value: np.ndarray) -> str:
-    """A convolution's or fc's `weight` is a `kernel` here; a BatchNorm's is not."""
+    """A convolution's or fc's `weight` is a `kernel` here; a BatchNorm's is not.
+
+    A detector's `head` is `heads`: its head in a teacher's sense has the pyramid, too.
+    """
     stem, _, last = name.rpartition(".")
+    if stem.startswith("head."):
+        stem, name = f"heads{stem[4:]}", f"heads{name[4:]}"
     return f"{stem}.kernel" if last == "weight" and value.ndim > 1 else name
 
 

@@ -19,14 +19,13 @@ from rdc.codec.exported import named_weights, weights_sha256, with_weights
 from rdc.errors import ConfigError, StorageError
 from rdc.identity import content_id
 from rdc.layers import ParameterFactory
-from rdc.specs.base import Spec, require
+from rdc.specs.base import require
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
 from rdc.tasks.networks import TaskNetwork, answering, build, kind_of, spec_of
 from rdc.tasks.resnet import ResNet, ResNetSpec
-from rdc.tasks.training import train_network
-from rdc.training.fit import FitRecipe
+from rdc.tasks.training import TaskRecipe, train_network
 
 SPEC_FILE, WEIGHTS_FILE, LOGITS_FILE = "teacher.json", "weights.npz", "logits.npz"
 SCHEMA_VERSION = 1
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherRecipe(Spec):
+class TeacherRecipe(TaskRecipe):
     """How a teacher is trained from scratch.
 
     Attributes:
@@ -43,13 +42,12 @@ class TeacherRecipe(Spec):
         before it is scaled to `crop_px`; the largest has all of it.
     """
 
-    fit: FitRecipe
     batch: int = 32
     crop_px: int = 128
     least_crop: float = 0.5
 
     def __post_init__(self) -> None:
-        require(self.batch >= 2, "batch is two or more", self.batch)
+        super().__post_init__()
         require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
         require(
             0 < self.least_crop <= 1,
@@ -92,22 +90,17 @@ def train(
             f"the photographs have {len(photographs.classes)} classes, as the network",
             spec.classes,
         )
-    run = {
-        "data": photographs.data_sha256,
-        "rows": rows.tolist(),
-        "network": spec.identity(),
-        "recipe": recipe.identity(),
-    }
-    network = ResNet(spec, ParameterFactory(recipe.fit.seed))
 
-    def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng([recipe.fit.seed, step])
-        chosen = random.choice(rows, recipe.batch)
+    def batch_of(
+        chosen: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         crops = [_crop(photographs.image(i), recipe, random) for i in chosen]
         return np.stack(crops).astype(np.float32) / 255, photographs.labels[chosen]
 
-    fit = recipe.fit
-    return train_network(network, _cross_entropy, batch_of, fit, checkpoints, run)
+    network = ResNet(spec, ParameterFactory(recipe.fit.seed))
+    return train_network(
+        network, _cross_entropy, batch_of, photographs, rows, recipe, checkpoints
+    )
 
 
 def out_of_fold(

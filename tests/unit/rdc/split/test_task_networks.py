@@ -7,14 +7,17 @@ import pytest
 
 from rdc.codec.classical import ClassicalCodec
 from rdc.entropy_models.factorized_prior import FactorizedPrior
+from rdc.errors import ConfigError
 from rdc.layers import ParameterFactory
 from rdc.specs.classical import ClassicalSpec
-from rdc.split.base import front_bits
+from rdc.split.base import Front, Tail, compiled, front_bits, network_input
 from rdc.split.inputs import InputCompression
 from rdc.split.latents import placement
 from rdc.tasks.deeplab import DeepLab, DeepLabSpec
+from rdc.tasks.detection import detected
 from rdc.tasks.networks import answering
 from rdc.tasks.resnet import ResNet, ResNetSpec
+from rdc.tasks.retinanet import RetinaNet, RetinaNetSpec
 from rdc.tasks.segmentation import segmented
 
 WIDTHS = (4, 4, 4, 5)
@@ -54,3 +57,36 @@ def test_segmentations_are_cut(deeplab: DeepLab, image: np.ndarray, stage: int) 
     assert front_bits(deeplab, stage) == front_bits(
         ResNet(STAGES, ParameterFactory(1)), stage
     )
+
+
+def test_detectors_are_cut_where_the_pyramid_begins_or_before(
+    image: np.ndarray,
+) -> None:
+    backbone = ResNetSpec(classes=3, widths=WIDTHS)
+    spec = RetinaNetSpec(backbone=backbone, pyramid_channels=4)
+    detector = RetinaNet(spec, ParameterFactory(0))
+    anchors = sum(map(len, spec.anchors(*image.shape[:2])))
+    priors = [FactorizedPrior(ParameterFactory(0), channels) for channels in WIDTHS]
+    # Behind stage 2, the pyramid's finest level comes off the stream itself.
+    method = placement(detector, 2, priors[1], "beta=1")
+    answer = method.answer(method.encode(image))
+    assert answer.shape == (anchors, 3 + 4)
+    assert detected(answer, spec, *image.shape[:2]).boxes.shape[1] == 4
+    assert front_bits(detector, 2) == front_bits(
+        ResNet(backbone, ParameterFactory(1)), 2
+    )
+    with pytest.raises(ConfigError, match=r"its stages 1 to 2, whose output.* got 3"):
+        placement(detector, 3, priors[2], "beta=1")
+
+
+def test_every_cut_gives_the_whole_networks_answer(image: np.ndarray) -> None:
+    """A detector with the coarsest pyramid may be cut behind any stage."""
+    spec = RetinaNetSpec(
+        backbone=ResNetSpec(classes=3, widths=WIDTHS), pyramid_channels=4, first_stage=4
+    )
+    detector = RetinaNet(spec, ParameterFactory(0))
+    whole = answering(detector)(image)
+    for stage in (1, 4):
+        features = compiled(Front(detector, stage))(network_input(image))
+        answer = compiled(Tail(detector, stage + 1))(features)
+        np.testing.assert_allclose(answer[0], whole, rtol=1e-4, atol=1e-5)

@@ -14,12 +14,16 @@ BOX = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 def picture(seed: int) -> tuple[np.ndarray, BOX]:
-    """Dark noise with a bright rectangle: u8[HEIGHT,WIDTH,3] and where it lies."""
+    """Dark noise with a bright rectangle: u8[HEIGHT,WIDTH,3] and where it lies.
+
+    It is white where the seed is even, red where it is odd.
+    """
     random = np.random.default_rng(seed)
     image = random.integers(0, 60, (HEIGHT, WIDTH, 3), np.uint8)
     left, top = (int(n) for n in random.integers(4, 18, 2))
     width, height = (int(n) for n in random.integers(14, 20, 2))
-    image[top : top + height, left : left + width] += 160
+    colour = np.asarray([160, 0, 0] if seed % 2 else [160] * 3, np.uint8)
+    image[top : top + height, left : left + width] += colour
     return image, (left, top, width, height)
 
 
@@ -42,7 +46,7 @@ def write_voc(root: Path, count: int, split: str = "train") -> None:
 
 
 def write_coco(root: Path, count: int) -> dict[str, Any]:
-    """Rectangles are of category 7, or 3 where the number of the image is odd.
+    """White rectangles are of category 7, red ones of category 3.
 
     Returns:
       What it wrote to `instances.json`, beside the folder `images`.

@@ -40,7 +40,7 @@ ROWS = np.arange(6)
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> MaskedPhotographs:
+def masked(tmp_path_factory: pytest.TempPathFactory) -> MaskedPhotographs:
     root = tmp_path_factory.mktemp("voc")
     write_voc(root, len(ROWS))
     return masked_photographs(root, "train")
@@ -93,35 +93,35 @@ def test_void_pixels_have_no_loss() -> None:
 
 
 def test_rectangles_are_learned_and_kept(
-    photographs: MaskedPhotographs, tmp_path: Path
+    masked: MaskedPhotographs, tmp_path: Path
 ) -> None:
     fit = FitRecipe(steps=40, learning_rate=0.01, tenths_at=(), power=0.9)
     recipe = SegmentationRecipe(fit=fit, batch=4, crop_px=48, scales=(0.8, 1.2))
-    network = train(photographs, ROWS, SPEC, recipe, tmp_path / "checkpoints")
+    network = train(masked, ROWS, SPEC, recipe, tmp_path / "checkpoints")
     teacher = save(network, ("background", "rectangle"), {}, tmp_path)
     loaded = load(tmp_path)
     assert (loaded.teacher_id, loaded.network.spec) == (teacher.teacher_id, SPEC)
     answer = answering(loaded.network)
-    assert answer(photographs.image(0)).shape == (HEIGHT // 8, math.ceil(WIDTH / 8), 2)
-    counts = confusion_of(answer, photographs, ROWS)
-    assert counts.sum() == sum((photographs.mask(i) != 255).sum() for i in ROWS)
+    assert answer(masked.image(0)).shape == (HEIGHT // 8, math.ceil(WIDTH / 8), 2)
+    counts = confusion_of(answer, masked, ROWS)
+    assert counts.sum() == sum((masked.mask(i) != 255).sum() for i in ROWS)
     assert mean_iou(counts) > 0.75
 
 
-def test_perfect_and_shifted_answers(photographs: MaskedPhotographs) -> None:
+def test_perfect_and_shifted_answers(masked: MaskedPhotographs) -> None:
     """By hand: one row and one column of the frame are void, so a shift by two."""
 
     def iou(shift: int) -> float:
         counts = np.zeros((2, 2), np.int64)
         for i in ROWS:
-            mask = np.roll(photographs.mask(i) == 1, shift, 1)
+            mask = np.roll(masked.mask(i) == 1, shift, 1)
             logits = np.stack([~mask, mask], -1).astype(np.float32)
             np.testing.assert_array_equal(segmented(logits, HEIGHT, WIDTH), mask)
-            counts += confusion_of(lambda _, y=logits: y, photographs, [i])
+            counts += confusion_of(lambda _, y=logits: y, masked, [i])
         return mean_iou(counts)
 
     assert iou(0) == 1
-    truth = [photographs.mask(i) for i in ROWS]
+    truth = [masked.mask(i) for i in ROWS]
     widths = [np.flatnonzero((m == 1).any(0)).size for m in truth]
     heights = [np.flatnonzero((m == 1).any(1)).size for m in truth]
     objects = sum(w * h for w, h in zip(widths, heights, strict=True))

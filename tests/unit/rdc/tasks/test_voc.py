@@ -15,39 +15,39 @@ from tests.unit.rdc.tasks.pictures import HEIGHT, WIDTH, picture, write_voc
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> MaskedPhotographs:
+def masked(tmp_path: Path) -> MaskedPhotographs:
     write_voc(tmp_path, 3)
     return masked_photographs(tmp_path, "train")
 
 
 def test_masks_are_numbers(
-    photographs: MaskedPhotographs, caplog: pytest.LogCaptureFixture
+    masked: MaskedPhotographs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check_masked(photographs)
-    assert photographs.names == ("0", "1", "2")
-    assert photographs.image(1).shape == (HEIGHT, WIDTH, 3)
+    check_masked(masked)
+    assert masked.names == ("0", "1", "2")
+    assert masked.image(1).shape == (HEIGHT, WIDTH, 3)
     left, top, width, height = picture(1)[1]
-    mask = photographs.mask(1)
+    mask = masked.mask(1)
     assert np.bincount(mask.ravel())[1] == (width - 2) * (height - 2)
     assert mask[top, left] == 255
     with caplog.at_level(logging.INFO):
-        masked_photographs(photographs.folder, "train")
+        masked_photographs(masked.folder, "train")
     assert "names 3 photographs; VOC2012's 1464" in caplog.text
 
 
-def test_a_changed_mask_is_other_data(photographs: MaskedPhotographs) -> None:
-    before = photographs.data_sha256
-    shuffled = MaskedPhotographs(photographs.folder, photographs.names[::-1])
+def test_a_changed_mask_is_other_data(masked: MaskedPhotographs) -> None:
+    before = masked.data_sha256
+    shuffled = MaskedPhotographs(masked.folder, masked.names[::-1])
     assert shuffled.data_sha256 == before
-    masks = photographs.folder / "SegmentationClass"
+    masks = masked.folder / "SegmentationClass"
     (masks / "0.png").rename(masks / "x.png")
     (masks / "1.png").rename(masks / "0.png")
     (masks / "x.png").rename(masks / "1.png")
-    assert photographs.data_sha256 != before
+    assert masked.data_sha256 != before
 
 
-def test_lists_that_contradict_are_refused(photographs: MaskedPhotographs) -> None:
-    root = photographs.folder
+def test_lists_that_contradict_are_refused(masked: MaskedPhotographs) -> None:
+    root = masked.folder
     names = root / "ImageSets/Segmentation/train.txt"
 
     def refused(message: str) -> None:
@@ -70,14 +70,14 @@ def test_lists_that_contradict_are_refused(photographs: MaskedPhotographs) -> No
     refused("SegmentationClass has photographs in JPEGImages; got 1 without: 2")
 
 
-def test_files_that_do_not_fit_are_refused(photographs: MaskedPhotographs) -> None:
-    image = photographs.folder / "JPEGImages/0.jpg"
-    mask = photographs.folder / "SegmentationClass/0.png"
+def test_files_that_do_not_fit_are_refused(masked: MaskedPhotographs) -> None:
+    image = masked.folder / "JPEGImages/0.jpg"
+    mask = masked.folder / "SegmentationClass/0.png"
     stored = mask.read_bytes()
 
     def refused(message: str) -> None:
         with pytest.raises(DataError, match=message):
-            check_masked(photographs)
+            check_masked(masked)
 
     Image.fromarray(np.zeros((HEIGHT, WIDTH - 1), np.uint8)).save(mask)
     refused(f"as large as its photograph; got {WIDTH - 1} x {HEIGHT} for")

@@ -60,7 +60,8 @@ def targets(
     best, found = met.argmax(0), met.max(0)
     labels[found >= _BACKGROUND_IOU] = NOT_COUNTED
     best_of_box = met.max(1, keepdims=True)
-    positive = (found >= _FOREGROUND_IOU) | (met == best_of_box).any(0)
+    best_of_one = ((met == best_of_box) & (met > 0)).any(0)
+    positive = (found >= _FOREGROUND_IOU) | best_of_one
     labels[positive] = classes[best[positive]]
     offsets[positive] = _offsets(anchors[positive], boxes[best[positive]])
     return labels, offsets

@@ -104,18 +104,28 @@ def train(
 
 
 def anchor_loss(network: RetinaNet, batch: Any, _key: jax.Array) -> jax.Array:
-    """Focal loss of classes and smooth L1 of offsets, for each anchor of a thing.
+    """`answer_loss` of a `RetinaNet`.
 
-    Of a `RetinaNet`, on (f32[B,H,W,3] in [0, 1], and of `rdc.tasks.boxes.targets`
-    classes i32[B,anchors] and offsets f32[B,anchors,4]); a mean over photographs.
+    On f32[B,H,W,3] in [0, 1] and what `rdc.tasks.boxes.targets` gives for each.
     """
     x, labels, offsets = batch
-    answers = network(x)
+    return answer_loss(network(x), labels, offsets)
+
+
+def answer_loss(answers: jax.Array, labels: jax.Array, offsets: jax.Array) -> jax.Array:
+    """Focal loss of classes and smooth L1 of offsets, for each anchor of a thing.
+
+    Args:
+      answers: f32[B, anchors, classes + 4].
+      labels, offsets: of `rdc.tasks.boxes.targets`, i32[B,anchors], f32[B,anchors,4].
+
+    Returns:
+      The mean over photographs.
+    """
     logits, found = answers[..., :-4], answers[..., -4:]
     thing = labels > BACKGROUND
     wanted = jax.nn.one_hot(labels, logits.shape[-1])  # of no class: zeros
-    # Of the right answer: its logit's sign turned where the class is absent.
-    sign = 2 * wanted - 1
+    sign = 2 * wanted - 1  # makes a logit one of the right answer
     weight = jnp.where(wanted > 0, _ALPHA, 1 - _ALPHA)
     missing = jax.nn.sigmoid(-sign * logits) ** _GAMMA
     focal = -weight * missing * jax.nn.log_sigmoid(sign * logits)

@@ -69,21 +69,28 @@ def train(
 
 
 def pixel_loss(network: DeepLab, batch: Any, _key: jax.Array) -> jax.Array:
-    """Cross-entropy of pixels that are not void; that of the auxiliary by half.
+    """`pixel_entropy` of the answer, and by half that of the auxiliary classifier.
 
     Of a `DeepLab`, on (f32[B,H,W,3] in [0, 1], classes u8[B,H,W]).
     """
     x, masks = batch
+    logits, *auxiliary = network.with_auxiliary(x)
+    found = pixel_entropy(logits, masks)
+    return found + AUXILIARY_WEIGHT * sum(pixel_entropy(y, masks) for y in auxiliary)
+
+
+def pixel_entropy(logits: jax.Array, masks: jax.Array) -> jax.Array:
+    """Mean cross-entropy of the pixels that are not void.
+
+    Args:
+      logits: f32[B,h,w,classes], brought to the masks' size.
+      masks: classes u8[B,H,W].
+    """
     counted = masks != VOC_VOID
     classes = jnp.where(counted, masks, 0).astype(jnp.int32)[..., None]
-
-    def entropy(logits: jax.Array) -> jax.Array:
-        found = jax.nn.log_softmax(upsampled(logits, *masks.shape[1:]))
-        each = -jnp.take_along_axis(found, classes, -1)[..., 0]
-        return jnp.sum(each * counted) / jnp.maximum(jnp.sum(counted), 1)
-
-    logits, *auxiliary = network.with_auxiliary(x)
-    return entropy(logits) + AUXILIARY_WEIGHT * sum(map(entropy, auxiliary))
+    shares = jax.nn.log_softmax(upsampled(logits, *masks.shape[1:]))
+    each = -jnp.take_along_axis(shares, classes, -1)[..., 0]
+    return jnp.sum(each * counted) / jnp.maximum(jnp.sum(counted), 1)
 
 
 def segmented(logits: np.ndarray, height_px: int, width_px: int) -> np.ndarray:

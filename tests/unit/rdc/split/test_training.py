@@ -78,6 +78,21 @@ def test_a_training_goes_on_where_it_was(tmp_path: Path) -> None:
     assert asked == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
+def test_the_learning_rate_falls_by_a_power() -> None:
+    """Adam's step under a constant gradient is the learning rate."""
+    recipe = FitRecipe(steps=4, learning_rate=0.1, tenths_at=(), power=0.9)
+    optimizer = recipe.optimizer()
+    state, steps = optimizer.init(jnp.zeros(())), []
+    for _ in range(4):
+        update, state = optimizer.update(jnp.ones(()), state)
+        steps.append(-float(update))
+    by_hand = [0.1 * (1 - t / 4) ** 0.9 for t in range(4)]
+    assert steps == pytest.approx(by_hand, rel=1e-4)
+    assert FitRecipe(steps=4).identity() == {
+        key: value for key, value in recipe.identity().items() if key != "power"
+    } | {"learning_rate": 1e-3, "tenths_at": [0.5, 0.8]}
+
+
 def test_stage_one_learns_features_and_bits(tmp_path: Path) -> None:
     loss = stage_one_loss(TEACHER, beta=0.01)
     recipe = FitRecipe(steps=12, learning_rate=0.01, tenths_at=())

@@ -54,6 +54,8 @@ def test_targets() -> None:
     assert labels.tolist() == [4, 4, NOT_COUNTED, BACKGROUND, 6, BACKGROUND]
     np.testing.assert_allclose(moved(anchors, offsets)[[0, 1]], boxes[[0, 0]])
     np.testing.assert_allclose(offsets[4], [-0.25, -0.25, *np.log([0.5, 0.5])])
+    beyond = boxes[:1] + 500  # met by no anchor
+    assert (targets(anchors, beyond, np.asarray([4]))[0] == BACKGROUND).all()
     none = np.zeros((0, 4), np.float32)
     labels, offsets = targets(anchors, none, np.zeros(0, np.int32))
     assert (labels == BACKGROUND).all()

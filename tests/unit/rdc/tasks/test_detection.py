@@ -6,10 +6,8 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -23,7 +21,7 @@ from rdc.tasks.coco import BoxAnnotation, BoxedPhotographs, boxed_photographs
 from rdc.tasks.detection import (
     DetectionRecipe,
     Detections,
-    anchor_loss,
+    answer_loss,
     detected,
     detections_of,
     train,
@@ -41,6 +39,7 @@ SPEC = RetinaNetSpec(
     first_stage=1,
 )
 ROWS = np.arange(6)
+loss = jax.jit(answer_loss)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +57,6 @@ def annotated(boxed: BoxedPhotographs, shift: float = 0) -> list[Detections]:
         boxes[:, [0, 2]] += shift * (boxes[:, 2:3] - boxes[:, 0:1])
         found.append(Detections(boxes, np.full(len(boxes), 0.9, np.float32), classes))
     return found
-
-
-@jax.jit
-def loss_of(answers: np.ndarray, labels: np.ndarray, offsets: np.ndarray) -> jax.Array:
-    """Of what a network answered."""
-    network: Any = jnp.asarray  # the batch holds its answers in place of photographs
-    return anchor_loss(network, (answers, labels, offsets), jax.random.key(0))
 
 
 def test_retinanet_is_torchvisions() -> None:
@@ -97,10 +89,10 @@ def test_losses_are_those_by_hand() -> None:
     focal = 0.25 * (1 - thing) ** 2 * -math.log(thing)
     focal += 0.75 * ground**2 * -math.log(1 - ground)
     smooth = 0.5 * 0.05**2 / 0.1 + (0.3 - 0.05) + (2 - 0.05)
-    assert loss_of(answers, labels, offsets) == pytest.approx(focal + smooth, rel=1e-5)
+    assert loss(answers, labels, offsets) == pytest.approx(focal + smooth, rel=1e-5)
     # For each thing: twice of everything is no more.
     twice = (np.repeat(each, 2, 1) for each in (answers, labels, offsets))
-    assert loss_of(*twice) == pytest.approx(focal + smooth, rel=1e-5)
+    assert loss(*twice) == pytest.approx(focal + smooth, rel=1e-5)
 
 
 def test_rectangles_are_learned_and_kept(
@@ -121,7 +113,7 @@ def test_rectangles_are_learned_and_kept(
     answers = np.stack([answer(boxed.image(i)) for i in ROWS])
     at_first = np.zeros_like(answers)
     at_first[..., :-4] = math.log(0.01 / 0.99)
-    assert loss_of(answers, labels, offsets) < 0.5 * loss_of(at_first, labels, offsets)
+    assert loss(answers, labels, offsets) < 0.5 * loss(at_first, labels, offsets)
 
 
 def test_what_anchors_learn_is_what_answers_mean(

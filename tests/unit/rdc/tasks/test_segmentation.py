@@ -22,6 +22,7 @@ from rdc.tasks.resnet import ResNetSpec
 from rdc.tasks.segmentation import (
     SegmentationRecipe,
     confusion_of,
+    pixel_entropy,
     pixel_loss,
     segmented,
     train,
@@ -63,33 +64,26 @@ def test_answers_grow_between_centres_of_pixels() -> None:
     assert upsampled(jnp.zeros((1, 5, 7, 2)), 37, 52).shape == (1, 37, 52, 2)
 
 
-class Answers:
-    """Stands for a network that gives these logits, f32[1,2,2,classes]."""
-
-    def __init__(self, *logits: np.ndarray):
-        self.logits = tuple(map(jnp.asarray, logits))
-
-    def with_auxiliary(self, _x: jax.Array) -> tuple[jax.Array, ...]:
-        return self.logits
-
-
 def test_void_pixels_have_no_loss() -> None:
-    random = np.random.default_rng(0)
-    logits, auxiliary = random.normal(size=(2, 1, 2, 2, 3)).astype(np.float32)
+    y = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)
     mask = np.asarray([[[255, 2], [0, 255]]], np.uint8)
+    shares = np.exp(y) / np.exp(y).sum(-1, keepdims=True)
+    by_hand = -(math.log(shares[0, 0, 1, 2]) + math.log(shares[0, 1, 0, 0])) / 2
+    assert float(pixel_entropy(jnp.asarray(y), mask)) == pytest.approx(by_hand)
+    assert pixel_entropy(jnp.asarray(y), np.full_like(mask, 255)) == 0
 
-    def loss(mask: np.ndarray, *logits: np.ndarray) -> float:
-        network: Any = Answers(*logits)
-        return float(pixel_loss(network, (None, mask), jax.random.key(0)))
 
-    def by_hand(y: np.ndarray) -> float:
-        shares = np.exp(y) / np.exp(y).sum(-1, keepdims=True)
-        return -(math.log(shares[0, 0, 1, 2]) + math.log(shares[0, 1, 0, 0])) / 2
+def test_the_auxiliary_classifier_counts_by_half() -> None:
+    logits, auxiliary = jnp.zeros((1, 2, 2, 2)), jnp.zeros((1, 2, 2, 8))
 
-    assert loss(mask, logits) == pytest.approx(by_hand(logits))
-    both = by_hand(logits) + 0.5 * by_hand(auxiliary)
-    assert loss(mask, logits, auxiliary) == pytest.approx(both)
-    assert loss(np.full_like(mask, 255), logits) == 0
+    class Answers:
+        def with_auxiliary(self, _x: None) -> tuple[jax.Array, ...]:
+            return logits, auxiliary
+
+    network: Any = Answers()
+    batch = (None, np.zeros((1, 4, 4), np.uint8))
+    found = float(pixel_loss(network, batch, jax.random.key(0)))
+    assert found == pytest.approx(math.log(2) + 0.5 * math.log(8))
 
 
 def test_rectangles_are_learned_and_kept(

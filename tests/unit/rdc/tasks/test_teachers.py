@@ -11,9 +11,11 @@ from PIL import Image
 from rdc.errors import ConfigError, StorageError
 from rdc.layers import ParameterFactory
 from rdc.split.base import Tail, front_bits
+from rdc.system.files import read_json, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, labelled_photographs
 from rdc.tasks.resnet import ResNet, ResNetSpec
 from rdc.tasks.teachers import (
+    SPEC_FILE,
     WEIGHTS_FILE,
     TeacherRecipe,
     load,
@@ -102,6 +104,14 @@ def test_what_does_not_belong_together_is_refused(
         (tmp_path / "a" / WEIGHTS_FILE).write_bytes(damaged)
         with pytest.raises(StorageError, match="belong together"):
             load(tmp_path / "a")
+    path = tmp_path / "b" / SPEC_FILE
+    stored = read_json(path)
+    write_json_atomically(path, {**stored, "network": "transformer"})
+    with pytest.raises(ConfigError, match="unknown kind of task network"):
+        load(tmp_path / "b")
+    del stored["network"]  # as the first teachers were saved
+    write_json_atomically(path, stored)
+    assert load(tmp_path / "b").teacher_id == stored["teacher_id"]
     with pytest.raises(ConfigError, match=r"a folder with teacher\.json"):
         load(tmp_path)
     three = ResNetSpec(classes=3)

@@ -115,9 +115,7 @@ class _Pyramid(nnx.Module):
 
     def __call__(self, stages: Sequence[jax.Array]) -> list[jax.Array]:
         """Maps of the stages, finest first -> levels, finest first."""
-        inner = [
-            block[0](x) for block, x in zip(self.inner_blocks, stages, strict=True)
-        ]
+        inner = _each(self.inner_blocks, stages)
         for i in reversed(range(len(inner) - 1)):
             inner[i] += _stretched(inner[i + 1], *inner[i].shape[1:3])
         levels = _each(self.layer_blocks, inner)

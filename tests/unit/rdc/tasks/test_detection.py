@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
 from rdc.errors import ConfigError, DataError
 from rdc.layers import ParameterFactory
@@ -70,6 +71,16 @@ def test_retinanet_is_torchvisions() -> None:
     count = sum(math.prod(leaf.shape) for leaf in leaves)
     assert count == 34_014_999 + normalisations
     cost = count_network(network, (160, 192, 3))
+    names = set(named_weights(nnx.state(network)))
+    assert {
+        "backbone.body.layer4.2.conv3.kernel",
+        "backbone.fpn.inner_blocks.2.0.bias",
+        "backbone.fpn.layer_blocks.0.0.kernel",
+        "backbone.fpn.extra_blocks.p7.kernel",
+        "heads.classification_head.cls_logits.kernel",
+        "heads.regression_head.conv.3.0.bias",
+        "heads.regression_head.bbox_reg.bias",
+    } <= names
     anchors = sum(map(len, network.spec.anchors(160, 192)))
     assert cost.output_shape == (anchors, 91 + 4)
 

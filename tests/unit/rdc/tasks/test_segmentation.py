@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
 from rdc.errors import ConfigError
 from rdc.layers import ParameterFactory
@@ -52,6 +53,16 @@ def test_deeplab_is_torchvisions() -> None:
     network = DeepLab(deeplab_resnet50(), ParameterFactory(None))
     leaves = jax.tree.leaves(nnx.state(network, nnx.Param))
     assert sum(math.prod(leaf.shape) for leaf in leaves) == 42_004_074
+    names = set(named_weights(nnx.state(network)))
+    assert {
+        "backbone.layer3.0.downsample.1.running_var",
+        "classifier.0.convs.0.0.kernel",
+        "classifier.0.convs.4.2.weight",
+        "classifier.0.project.1.bias",
+        "classifier.1.kernel",
+        "classifier.4.bias",
+        "aux_classifier.4.kernel",
+    } <= names
     cost = count_network(network, (520, 520, 3))
     assert cost.output_shape == (65, 65, 21)
     assert round(cost.macs / 1e9, 3) == 178.722

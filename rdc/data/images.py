@@ -62,6 +62,22 @@ def is_grey(path: Path) -> bool:
         return image.mode in _GREY_MODES
 
 
+def read_indices(path: Path) -> np.ndarray:
+    """The numbers that a palette or grey file stores, u8[H,W]: no colours.
+
+    Raises:
+      DataError: a file of colours, or as `read_image`.
+    """
+    with _opened(path) as image:
+        if image.mode not in ("P", "L"):
+            raise DataError(
+                "numbers of pixels are stored in a palette or grey file",
+                f"mode {image.mode} in {path}",
+                "store the numbers, not the colours that stand for them",
+            )
+        return np.array(image)
+
+
 def png_bytes(image: np.ndarray) -> bytes:
     """u8[H,W,3] as a PNG file."""
     buffer = io.BytesIO()

@@ -51,13 +51,15 @@ class PaddedConv(nnx.Module):
         kernel: int,
         stride: int = 1,
         padding: int = 0,
+        dilation: int = 1,
     ):
         shape = (kernel, kernel, in_channels, out_channels)
         self.kernel = parameters.weights(shape, kernel**2 * in_channels)
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.dilation = stride, padding, dilation
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return convolve_padded(x, self.kernel[...], self.stride, self.padding)
+        kernel = self.kernel[...]
+        return convolve_padded(x, kernel, self.stride, self.padding, self.dilation)
 
 
 class UpConv(nnx.Module):

@@ -123,16 +123,23 @@ def depthwise_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def convolve_padded(
-    x: jax.Array, kernel: jax.Array, stride: int, padding: int
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, dilation: int = 1
 ) -> jax.Array:
     """As `convolve`, with `padding` zeros on every side and any k.
 
+    Taps lie `dilation` positions apart.
+
     Without an `image_border`: the maps of an even k do not divide a canvas.
     """
-    if kernel.shape[0] == 2 * padding + 1:
+    if dilation == 1 and kernel.shape[0] == 2 * padding + 1:
         return convolve(x, kernel, stride)
     return lax.conv_general_dilated(
-        x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=_LAYOUT
+        x,
+        kernel,
+        (stride, stride),
+        [(padding, padding)] * 2,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=_LAYOUT,
     )
 
 

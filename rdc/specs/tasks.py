@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from rdc.specs.base import Spec, require
+from rdc.specs.base import Spec, added, require
+
+EXPANSION = 4  # of a bottleneck block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,17 +19,27 @@ class ResNetSpec(Spec):
       widths: of the blocks of layer1 to layer4; a bottleneck gives four times as many
         channels. The stem has as many as layer1.
       blocks: of each layer.
+      dilated: layers 3 and 4 keep H/8, their 3 x 3 taps lie two and four positions
+        apart (torchvision's `replace_stride_with_dilation`, which knows bottlenecks
+        alone).
     """
 
     classes: int
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
     bottleneck: bool = False
+    dilated: bool = added(False)
 
     def __post_init__(self) -> None:
         require(self.classes >= 2, "classes are two or more", self.classes)
         require(min(self.widths) >= 1, "widths are positive", self.widths)
         require(min(self.blocks) >= 1, "a layer has a block", self.blocks)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of the outputs of layer1 to layer4."""
+        expansion = EXPANSION if self.bottleneck else 1
+        return tuple(width * expansion for width in self.widths)
 
 
 def resnet50(classes: int) -> ResNetSpec:
@@ -93,31 +105,20 @@ class FitRecipe(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRecipe(Spec):
-    """A training on squares of photographs.
+class EpochsRecipe(Spec):
+    """A training on photographs.
 
     Attributes:
-      epochs: so many times as many squares as there are photographs.
-      crop_px: side of the squares that a batch is made of.
-      least_crop: share of a photograph's short side that a square has at least,
-        before it is scaled to `crop_px`; the largest has all of it.
+      epochs: so many times as many pieces as there are photographs.
     """
 
     epochs: float
     batch: int = 32
-    crop_px: int = 128
-    least_crop: float = 0.5
     optimizer: OptimizerSpec = OptimizerSpec()
 
     def __post_init__(self) -> None:
         require(self.epochs > 0, "epochs is positive", self.epochs)
         require(self.batch >= 2, "batch is two or more", self.batch)
-        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
-        require(
-            0 < self.least_crop <= 1,
-            "least_crop is a share, over 0",
-            self.least_crop,
-        )
 
     def fit(self, photographs: int, seed: int) -> FitRecipe:
         """The same in steps, for so many photographs."""
@@ -125,6 +126,29 @@ class TaskRecipe(Spec):
             steps=math.ceil(self.epochs * photographs / self.batch),
             optimizer=self.optimizer,
             seed=seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecipe(EpochsRecipe):
+    """A training on squares of photographs.
+
+    Attributes:
+      crop_px: side of the squares that a batch is made of.
+      least_crop: share of a photograph's short side that a square has at least,
+        before it is scaled to `crop_px`; the largest has all of it.
+    """
+
+    crop_px: int = 128
+    least_crop: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
+        require(
+            0 < self.least_crop <= 1,
+            "least_crop is a share, over 0",
+            self.least_crop,
         )
 
 

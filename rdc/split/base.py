@@ -16,7 +16,7 @@ from rdc.codec.container import NUMERICS_IDS, Header, check_writer, pack, unpack
 from rdc.codec.exported import named_weights, with_weights
 from rdc.complexity import count_network
 from rdc.entropy_coders.tables import CdfTables
-from rdc.errors import BitstreamError, DataError
+from rdc.errors import BitstreamError, ConfigError, DataError
 from rdc.split.network_specs import STAGES
 
 PARAMETER_BITS = 32
@@ -29,7 +29,13 @@ NO_CODER = 0  # in the header of a stream without an entropy coder of ours
 
 
 class Teacher(Protocol):
-    """A frozen task network in stages; the methods cut it between two of them."""
+    """A frozen task network in stages; the methods cut it between two of them.
+
+    Attributes:
+      head_from: first of the stages whose outputs the head takes; 4 for the last alone.
+    """
+
+    head_from: int
 
     def stem(self, x: jax.Array) -> jax.Array:
         """f32[B,H,W,3] in [0, 1] -> f32[B,ceil(H/4),ceil(W/4),C]."""
@@ -37,8 +43,11 @@ class Teacher(Protocol):
     def stage(self, i: int, x: jax.Array) -> jax.Array:
         """Stage i, 1 to 4, on the output of the one before."""
 
-    def head(self, x: jax.Array) -> jax.Array:
-        """The output of stage 4 -> logits f32[B, classes]."""
+    def head(self, *stages: jax.Array) -> jax.Array:
+        """The outputs of stages `head_from` to 4 -> answers, f32[B, ...].
+
+        A classifier's are logits f32[B, classes].
+        """
 
 
 class Front(nnx.Module):
@@ -73,26 +82,44 @@ def with_tail_of(teacher: Any, trained: Any, first: int) -> Any:
 
 def _is_in_front(name: str, stage: int) -> bool:
     """Whether weights of this name are of the stem or of stages up to `stage`."""
-    part = name.split(".")[0]
-    return part in {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
+    return _part_of(name) in {*STEM, *(f"layer{i}" for i in range(1, stage + 1))}
+
+
+def _part_of(weight: str) -> str | None:
+    """The outermost name of stem or stages: detectors have these some levels deep."""
+    known = {*STEM, *(f"layer{i}" for i in range(1, STAGES + 1))}
+    return next((name for name in weight.split(".") if name in known), None)
 
 
 class Tail(nnx.Module):
-    """The teacher's stages from `first` on and its head; 0 is the whole network."""
+    """The teacher's stages from `first` on and its head; 0 is the whole network.
+
+    Raises:
+      ConfigError: the head takes the output of a stage before the cut.
+    """
 
     def __init__(self, teacher: Any, first: int):
+        if first - 1 > teacher.head_from:
+            raise ConfigError(
+                "this network is cut after one of its stages 1 to "
+                f"{teacher.head_from}, whose output its head takes",
+                first - 1,
+            )
         self.teacher, self.first = teacher, first
 
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.first == 0:
             x = self.teacher.stem(x)
+        taken = [x] if self.first > self.teacher.head_from else []
         for i in range(max(self.first, 1), STAGES + 1):
             x = self.teacher.stage(i, x)
-        return self.teacher.head(x)
+            if i >= self.teacher.head_from:
+                taken.append(x)
+        return self.teacher.head(*taken)
 
 
 class SplitMethod(abc.ABC):
-    """Photographs to bytes on the device, bytes to logits on the server.
+    """Photographs to bytes on the device, bytes to answers on the server.
 
     Attributes:
       name: as in the column `method` of `task_results`.
@@ -138,7 +165,10 @@ class SplitMethod(abc.ABC):
         """Of the server up to the features; None where nobody counted them."""
 
     def answer(self, data: bytes) -> np.ndarray:
-        """A stream -> logits, f32[classes]; raises as `decode_features`."""
+        """A stream -> what the teacher's head gives for one photograph.
+
+        f32[classes] of a classifier; raises as `decode_features`.
+        """
         return np.asarray(self._run_tail(self.decode_features(data)))[0]
 
     def tail_macs(self, height_px: int, width_px: int) -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from rdc.data.image_sets import IMAGE_SUFFIXES, data_sha256, first_few, list_images
-from rdc.data.images import is_grey, read_image
+from rdc.data.images import read_image
 from rdc.errors import ConfigError, DataError
+from rdc.tasks.checks import check_colour_files, check_none_without
 
 LABELS_FILE = "labels.csv"
 _COLUMNS = ("file", "label", "label_id")
@@ -79,17 +80,9 @@ def check_photographs(
             ", ".join(photographs.classes),
             "take photographs of these classes, or a teacher of yours",
         )
-    grey = []
-    for i, name in enumerate(photographs.names):
+    check_colour_files(photographs.folder, photographs.names)
+    for i in range(len(photographs)):
         photographs.image(i)
-        if is_grey(photographs.folder / name):
-            grey.append(name)
-    if grey:
-        raise DataError(
-            "photographs of a task are colour files",
-            f"{len(grey)} grey ones: {first_few(grey, 3)}",
-            "leave them out, or store them with three channels",
-        )
 
 
 def stratified_folds(photographs: LabelledPhotographs, count: int = 5) -> np.ndarray:
@@ -135,8 +128,8 @@ def _from_csv(folder: Path, names: list[str]) -> LabelledPhotographs:
         count = reader.line_num - 1
     if count != len(rows):
         raise DataError(f"{path} names a file once", f"{count - len(rows)} twice")
-    _check_same("has photographs for its labels", path, sorted({*rows} - {*names}))
-    _check_same("has labels for its photographs", path, sorted({*names} - {*rows}))
+    check_none_without("has photographs for its labels", path, {*rows} - {*names})
+    check_none_without("has labels for its photographs", path, {*names} - {*rows})
     try:
         by_id = dict(sorted((int(i), label) for i, label in set(rows.values())))
     except ValueError as error:
@@ -148,15 +141,6 @@ def _from_csv(folder: Path, names: list[str]) -> LabelledPhotographs:
         )
     labels = np.asarray([int(rows[name][0]) for name in names], np.int32)
     return LabelledPhotographs(folder, tuple(names), labels, tuple(by_id.values()))
-
-
-def _check_same(rule: str, path: Path, wrong: list[str]) -> None:
-    if wrong:
-        raise DataError(
-            f"{path} {rule}",
-            f"{len(wrong)} without: {first_few(wrong, 3)}",
-            "copy the files whole, or correct the list",
-        )
 
 
 def _from_folders(folder: Path, names: list[str]) -> LabelledPhotographs:

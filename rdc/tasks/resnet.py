@@ -8,18 +8,17 @@ import numpy as np
 from flax import nnx
 
 from rdc.layers import BatchNorm, MaxPool, PaddedConv, ParameterFactory
-from rdc.specs.tasks import ResNetSpec
+from rdc.specs.tasks import EXPANSION, ResNetSpec
 
 # Of ImageNet, as torchvision's weights expect them.
 _MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.asarray([0.229, 0.224, 0.225], np.float32)
-_EXPANSION = 4  # of a bottleneck block
 
 
-class ResNet(nnx.Module):
-    """A task network on f32[B,H,W,3] in [0, 1]; see `rdc.split.base.Teacher`.
+class ResNetStages(nnx.Module):
+    """What task networks have in common, on f32[B,H,W,3] in [0, 1].
 
-    x - stem H/4 - layer1 H/4 - layer2 H/8 - layer3 H/16 - layer4 H/32 - head
+    x - stem H/4 - layer1 H/4 - layer2 H/8 - layer3 H/16 - layer4 H/32
     """
 
     def __init__(self, spec: ResNetSpec, parameters: ParameterFactory):
@@ -33,11 +32,14 @@ class ResNet(nnx.Module):
         ):
             blocks = []
             for j in range(count):
-                stride = 2 if i > 1 and j == 0 else 1
-                blocks.append(make(parameters, channels, width, stride))
+                first = i > 1 and j == 0
+                stride, dilation = 2 if first else 1, 1
+                if spec.dilated and i > 2:
+                    # A layer's first block still has the dilation of the one before.
+                    stride, dilation = 1, 2 ** (i - 2 - first)
+                blocks.append(make(parameters, channels, width, stride, dilation))
                 channels = width * make.expansion
             setattr(self, f"layer{i}", nnx.List(blocks))
-        self.fc = _Linear(parameters, channels, spec.classes)
 
     def stem(self, x: jax.Array) -> jax.Array:
         """f32[B,H,W,3] in [0, 1] -> f32[B,ceil(H/4),ceil(W/4),C]."""
@@ -49,6 +51,16 @@ class ResNet(nnx.Module):
         for block in getattr(self, f"layer{i}"):
             x = block(x)
         return x
+
+
+class ResNet(ResNetStages):
+    """A classifier; see `rdc.split.base.Teacher`."""
+
+    head_from = 4
+
+    def __init__(self, spec: ResNetSpec, parameters: ParameterFactory):
+        super().__init__(spec, parameters)
+        self.fc = _Linear(parameters, spec.channels[-1], spec.classes)
 
     def head(self, x: jax.Array) -> jax.Array:
         """The output of layer 4 -> logits f32[B, classes]."""
@@ -86,13 +98,28 @@ def _added(x: jax.Array, change: jax.Array, shortcut: nnx.List | None) -> jax.Ar
     return nnx.relu(x + change)
 
 
+def _three(
+    make: ParameterFactory, inputs: int, outputs: int, stride: int, dilation: int
+) -> PaddedConv:
+    return PaddedConv(
+        make, inputs, outputs, 3, stride, padding=dilation, dilation=dilation
+    )
+
+
 class _Basic(nnx.Module):
     expansion = 1
 
-    def __init__(self, make: ParameterFactory, inputs: int, width: int, stride: int):
-        self.conv1 = PaddedConv(make, inputs, width, kernel=3, stride=stride, padding=1)
+    def __init__(
+        self,
+        make: ParameterFactory,
+        inputs: int,
+        width: int,
+        stride: int,
+        dilation: int,
+    ):
+        self.conv1 = _three(make, inputs, width, stride, dilation)
         self.bn1 = BatchNorm(make, width)
-        self.conv2 = PaddedConv(make, width, width, kernel=3, padding=1)
+        self.conv2 = _three(make, width, width, 1, dilation)
         self.bn2 = BatchNorm(make, width)
         self.downsample = _shortcut(make, inputs, width, stride)
 
@@ -102,13 +129,20 @@ class _Basic(nnx.Module):
 
 
 class _Bottleneck(nnx.Module):
-    expansion = _EXPANSION
+    expansion = EXPANSION
 
-    def __init__(self, make: ParameterFactory, inputs: int, width: int, stride: int):
+    def __init__(
+        self,
+        make: ParameterFactory,
+        inputs: int,
+        width: int,
+        stride: int,
+        dilation: int,
+    ):
         outputs = width * self.expansion
         self.conv1 = PaddedConv(make, inputs, width, kernel=1)
         self.bn1 = BatchNorm(make, width)
-        self.conv2 = PaddedConv(make, width, width, kernel=3, stride=stride, padding=1)
+        self.conv2 = _three(make, width, width, stride, dilation)
         self.bn2 = BatchNorm(make, width)
         self.conv3 = PaddedConv(make, width, outputs, kernel=1)
         self.bn3 = BatchNorm(make, outputs)

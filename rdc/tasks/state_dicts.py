@@ -1,4 +1,4 @@
-"""torchvision's weights of residual networks, from a safetensors file."""
+"""torchvision's weights of task networks, from a safetensors file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from flax import nnx
 from rdc.codec.exported import named_weights, with_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
-from rdc.specs.tasks import ResNetSpec
-from rdc.tasks.resnet import ResNet
+from rdc.tasks.networks import TaskSpec, build
 
 _LENGTH_BYTES = 8  # of the header's length, before it
 _COUNTER = "num_batches_tracked"  # PyTorch's BatchNorm counts; nothing reads it
 
 
-def load_torchvision(path: Path, spec: ResNetSpec) -> tuple[ResNet, str]:
+def load_torchvision(path: Path, spec: TaskSpec) -> tuple[Any, str]:
     """A network with the weights of a file, and the file's SHA-256, 64 hex digits.
 
     Kernels are O,I,H,W in the file and H,W,I,O here; that of fc is turned likewise.
@@ -33,7 +32,7 @@ def load_torchvision(path: Path, spec: ResNetSpec) -> tuple[ResNet, str]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError("weights are in a file", f"{path} ({error.strerror})") from None
-    network = ResNet(spec, ParameterFactory(None))
+    network = build(spec, ParameterFactory(None))
     wanted = named_weights(nnx.state(network))
     tensors = _tensors(data, path)
     found = {_our_name(name, value): value for name, value in tensors.items()}
@@ -57,8 +56,13 @@ def load_torchvision(path: Path, spec: ResNetSpec) -> tuple[ResNet, str]:
 
 
 def _our_name(name: str, value: np.ndarray) -> str:
-    """A convolution's or fc's `weight` is a `kernel` here; a BatchNorm's is not."""
+    """A convolution's or fc's `weight` is a `kernel` here; a BatchNorm's is not.
+
+    A detector's `head` is `heads`: its head in a teacher's sense has the pyramid, too.
+    """
     stem, _, last = name.rpartition(".")
+    if stem.startswith("head."):
+        stem, name = f"heads{stem[4:]}", f"heads{name[4:]}"
     return f"{stem}.kernel" if last == "weight" and value.ndim > 1 else name
 
 

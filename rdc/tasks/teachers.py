@@ -19,15 +19,15 @@ from rdc.codec.exported import named_weights, weights_sha256, with_weights
 from rdc.errors import ConfigError, StorageError
 from rdc.identity import content_id
 from rdc.layers import ParameterFactory
-from rdc.specs.tasks import ResNetSpec, TeacherSpec
+from rdc.specs.tasks import TeacherSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
+from rdc.tasks.networks import TaskNetwork, answering, build, kind_of, spec_of
 from rdc.tasks.resnet import ResNet
 from rdc.tasks.squares import squares
-from rdc.training.checkpoints import Checkpoints
-from rdc.training.fit import Progress, fit
-from rdc.training.statistics import settled
+from rdc.tasks.training import train_network
+from rdc.training.fit import Progress
 
 SPEC_FILE, WEIGHTS_FILE, LOGITS_FILE = "teacher.json", "weights.npz", "logits.npz"
 CHECKPOINTS = "checkpoints"
@@ -45,7 +45,7 @@ class Teacher:
       provenance: how it came to be; kept as it is.
     """
 
-    network: ResNet
+    network: TaskNetwork
     teacher_id: str
     classes: tuple[str, ...]
     provenance: dict[str, Any]
@@ -67,28 +67,27 @@ def train(
     Raises:
       DivergedError: see `rdc.training.fit.fit`.
     """
-    network_spec = spec.network(len(photographs.classes))
-    run = {
-        "data": photographs.data_sha256,
-        "rows": rows.tolist(),
-        "network": network_spec.identity(),
-        "recipe": spec.recipe.identity(),
-        "seed": spec.seed,
-    }
-    network = ResNet(network_spec, ParameterFactory(spec.seed))
-    network.train()
-    recipe = spec.recipe.fit(len(rows), spec.seed)
+    network = ResNet(
+        spec.network(len(photographs.classes)), ParameterFactory(spec.seed)
+    )
 
-    def batch_of(step: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng([spec.seed, step])
-        chosen = random.choice(rows, spec.recipe.batch)
+    def batch_of(
+        chosen: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         images = (photographs.image(i) for i in chosen)
         return squares(images, spec.recipe, random), photographs.labels[chosen]
 
-    saved = Checkpoints(checkpoints, earlier, content_id("teacher_run", run))
-    network = fit(network, _loss, batch_of, recipe, saved, progress)
-    return settled(
-        network, lambda network, batch: network(batch[0]), batch_of, recipe.steps
+    return train_network(
+        network,
+        _loss,
+        batch_of,
+        photographs,
+        rows,
+        spec.recipe,
+        spec.seed,
+        checkpoints,
+        earlier,
+        progress,
     )
 
 
@@ -158,17 +157,15 @@ def out_of_fold(
 
 
 def answers(
-    network: ResNet, photographs: LabelledPhotographs, rows: np.ndarray
+    network: TaskNetwork, photographs: LabelledPhotographs, rows: np.ndarray
 ) -> np.ndarray:
     """Logits f32[rows, classes] of whole photographs, each as large as it is."""
-    graph, state = nnx.split(network)
-    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
-    images = (photographs.image(i)[None].astype(np.float32) / 255 for i in rows)
-    return np.concatenate([np.asarray(run(state, image)) for image in images])
+    answer = answering(network)
+    return np.stack([answer(photographs.image(i)) for i in rows])
 
 
 def save(
-    network: ResNet,
+    network: TaskNetwork,
     classes: tuple[str, ...],
     provenance: dict[str, Any],
     folder: Path,
@@ -183,6 +180,7 @@ def save(
         {
             "schema_version": SCHEMA_VERSION,
             "teacher_id": teacher.teacher_id,
+            "network": kind_of(network.spec),
             "spec": network.spec.to_dict(),
             "classes": list(classes),
             "provenance": provenance,
@@ -206,10 +204,10 @@ def load(folder: Path) -> Teacher:
             f"this program reads teachers of version {SCHEMA_VERSION}",
             stored["schema_version"],
         )
-    spec = ResNetSpec.from_dict(stored["spec"])
+    spec = spec_of(stored["network"], stored["spec"])
     try:
         with np.load(io.BytesIO((folder / WEIGHTS_FILE).read_bytes())) as file:
-            network = with_weights(ResNet(spec, ParameterFactory(None)), dict(file))
+            network = with_weights(build(spec, ParameterFactory(None)), dict(file))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(folder, error) from error
     if _teacher_id(network) != stored["teacher_id"]:
@@ -219,7 +217,7 @@ def load(folder: Path) -> Teacher:
     )
 
 
-def _teacher_id(network: ResNet) -> str:
+def _teacher_id(network: TaskNetwork) -> str:
     content = {"spec": network.spec.identity(), "weights": weights_sha256(network)}
     return content_id("teacher", content)
 

@@ -25,6 +25,7 @@ EXTRAS: dict[str, set[str | None]] = {
     "rdc.system.store": {None, "sweep"},
     "rdc.training": {None, "train"},
     "rdc.split.training": {None, "train"},
+    "rdc.tasks.box_map": {None, "tasks"},
     "rdc.tasks.teachers": {None, "train"},
     "rdc.overfitted.kernels": {None, "overfitted"},
     "rdc.entropy_coders.tfc_coder": {None, "tfc"},

@@ -20,6 +20,8 @@ class SmallTeacher(nnx.Module):
       parameters: None: random ones, always the same.
     """
 
+    head_from = 4
+
     def __init__(self, spec: None = None, parameters: ParameterFactory | None = None):
         make, self.spec = parameters or ParameterFactory(0), spec
         self.conv1 = Conv(make, 3, CHANNELS, 3, stride=2)

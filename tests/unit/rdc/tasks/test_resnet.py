@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -63,6 +64,39 @@ def test_stages_have_a_teachers_shapes() -> None:
         shapes.append(x.shape)
     assert shapes == [(2, 10, 16, 4), (2, 5, 8, 5), (2, 3, 4, 6), (2, 2, 2, 7)]
     assert network.head(x).shape == (2, 5)
+
+
+def test_dilated_layers_keep_their_size_and_weights() -> None:
+    """The same weights see the same pixels: every second output of layer 3."""
+    plain = ResNetSpec(classes=5, widths=(4, 4, 6, 6))
+    dilated = dataclasses.replace(plain, dilated=True)
+    assert plain.identity() == {
+        key: value for key, value in dilated.identity().items() if key != "dilated"
+    }
+    one, other = (ResNet(spec, ParameterFactory(0)) for spec in (plain, dilated))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 16, 16, 4)), jnp.float32)
+    coarse, fine = one.stage(3, x), other.stage(3, x)
+    assert (coarse.shape, fine.shape) == ((1, 8, 8, 6), (1, 16, 16, 6))
+    assert other.stage(4, fine).shape == fine.shape
+    first = one.layer3[0]
+    np.testing.assert_allclose(
+        other.layer3[0].conv1(x)[:, ::2, ::2], first.conv1(x), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_dilations_are_torchvisions() -> None:
+    """A layer's first block has the dilation of the layer before."""
+    spec = dataclasses.replace(resnet50(21), dilated=True)
+    network = ResNet(spec, ABSTRACT)
+    found = [
+        [(block.conv2.stride, block.conv2.dilation) for block in layer]
+        for layer in (network.layer2, network.layer3, network.layer4)
+    ]
+    assert found == [
+        [(2, 1), (1, 1), (1, 1), (1, 1)],
+        [(1, 1), *[(1, 2)] * 5],
+        [(1, 2), (1, 4), (1, 4)],
+    ]
 
 
 def test_statistics_are_read_until_training() -> None:

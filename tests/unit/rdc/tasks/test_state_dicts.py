@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -14,10 +15,17 @@ from rdc.codec.exported import named_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
 from rdc.specs.tasks import ResNetSpec
+from rdc.tasks.deeplab import DeepLabSpec
+from rdc.tasks.networks import TaskSpec, build
 from rdc.tasks.resnet import ResNet
+from rdc.tasks.retinanet import RetinaNetSpec
 from rdc.tasks.state_dicts import load_torchvision
 
 SPEC = ResNetSpec(classes=3, widths=(2, 2, 3, 4))
+DEEPLAB = DeepLabSpec(
+    backbone=dataclasses.replace(SPEC, dilated=True), head_channels=2, auxiliary=True
+)
+RETINANET = RetinaNetSpec(backbone=SPEC, pyramid_channels=2)
 
 
 def safetensors(tensors: dict[str, np.ndarray], dtype: str = "F32") -> bytes:
@@ -41,13 +49,14 @@ def safetensors(tensors: dict[str, np.ndarray], dtype: str = "F32") -> bytes:
     return len(text).to_bytes(8, "little") + text + body + bytes(8)
 
 
-def state_dict(network: ResNet) -> dict[str, np.ndarray]:
+def state_dict(network: nnx.Module) -> dict[str, np.ndarray]:
     """O,I,H,W and `weight`, as torchvision has them."""
     found = {}
     for name, leaf in named_weights(nnx.state(network)).items():
         value = np.asarray(leaf)
         axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim]
-        found[name.replace("kernel", "weight")] = value.transpose(axes)
+        theirs = name.replace("kernel", "weight").replace("heads.", "head.")
+        found[theirs] = value.transpose(axes)
     return found
 
 
@@ -63,6 +72,30 @@ def test_weights_are_turned(tmp_path: Path) -> None:
     found = named_weights(nnx.state(network))
     for name, value in named_weights(nnx.state(saved)).items():
         np.testing.assert_array_equal(found[name], value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (DEEPLAB, "classifier.0.convs.1.0.weight"),
+        (RETINANET, "backbone.fpn.layer_blocks.2.0.weight"),
+        (RETINANET, "head.classification_head.conv.3.0.weight"),
+    ],
+)
+def test_segmentations_and_detectors_are_read_alike(
+    tmp_path: Path, spec: TaskSpec, name: str
+) -> None:
+    saved = build(spec, ParameterFactory(5))
+    tensors = state_dict(saved)
+    assert tensors[name].shape[2:] == (3, 3)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors(tensors))
+    network, _ = load_torchvision(path, spec)
+    found = state_dict(network)
+    for key, value in tensors.items():
+        np.testing.assert_array_equal(found[key], value)
+    with pytest.raises(DataError, match=r"no bn1\.bias"):
+        load_torchvision(path, SPEC)
 
 
 def test_other_networks_and_damaged_files_are_refused(tmp_path: Path) -> None:

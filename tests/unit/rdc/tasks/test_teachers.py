@@ -12,9 +12,10 @@ from rdc.errors import ConfigError, StorageError
 from rdc.layers import ParameterFactory
 from rdc.specs.tasks import OptimizerSpec, TaskRecipe, TeacherSpec
 from rdc.split.base import Tail, front_bits
+from rdc.system.files import read_json, write_json_atomically
 from rdc.tasks.labelled import LabelledPhotographs, labelled_photographs
 from rdc.tasks.resnet import ResNet
-from rdc.tasks.teachers import WEIGHTS_FILE, load, out_of_fold, save
+from rdc.tasks.teachers import SPEC_FILE, WEIGHTS_FILE, load, out_of_fold, save
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,11 @@ def test_what_does_not_belong_together_is_refused(
         (tmp_path / "a" / WEIGHTS_FILE).write_bytes(damaged)
         with pytest.raises(StorageError, match="belong together"):
             load(tmp_path / "a")
+    path = tmp_path / "b" / SPEC_FILE
+    stored = read_json(path)
+    write_json_atomically(path, {**stored, "network": "transformer"})
+    with pytest.raises(ConfigError, match="unknown kind of task network"):
+        load(tmp_path / "b")
     with pytest.raises(ConfigError, match=r"a folder with teacher\.json"):
         load(tmp_path)
     with pytest.raises(ConfigError, match="crop_px is 32 or more"):

@@ -11,6 +11,7 @@ from rdc.codec.model_folders import model_folder, read_model_spec, trained_as
 from rdc.specs.base import Spec, require
 from rdc.specs.classical import SETTINGS
 from rdc.specs.tasks import TeacherSpec
+from rdc.split.network_specs import PlacementSpec
 from rdc.split.specs import DISTILLED, InputMethod, MethodSpec, parse_method
 from sweeps.grid import Block, Grid, expand
 
@@ -21,12 +22,17 @@ class Splitting(Spec):
 
     Attributes:
       photographs: a folder of labelled ones (`rdc.tasks.labelled`).
+      test: another one, which is answered: all of `photographs` are learned, then.
+        Left out: each of `folds` is answered by networks that never saw it.
+      teacher_weights: of torchvision's layout, a safetensors file; left out, teachers
+        are trained.
       methods: blocks as those of a grid, of fields of methods.
-      folds: of the photographs; each is answered by a teacher that never saw it.
       seeds: of the methods that are trained.
     """
 
     photographs: str | None = None
+    test: str | None = None
+    teacher_weights: str | None = None
     methods: tuple[Block, ...] = ()
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
     folds: int = 5
@@ -43,6 +49,11 @@ class Splitting(Spec):
                 "add split.photographs=DIR, with labels.csv or a folder a class",
             )
 
+    @property
+    def fold_count(self) -> int:
+        """One where other photographs are answered."""
+        return self.folds if self.test is None else 1
+
     def expanded(self) -> tuple[Chosen, ...]:
         """All methods at all of their settings, with their seeds, each once.
 
@@ -55,10 +66,28 @@ class Splitting(Spec):
             for key, value in point.pairs:
                 _put(values, key, value)
             for method in _at_all_rates(values):
+                self._check_channels(method)
                 seeds = self.seeds if method.is_trained else (0,)
                 model = _model(method)
                 chosen |= {Chosen(*model, seed=seed): None for seed in seeds}
         return tuple(chosen)
+
+    def _check_channels(self, method: MethodSpec) -> None:
+        """Before anything is trained."""
+        channels = self.teacher.network(classes=2).channels
+        networks = getattr(method, "networks", None)
+        if isinstance(networks, PlacementSpec):
+            stage, own = networks.stage, networks.channels
+        elif networks is not None:
+            stage, own = 1, networks.feature_channels
+        else:
+            return
+        require(
+            own == channels[stage - 1],
+            f"{method.title} has the {channels[stage - 1]} channels of the teacher's "
+            f"stage {stage}",
+            own,
+        )
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ class TaskSettings(Spec):
     Attributes:
       codecs: classical codecs that the stage evaluate measures beside the models.
       overfitted: and those that are fitted to each of its images, `eval_images`.
-      split: methods before task networks, which answer `photographs`.
+      split: methods before task networks, which answer `photographs`,
+        or `test_photographs`; `teacher_weights`: in place of the teacher's training.
       versions: of code and packages that every process must have.
       hardware_id: that times are taken on, with `per_stage`.
       devices: several, with what processes get there; empty: that one.
@@ -110,6 +111,8 @@ class TaskSettings(Spec):
     eval_images: tuple[ImageFile, ...] = ()
     split: Splitting = field(default_factory=Splitting)
     photographs: ImageSet | None = None
+    test_photographs: ImageSet | None = None
+    teacher_weights: ImageFile | None = None
     weights: Literal["trained", "random"] = "trained"
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     versions: Mapping[str, str] = field(default_factory=dict)

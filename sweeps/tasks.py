@@ -86,6 +86,7 @@ def make_tasks(plan: Plan, settings: TaskSettings) -> list[Task]:
                     carried=work.images is not None and work.images.carried,
                     model_dir=work.model_dir,
                     photographs=work.photographs,
+                    test_photographs=work.test_photographs,
                     codec_dir=work.codec_dir,
                     checkpoint=settings.checkpoint,
                     cpu_threads=stage.resources.cpus,

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rdc.jobs.job import (
     BenchmarkJob,
@@ -55,6 +56,7 @@ class Work:
     run: Run | None = None
     model_dir: str | None = None
     photographs: str | None = None
+    test_photographs: str | None = None
     codec_dir: str | None = None
 
 
@@ -166,20 +168,30 @@ def _split(settings: TaskSettings) -> Iterator[Work]:
     wanted, photographs = settings.split, settings.photographs
     if photographs is None:
         return
-    chosen = wanted.expanded()
-    for fold in range(wanted.folds):
+    chosen, test = wanted.expanded(), settings.test_photographs
+    weights = settings.teacher_weights
+    data: dict[str, Any] = {
+        "dataset": photographs.name if test is None else test.name,
+        "data_sha256": photographs.data_sha256,
+        "test_sha256": "" if test is None else test.data_sha256,
+        "fold_count": wanted.fold_count,
+    }
+    sources: dict[str, Any] = {
+        "photographs": photographs.source,
+        "test_photographs": None if test is None else test.source,
+    }
+    for fold in range(wanted.fold_count):
         teacher = TeacherJob(
             teacher=wanted.teacher,
-            dataset=photographs.name,
-            data_sha256=photographs.data_sha256,
+            weights_sha256="" if weights is None else weights.sha256,
             fold=fold,
-            fold_count=wanted.folds,
+            **data,
         )
-        where = f"fold {fold}"
-        source = photographs.source
+        where = "" if wanted.fold_count == 1 else f", fold {fold}"
         if "train" in settings.stages:
-            label = f"teacher, {where}"
-            yield Work(teacher, teacher.job_id, label, photographs=source)
+            path = None if weights is None else weights.path
+            label = f"teacher{where}"
+            yield Work(teacher, teacher.job_id, label, model_dir=path, **sources)
         if "evaluate" not in settings.stages:
             continue
         for one in chosen:
@@ -188,20 +200,18 @@ def _split(settings: TaskSettings) -> Iterator[Work]:
                 method=one.method,
                 codec_id=one.codec_id,
                 teacher=teacher.job_id,
-                dataset=photographs.name,
-                data_sha256=photographs.data_sha256,
                 unlabelled_sha256="" if images is None else images.data_sha256,
                 fold=fold,
-                fold_count=wanted.folds,
                 seed=one.seed,
+                **data,
             )
             yield Work(
                 job,
                 job.job_id,
-                f"{one.title}, {where}",
+                f"{one.title}{where}",
                 images,
                 teacher.job_id,
-                photographs=source,
+                **sources,
                 codec_dir=one.codec_dir or None,
             )
 

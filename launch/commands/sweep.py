@@ -15,6 +15,7 @@ from launch.commands.execution import execute
 from launch.commands.outputs import check_out, open_outputs, write_sweep
 from launch.commands.propose import check_proposing, print_proposal
 from launch.commands.report import checked_objectives, gather_and_report
+from launch.commands.tasks_data import NO_TASKS, TasksData, tasks_data_of
 from launch.config.app import App, Call
 from launch.config.groups import NAMES
 from launch.config.roots import SweepConfig
@@ -30,11 +31,6 @@ from rdc.jobs.carried_images import upload
 from rdc.jobs.layout import manifest_file
 from rdc.jobs.node_check import versions
 from rdc.specs.base import require
-from rdc.tasks.labelled import (
-    check_photographs,
-    labelled_photographs,
-    stratified_folds,
-)
 from sweeps.executor import Executor
 from sweeps.grid import Grid
 from sweeps.migration import is_due, migrate
@@ -58,7 +54,7 @@ class Sweep:
     # Their files, in this order.
     images: tuple[KnownImages, KnownImages]
     eval_images: tuple[ImageFile, ...] = ()
-    photographs: ImageSet | None = None
+    tasks_data: TasksData = NO_TASKS
 
     @property
     def out(self) -> Path:
@@ -105,7 +101,9 @@ class Sweep:
             overfitted=config.overfitted,
             eval_images=self.eval_images,
             split=config.split,
-            photographs=self.photographs,
+            photographs=self.tasks_data.photographs,
+            test_photographs=self.tasks_data.test,
+            teacher_weights=self.tasks_data.teacher_weights,
             versions=versions(),
             models_together=config.models_together,
             checkpoint=config.checkpoint,
@@ -163,15 +161,15 @@ def prepare(call: Call[SweepConfig]) -> Sweep:
     if config.overfitted.codecs:
         found = zip(known[1], known[1].facts, strict=True)
         alone = tuple(ImageFile(str(path), facts.sha256) for path, facts in found)
-    photographs = _photographs(config)
+    tasks_data = tasks_data_of(config.split)
     config.benchmark.check(config.hardware.compiler)
     require(
-        bool(plan.runs or alone or photographs),
+        bool(plan.runs or alone or tasks_data.photographs),
         "a sweep has models to train, codecs to fit to images, or methods of a task",
         f"grid {grid.name} without blocks, no overfitted.codecs, no split.methods",
     )
     sets = train_set, eval_set
-    sweep = Sweep(call, outputs, plan, *sets, known, alone, photographs)
+    sweep = Sweep(call, outputs, plan, *sets, known, alone, tasks_data)
     sweep.tasks()
     return sweep
 
@@ -180,22 +178,6 @@ def _planned(images: ImageSet, out: Path, config: SweepConfig) -> ImageSet:
     manifest = str(manifest_file(out, images.data_sha256))
     carried = config.data.carry
     return dataclasses.replace(images, manifest=manifest, carried=carried)
-
-
-def _photographs(config: SweepConfig) -> ImageSet | None:
-    """The labelled ones, checked; None where no task asks for them.
-
-    Raises:
-      DataError: as `rdc.tasks.labelled.check_photographs`, or too few for the folds.
-    """
-    split = config.split
-    if not split.methods or split.photographs is None:
-        return None
-    folder = Path(split.photographs).expanduser().absolute()
-    photographs = labelled_photographs(folder)
-    check_photographs(photographs)
-    stratified_folds(photographs, split.folds)
-    return ImageSet(str(folder), folder.name, photographs.data_sha256)
 
 
 def _check_carrying(config: SweepConfig, outputs: Outputs) -> None:

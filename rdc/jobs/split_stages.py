@@ -31,29 +31,34 @@ from rdc.tasks import teachers
 from rdc.tasks.labelled import (
     LabelledPhotographs,
     labelled_photographs,
+    learned_rows,
     stratified_folds,
 )
+from rdc.tasks.state_dicts import load_torchvision
 from rdc.training.fit import Progress
 
 TASK = "classification"
 
 
 def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
-    """Trains, exports, and answers the fold that it never saw."""
+    """Trains or takes its weights, exports, and answers what it never saw."""
     job, folder = attempt.job, attempt.folder / MODEL_FOLDER
-    photographs = _photographs(attempt)
-    teacher = teachers.of_fold(
-        photographs,
-        job.teacher,
-        job.fold,
-        job.fold_count,
-        folder,
-        checkpoints=attempt.folder / CHECKPOINT_FOLDER,
-        earlier=_earlier(attempt),
-        progress=_progress(attempt),
-    )
+    learned = _learned(attempt)
+    if job.weights_sha256:
+        teacher = _given_teacher(attempt, learned.classes)
+    else:
+        teacher = teachers.of_fold(
+            learned,
+            job.teacher,
+            job.fold,
+            job.fold_count,
+            folder,
+            checkpoints=attempt.folder / CHECKPOINT_FOLDER,
+            earlier=_earlier(attempt),
+            progress=_progress(attempt),
+        )
+    photographs, rows = _asked(attempt, learned)
     answers = []
-    rows = _rows(photographs, job)
     pixels = macs = 0
     whole = Tail(teacher.network, 0)
     for each, row in zip(_labelled(photographs, rows, teacher), rows, strict=True):
@@ -72,13 +77,29 @@ def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
     )
 
 
+def _given_teacher(
+    attempt: Assignment[TeacherJob], classes: tuple[str, ...]
+) -> teachers.Teacher:
+    job = attempt.job
+    spec = job.teacher.network(len(classes))
+    network, sha256 = load_torchvision(Path(given(attempt.request.model_dir)), spec)
+    if sha256 != job.weights_sha256:
+        raise NodeError(
+            "a machine that works has the planned weights of the teacher",
+            f"others in {attempt.request.model_dir}",
+            "copy them there; or plan again, where they were changed on purpose",
+        )
+    folder = attempt.folder / MODEL_FOLDER
+    return teachers.save(network, classes, {"weights_sha256": sha256}, folder)
+
+
 def measure_split(attempt: Assignment[SplitJob]) -> SplitResult:
     """Trains the method on all folds but one, where it is trained, and measures it."""
     job, request = attempt.job, attempt.request
     teacher = teachers.load(Path(given(request.model_dir)))
-    photographs = _photographs(attempt)
-    method = _method(attempt, teacher, photographs)
-    rows = _rows(photographs, job)
+    learned = _learned(attempt)
+    method = _method(attempt, teacher, learned)
+    photographs, rows = _asked(attempt, learned)
     found = measure(method, _labelled(photographs, rows, teacher))
     is_trained_codec = bool(request.codec_dir)
     return SplitResult(
@@ -118,7 +139,7 @@ def _method(
     unlabelled: Sequence[Path] = ()
     if job.unlabelled_sha256:
         unlabelled = image_files(images_of(attempt.request))
-    others = np.flatnonzero(stratified_folds(photographs, job.fold_count) != job.fold)
+    others = learned_rows(photographs, job.fold, job.fold_count)
     return trained(
         spec,
         teacher.network,
@@ -152,28 +173,40 @@ def _labelled(
         )
 
 
-def _photographs(
+def _learned(
     attempt: Assignment[TeacherJob] | Assignment[SplitJob],
 ) -> LabelledPhotographs:
+    """The photographs that networks learn, all folds of them."""
+    return _planned(given(attempt.request.photographs), attempt.job.data_sha256)
+
+
+def _asked(
+    attempt: Assignment[TeacherJob] | Assignment[SplitJob],
+    learned: LabelledPhotographs,
+) -> tuple[LabelledPhotographs, np.ndarray]:
+    """Photographs that were not learned, and their rows."""
+    job = attempt.job
+    if job.test_sha256:
+        photographs = _planned(given(attempt.request.test_photographs), job.test_sha256)
+        return photographs, np.arange(len(photographs))
+    folds = stratified_folds(learned, job.fold_count)
+    return learned, np.flatnonzero(folds == job.fold)
+
+
+def _planned(folder: str, data_sha256: str) -> LabelledPhotographs:
     """As they were planned.
 
     Raises:
       NodeError: this machine has others.
     """
-    folder, job = given(attempt.request.photographs), attempt.job
     photographs = labelled_photographs(folder)
-    if photographs.data_sha256 != job.data_sha256:
+    if photographs.data_sha256 != data_sha256:
         raise NodeError(
-            f"a machine that works has the planned photographs of {job.dataset}",
+            "a machine that works has the planned photographs",
             f"others in {folder}",
             "copy them there; or plan again, where they were changed on purpose",
         )
     return photographs
-
-
-def _rows(photographs: LabelledPhotographs, job: TeacherJob | SplitJob) -> np.ndarray:
-    """Those of the job's fold."""
-    return np.flatnonzero(stratified_folds(photographs, job.fold_count) == job.fold)
 
 
 def _earlier(attempt: Assignment) -> list[Path]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rdc.data.image_sets import IMAGE_SUFFIXES, data_sha256, first_few, list_images
+from rdc.data.image_sets import IMAGE_SUFFIXES, first_few, list_images
 from rdc.data.images import read_image
+from rdc.data.manifest import known_images
 from rdc.errors import ConfigError, DataError
 from rdc.tasks.checks import check_colour_files, check_none_without
 
@@ -42,8 +43,11 @@ class LabelledPhotographs:
 
     @property
     def data_sha256(self) -> str:
-        """Of files and labels, 64 hex digits; their names do not count."""
-        files = data_sha256([self.folder / name for name in self.names])
+        """Of files and labels, 64 hex digits; their names do not count.
+
+        Only files that are new or changed are read.
+        """
+        files = known_images(str(self.folder)).data_sha256
         return hashlib.sha256(f"{files} {self.labels.tolist()}".encode()).hexdigest()
 
 
@@ -109,6 +113,15 @@ def stratified_folds(photographs: LabelledPhotographs, count: int = 5) -> np.nda
         dealt = sorted(rows, key=lambda row: _name_hash(photographs.names[row]))
         folds[dealt] = np.arange(len(rows)) % count
     return folds
+
+
+def learned_rows(
+    photographs: LabelledPhotographs, fold: int, fold_count: int
+) -> np.ndarray:
+    """All but those of a fold; all of them where there is but one, with a test set."""
+    if fold_count == 1:
+        return np.arange(len(photographs))
+    return np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
 
 
 def _name_hash(name: str) -> str:

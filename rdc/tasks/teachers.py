@@ -22,7 +22,11 @@ from rdc.layers import ParameterFactory
 from rdc.specs.tasks import TeacherSpec
 from rdc.system.arrays import npz_bytes
 from rdc.system.files import read_json, write_bytes_atomically, write_json_atomically
-from rdc.tasks.labelled import LabelledPhotographs, stratified_folds
+from rdc.tasks.labelled import (
+    LabelledPhotographs,
+    learned_rows,
+    stratified_folds,
+)
 from rdc.tasks.networks import TaskNetwork, answering, build, kind_of, spec_of
 from rdc.tasks.resnet import ResNet
 from rdc.tasks.squares import squares
@@ -101,7 +105,7 @@ def of_fold(
     earlier: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Teacher:
-    """The teacher that learns all folds of `stratified_folds` but one.
+    """The teacher that learns all folds of `stratified_folds` but one (`learned_rows`).
 
     One that is in `folder` is taken.
 
@@ -127,7 +131,7 @@ def of_fold(
                 "take another folder",
             )
         return teacher
-    rows = np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
+    rows = learned_rows(photographs, fold, fold_count)
     checkpoints = checkpoints or folder / CHECKPOINTS
     network = train(photographs, rows, spec, checkpoints, earlier, progress)
     return save(network, photographs.classes, provenance, folder)

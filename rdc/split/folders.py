@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ _NETWORKS, _TABLES, _TEACHER = "networks.", "tables.", "teacher."
 
 MethodSpec = StudentSpec | ReductionSpec | PlacementSpec
 Networks = Student | Reduction | Placement
-KINDS: dict[str, tuple[type[MethodSpec], type[Networks]]] = {
+Builder = Callable[[Any, ParameterFactory], Networks]
+KINDS: dict[str, tuple[type[MethodSpec], Builder]] = {
     "student": (StudentSpec, Student),
     "reduction": (ReductionSpec, Reduction),
     "placement": (PlacementSpec, Placement),
@@ -39,7 +41,7 @@ KINDS: dict[str, tuple[type[MethodSpec], type[Networks]]] = {
 def networks_of(spec: MethodSpec, parameters: ParameterFactory) -> Networks:
     """The networks of a spec."""
     _, networks = KINDS[_kind(spec)]
-    return networks(spec, parameters)  # type: ignore[arg-type]
+    return networks(spec, parameters)
 
 
 def save(
@@ -102,8 +104,8 @@ def load(folder: Path, teacher: Any) -> SplitMethod:
             "other weights",
             "load that teacher",
         )
-    spec_type, networks_type = KINDS[stored["kind"]]
-    spec: Any = spec_type.from_dict(stored["spec"])
+    spec_type, _ = KINDS[stored["kind"]]
+    abstract = networks_of(spec_type.from_dict(stored["spec"]), ParameterFactory(None))
     try:
         with np.load(io.BytesIO((folder / WEIGHTS_FILE).read_bytes())) as file:
             arrays = dict(file)
@@ -111,9 +113,7 @@ def load(folder: Path, teacher: Any) -> SplitMethod:
             name: CdfTables.from_arrays(_under(f"{_TABLES}{name}.", arrays))
             for name in stored["tables"]
         }
-        networks = with_weights(
-            networks_type(spec, ParameterFactory(None)), _under(_NETWORKS, arrays)
-        )
+        networks = with_weights(abstract, _under(_NETWORKS, arrays))
         if changed := _under(_TEACHER, arrays):
             weights = {**named_weights(nnx.state(teacher)), **changed}
             teacher = with_weights(teacher, weights)

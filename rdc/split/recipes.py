@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rdc.specs.base import Spec, require
 from rdc.tasks.squares import check_squares
@@ -81,7 +81,7 @@ class _Squares(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class StudentRecipe(_Squares):
-    """Entropic Student: `stage_one_loss`, then `stage_two_loss` (rdc.split.training).
+    """Entropic Student: `stage_one_loss`, then `stage_two_loss` (rdc.split.losses).
 
     Attributes:
       beta: weight of the bits in stage one.
@@ -151,3 +151,33 @@ def placement(beta: float) -> EndToEndRecipe:
 def reduction() -> ReductionRecipe:
     """As the paper has it; its code takes a batch of 64."""
     return ReductionRecipe()
+
+
+_MINI: dict[str, Any] = {"crop_px": 128, "least_crop": 0.5}  # as `rdc teachers` trains
+
+
+def student_mini(beta: float) -> StudentRecipe:
+    """Stage one sees some 1600 images, stage two 600 photographs."""
+    return StudentRecipe(
+        beta=beta,
+        stage_one=Phase(epochs=8, batch=16, tenths_after=(6,)),
+        stage_two=Phase(
+            epochs=8, batch=32, tenths_after=(4,), optimizer="sgd", weight_decay=5e-4
+        ),
+        **_MINI,
+    )
+
+
+def end_to_end_mini(beta: float) -> EndToEndRecipe:
+    training = Phase(epochs=30, batch=32, decay="cosine", weight_decay=1e-4)
+    return EndToEndRecipe(beta=beta, training=training, **_MINI)
+
+
+def placement_mini(beta: float) -> EndToEndRecipe:
+    training = Phase(epochs=8, batch=32, tenths_after=(4, 6))
+    return EndToEndRecipe(beta=beta, training=training, from_scratch=False, **_MINI)
+
+
+def reduction_mini() -> ReductionRecipe:
+    training = Phase(epochs=8, batch=16, tenths_after=(2, 4, 6))
+    return ReductionRecipe(training=training, **_MINI)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from rdc.errors import ConfigError
 from rdc.layers import BatchNorm, ParameterFactory
+from rdc.split import recipes
 from rdc.split.folders import SPEC_FILE, MethodSpec, load, read_spec
 from rdc.split.placement import PlacementSpec
 from rdc.split.recipes import (
@@ -191,3 +192,40 @@ def test_recipes_count_in_epochs() -> None:
         Phase(epochs=10, batch=64, tenths_after=(10,))
     with pytest.raises(ConfigError, match="beta is positive"):
         StudentRecipe(beta=0)
+
+
+def test_published_recipes_have_the_steps_of_imagenet() -> None:
+    images = 1_281_167
+    student = recipes.student(0.08)
+    assert student.stage_one.steps(images) == 10 * 20_019
+    fitted = student.stage_two.fit_recipe(images, seed=0)
+    assert (fitted.optimizer, fitted.weight_decay) == ("sgd", 5e-4)
+    assert fitted.steps == 10 * 10_010
+    assert fitted.tenths_at == (0.5,)
+    assert recipes.end_to_end(1e-8).training.steps(images) == 60 * 5_005
+    assert recipes.placement(1e-8).training.fit_recipe(images, 0).tenths_at == (
+        0.5,
+        0.8,
+    )
+    assert recipes.reduction().training.fit_recipe(images, 0).tenths_at == (
+        0.25,
+        0.5,
+        0.75,
+    )
+
+
+def test_short_recipes_have_the_form_of_the_published_ones() -> None:
+    """Other steps alone: optimisers, decays and what is trained are the same."""
+    for name in ("student", "end_to_end", "placement", "reduction"):
+        beta = () if name == "reduction" else (0.5,)
+        published = getattr(recipes, name)(*beta)
+        short = getattr(recipes, f"{name}_mini")(*beta)
+        assert form(short) == form(published)
+
+
+def form(recipe: Recipe) -> list[Any]:
+    phases = [v for v in vars(recipe).values() if isinstance(v, Phase)]
+    scratch = getattr(recipe, "from_scratch", None)
+    return [scratch] + [
+        (p.optimizer, p.decay, p.weight_decay, p.learning_rate) for p in phases
+    ]

@@ -13,13 +13,13 @@ from flax import nnx
 
 from rdc.errors import ConfigError, DivergedError
 from rdc.layers import ParameterFactory
-from rdc.split.student import Student
-from rdc.split.student_networks import StudentSpec
-from rdc.split.training import (
+from rdc.split.losses import (
     Server,
     stage_one_loss,
     stage_two_loss,
 )
+from rdc.split.student import Student
+from rdc.split.student_networks import StudentSpec
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import FitRecipe, fit
 from tests.unit.rdc.split.teacher import CHANNELS, SmallTeacher

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ _NETWORKS, _TABLES, _TEACHER = "networks.", "tables.", "teacher."
 
 NetworksSpec = StudentSpec | ReductionSpec | PlacementSpec
 Networks = Student | Reduction | Placement
-KINDS: dict[str, tuple[type[NetworksSpec], type[Networks]]] = {
+Builder = Callable[[Any, ParameterFactory], Networks]
+KINDS: dict[str, tuple[type[NetworksSpec], Builder]] = {
     "student": (StudentSpec, Student),
     "reduction": (ReductionSpec, Reduction),
     "placement": (PlacementSpec, Placement),
@@ -38,7 +40,7 @@ KINDS: dict[str, tuple[type[NetworksSpec], type[Networks]]] = {
 def networks_of(spec: NetworksSpec, parameters: ParameterFactory) -> Networks:
     """The networks of a spec."""
     _, networks = KINDS[_kind(spec)]
-    return networks(spec, parameters)  # type: ignore[arg-type]
+    return networks(spec, parameters)
 
 
 def save(
@@ -101,8 +103,8 @@ def load(folder: Path, teacher: Any) -> SplitMethod:
             "other weights",
             "load that teacher",
         )
-    spec_type, networks_type = KINDS[stored["kind"]]
-    spec: Any = spec_type.from_dict(stored["spec"])
+    spec_type, _ = KINDS[stored["kind"]]
+    abstract = networks_of(spec_type.from_dict(stored["spec"]), ParameterFactory(None))
     try:
         with np.load(io.BytesIO((folder / WEIGHTS_FILE).read_bytes())) as file:
             arrays = dict(file)
@@ -110,9 +112,7 @@ def load(folder: Path, teacher: Any) -> SplitMethod:
             name: CdfTables.from_arrays(_under(f"{_TABLES}{name}.", arrays))
             for name in stored["tables"]
         }
-        networks = with_weights(
-            networks_type(spec, ParameterFactory(None)), _under(_NETWORKS, arrays)
-        )
+        networks = with_weights(abstract, _under(_NETWORKS, arrays))
         if changed := _under(_TEACHER, arrays):
             weights = {**named_weights(nnx.state(teacher)), **changed}
             teacher = with_weights(teacher, weights)

@@ -67,7 +67,8 @@ class LatentMethod(SplitMethod):
     ):
         super().__init__(teacher, first_tail_stage)
         self.name, self.setting = name, setting
-        self.encoder, self.prior, self.decoder = encoder, prior, decoder
+        self.encoder: Any = encoder
+        self.prior, self.decoder = prior, decoder
         self.tables = tables or tables_of(prior)
         self._run_encoder = compiled(encoder)
         self._run_latents = compiled(prior, LatentPrior.latents)

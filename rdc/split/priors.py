@@ -86,7 +86,10 @@ class LatentPrior(nnx.Module):
         """All that is coded of y, f32[B,h,w,C], by name."""
         if self.hyper_analysis is None:
             return {"y": y}
-        return {"y": y, "z": self.hyper_analysis(self._padded(y))}
+        _, height, width, channels = y.shape
+        rows, columns, _ = _padded_shape((height, width, channels))
+        pads = [(0, 0), (0, rows - height), (0, columns - width), (0, 0)]
+        return {"y": y, "z": self.hyper_analysis(jnp.pad(y, pads))}
 
     def sized(self, height: int, width: int) -> _SizedPrior:
         """For y of this size."""
@@ -96,30 +99,23 @@ class LatentPrior(nnx.Module):
         """Of the latents, by name, from that of y."""
         if self.hyper_analysis is None:
             return {"y": y_shape}
-        padded = jax.eval_shape(
-            self._padded, jax.ShapeDtypeStruct((1, *y_shape), np.float32)
-        )
-        height, width, channels = count_network(
-            self.hyper_analysis, padded.shape[1:]
-        ).output_shape
+        z = count_network(self.hyper_analysis, _padded_shape(y_shape)).output_shape
+        height, width, channels = z
         return {"y": y_shape, "z": (height, width, channels)}
 
     def macs(self, y_shape: Shape) -> tuple[int, int]:
         """(analysis, synthesis) of the hyperprior; zero without one."""
         if self.hyper_analysis is None or self.hyper_synthesis is None:
             return 0, 0
-        padded = jax.eval_shape(
-            self._padded, jax.ShapeDtypeStruct((1, *y_shape), np.float32)
-        )
-        analysis = count_network(self.hyper_analysis, padded.shape[1:])
-        return analysis.macs, count_network(
-            self.hyper_synthesis, analysis.output_shape
-        ).macs
+        analysis = count_network(self.hyper_analysis, _padded_shape(y_shape))
+        synthesis = count_network(self.hyper_synthesis, analysis.output_shape)
+        return analysis.macs, synthesis.macs
 
-    @staticmethod
-    def _padded(y: jax.Array) -> jax.Array:
-        rows, columns = (-(side + 1) % 4 for side in y.shape[1:3])
-        return jnp.pad(y, [(0, 0), (0, rows), (0, columns), (0, 0)])
+
+def _padded_shape(y_shape: Shape) -> Shape:
+    """The next of 4 k - 1 positions a side."""
+    height, width, channels = y_shape
+    return height + -(height + 1) % 4, width + -(width + 1) % 4, channels
 
 
 class _SizedPrior:

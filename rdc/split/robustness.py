@@ -121,7 +121,7 @@ def method_bits(method: LatentMethod) -> Bits:
     """Of a method with a prior."""
 
     def bits(x: jax.Array) -> jax.Array:
-        y = method.encoder(x)  # type: ignore[operator]
+        y = method.encoder(x)
         networks = method.prior.sized(*y.shape[1:3])
         return _expected(networks, method.prior.latents(y))
 

@@ -27,6 +27,14 @@ from rdc.split.folders import (
     read_spec,
     save,
 )
+from rdc.split.losses import (
+    EndToEnd,
+    Server,
+    end_to_end_loss,
+    reduction_loss,
+    stage_one_loss,
+    stage_two_loss,
+)
 from rdc.split.network_specs import PlacementSpec
 from rdc.split.placement import Placement
 from rdc.split.reduction import Reduction
@@ -38,14 +46,6 @@ from rdc.split.specs import (
     TrainedMethod,
 )
 from rdc.split.student import STAGE, Student
-from rdc.split.training import (
-    EndToEnd,
-    Server,
-    end_to_end_loss,
-    reduction_loss,
-    stage_one_loss,
-    stage_two_loss,
-)
 from rdc.tasks.labelled import LabelledPhotographs
 from rdc.tasks.squares import squares
 from rdc.training.checkpoints import Checkpoints

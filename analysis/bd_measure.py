@@ -1,7 +1,8 @@
-"""BD-rate as a measure of points: each has that of its curve.
+"""Rates against an anchor as measures: BD-rate of a point's curve, and its own rate.
 
-On one image set with one way of coding, all are against one anchor over one range of
-PSNR, since others do not compare; a curve without it has a reason in place of a number.
+On one image set with one way of coding, all are against one anchor, BD-rates over one
+range of PSNR, since others do not compare; a curve without it has a reason in place of
+a number. A point's own rate is against the anchor's at its PSNR.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from analysis.bd_rate import bd_rate
+from analysis.bd_rate import bd_rate, rates_at_equal_psnr
 from analysis.codec_points import classical_points
 from analysis.curves import Anchor, anchor_label, anchor_named, arrays
 from analysis.frontier_table import SETTINGS
+from rdc.errors import DataError
 
 _USUAL = "bpg444-tfc"
 _GROUP = ["dataset", *SETTINGS]
@@ -26,7 +28,8 @@ def with_bd_rates(
     codecs: pd.DataFrame,
     anchor: str | None = None,
 ) -> pd.DataFrame:
-    """Fills the columns `bd_rate_percent`, `bd_anchor`, `bd_window` and `bd_gap`.
+    """Fills the columns `bd_rate_percent`, `bd_anchor`, `bd_window` and `bd_gap`, and
+    `anchor_rate_percent`.
 
     Args:
       frontier, curves, codecs: the tables of these names.
@@ -44,11 +47,30 @@ def with_bd_rates(
         found = frontier[keys].head(0).assign(**dict.fromkeys(columns, None))
     table = frontier.drop(columns=columns, errors="ignore")
     table = table.merge(found, "left", keys)
+    table["anchor_rate_percent"] = _anchor_rates(table, codecs)
     unmeasured = table["bpp"].isna()
     table.loc[unmeasured, columns] = None
     gap = ~unmeasured & table["bd_rate_percent"].isna() & table["bd_gap"].isna()
     table.loc[gap, "bd_gap"] = f"{anchor} was not measured on these images"
     return table.astype({"bd_rate_percent": float})
+
+
+def _anchor_rates(table: pd.DataFrame, codecs: pd.DataFrame) -> pd.Series:
+    """Of points on the images that their anchor has, within its range of PSNR."""
+    found = pd.Series(np.nan, index=table.index)
+    classical = classical_points(codecs)
+    rows = table[table["bpp"].notna() & table["bd_anchor"].notna()]
+    for (name, dataset, image_set), points in rows.groupby(
+        ["bd_anchor", "dataset", "image_set"]
+    ):
+        try:
+            anchor = anchor_named(name, dataset, image_set, classical, table)
+            found[points.index] = rates_at_equal_psnr(
+                anchor.bpp, anchor.psnr_db, *arrays(points)
+            )
+        except DataError:
+            continue  # `bd_gap` says why
+    return found
 
 
 def _group(

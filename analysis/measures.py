@@ -181,6 +181,11 @@ MEASURES: dict[str, Measure] = _registry(
         "bd_rate_percent", "BD-rate", "%", stored("bd_rate_percent"), "curve",
         within=("bd_window",), decimals=1,
     ),
+    Measure(
+        "anchor_rate_percent", "rate against the anchor at equal PSNR", "%",
+        stored("anchor_rate_percent"), "curve", within=(*_LOSS, "bd_anchor"),
+        decimals=1,
+    ),
 )  # fmt: skip
 
 DEFAULT_OBJECTIVES = ("kflops_per_px", "rd_loss")

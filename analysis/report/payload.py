@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, references
+from analysis.curves import anchor_label
 from analysis.decode_estimates import NO_MEASUREMENT, conditions
 from analysis.decode_times import statistics
 from analysis.measures import MEASURES
+from analysis.reference_points import claimed_savings
 from analysis.report.data import ReportData
 from analysis.report.style import COMPONENT_COLOURS
 from rdc.measurements.rows import STAGES
@@ -41,6 +43,7 @@ def payload(data: ReportData) -> dict[str, Any]:
             {
                 "name": measure.name,
                 "title": measure.title,
+                "label": measure.label,
                 "minimise": measure.minimise,
                 "log": measure.log,
                 "within": measure.within,
@@ -81,7 +84,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         ],
         "references": _references(),
         "other_codecs": _other_codecs(data.other_codecs),
-        "claims": data.claims.round(6).to_dict("records"),
+        "claims": _claims(data),
     }
 
 
@@ -92,6 +95,7 @@ def _points(data: ReportData) -> dict[str, Any]:
     columns: dict[str, Any] = {name: _texts(table[name]) for name in _TEXTS}
     for name in (*_NUMBERS, *plain, *devices):
         columns[name] = _numbers(table[name])
+    columns["bd_anchor"] = _texts(table["bd_anchor"].map(anchor_label, "ignore"))
     errors = data.tables["runs"].set_index("run_id")["error"]
     columns["error"] = _texts(table["run_id"].map(errors))
     columns["config"] = _texts(table["arch_id"].map(data.configurations))
@@ -128,6 +132,17 @@ def _references() -> list[dict[str, Any]]:
     names = [name for name in MEASURES if name in models]
     told = ["label", "family", "lmbda", "distortion", *names]
     return models[told].to_dict("records")
+
+
+def _claims(data: ReportData) -> list[dict[str, Any]]:
+    """RD losses at the lambdas of the points, and BD-rates against their anchors."""
+    anchors = data.frontier["bd_anchor"].dropna().unique()
+    savings = [claimed_savings(anchor) for anchor in anchors]
+    return [
+        row
+        for table in (data.claims.round(6), *savings)
+        for row in table.replace({"bd_anchor": baselines.LABELS}).to_dict("records")
+    ]
 
 
 def _other_codecs(points: pd.DataFrame) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from analysis.baselines import KODAK_IMAGES
 from analysis.frontier import pareto_mask
 from analysis.gather import gather
 from analysis.measures import MEASURES
-from analysis.reference_points import claims
+from analysis.reference_points import claimed_savings, claims
 from analysis.report.page import write_report
 from analysis.tables import read_tables
 from rdc.specs.coding import CodecSettings
@@ -98,7 +98,7 @@ def watched(browser: BrowserContext, out: Path) -> Iterator[Watched]:
 def test_opens_without_complaint_or_network(watched: Watched) -> None:
     requests = [url for url in watched.requests if not url.startswith("data:")]
     assert requests == [watched.url]
-    assert watched.page.locator("svg.chart").count() == 5
+    assert watched.page.locator("svg.chart").count() == 6
     assert watched.page.locator("#bars .bar").count() == 20
     assert "NOT COMPARABLE" in watched.page.locator("#kodak-note").inner_text()
 
@@ -140,12 +140,14 @@ def test_reference_models_stand_beside_points_on_kodak(
     sweep.dataset = "kodak"
     sweep.images = tuple(f"{name}.png" for name in sorted(KODAK_IMAGES))
     sweep.finish(sweep.plan(architectures((32, 64))))
+    write_curve(sweep)
     gather(tmp_path)
     write_report(tmp_path)
-    page = Watched(browser, tmp_path).page
+    watched = Watched(browser, tmp_path)
+    page = watched.page
     lmbdas = references.kodak()["lmbda"]
     for plot, points in (
-        ("#plot-frontier", lmbdas[lmbdas == 0.0125]),  # of the sweep
+        ("#plot-frontier", lmbdas[lmbdas.isin(CURVE_LAMBDAS)]),  # of the sweep
         ("#plot-quality", lmbdas),
     ):
         models = page.locator(f"{plot} path.reference")
@@ -154,19 +156,58 @@ def test_reference_models_stand_beside_points_on_kodak(
         labels = page.locator(f"{plot} text.baseline-label").all()
         names = [label.text_content() for label in labels]
         assert len(set(names)) == len(names)
+        assert page.evaluate(OVERLAPPING, f"{plot} text.baseline-label") == 0
         right = _right(page.locator(f"{plot} svg.chart"))
         assert all(_right(label) <= right for label in labels)
     assert "reference model" in page.locator("#families").inner_text()
     assert "Published codecs are drawn over" in page.inner_text("#frontier-note")
     page.select_option("#select-y", "rd_loss_of_mean_psnr")
     titles = page.locator("#plot-frontier path.reference title").all_text_contents()
-    claimed = claims([0.0125])
-    assert len(titles) == len(claimed) + (lmbdas == 0.0125).sum()
+    claimed = claims(CURVE_LAMBDAS)
+    assert len(titles) == len(claimed) + lmbdas.isin(CURVE_LAMBDAS).sum()
     for claim in claimed.itertuples():
-        (title,) = (t for t in titles if t.startswith(f"{claim.label}, published: "))
-        assert title.endswith(f"cost: {claim.source}")
-    assert "published, not measured here" in page.inner_text("#families")
+        own = [t for t in titles if t.startswith(f"{claim.label}, published: ")]
+        assert own
+        assert all(title.endswith(f"source: {claim.source}") for title in own)
+    page.select_option("#select-y", "bd_rate_percent")  # against BPG, as table 1
+    diamonds = page.locator("#plot-frontier path.reference")
+    titles = diamonds.locator("title").all_text_contents()
+    assert len(titles) == len(claimed_savings("bpg444-tfc")) == 7
+    assert all("Minnen & Johnston 2023, Table 1" in title for title in titles)
+    assert "BD-rate (%) -22.86" in titles[0]
+    assert "do not state over which range" in page.inner_text("#frontier-note")
+    page.click("#family-published")
+    assert diamonds.count() == 0
+    page.click("#family-published")
+    assert diamonds.count() == 7
+    assert page.locator("#plot-savings path.own-curve").count() == 1
+    axis = page.locator("#plot-savings text", has_text="rate against the anchor")
+    assert "BPG 4:4:4" in (axis.text_content() or "")
     page.close()
+    assert watched.complaints == []
+
+
+# How many pairs of texts share a pixel.
+OVERLAPPING = """(selector) => {
+  const texts = [...document.querySelectorAll(selector)];
+  const boxes = texts.map((node) => node.getBoundingClientRect());
+  return boxes.flatMap((a, k) => boxes.slice(k + 1).filter((b) => a.left < b.right
+    && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length;
+}"""
+
+
+def test_ranks_are_against_another_device_or_operations(watched: Watched) -> None:
+    plot = watched.page.locator("#plot-ranks")
+    assert "Example GPU" in " ".join(plot.locator("text").all_text_contents())
+    drawn = plot.locator("path.points").evaluate_all(
+        "nodes => nodes.map((node) => node.getAttribute('d'))"
+    )
+    watched.page.select_option("#select-against", "")
+    texts = plot.locator("text").all_text_contents()
+    assert "rank by decoder cost" in texts
+    assert drawn != plot.locator("path.points").evaluate_all(
+        "nodes => nodes.map((node) => node.getAttribute('d'))"
+    )
 
 
 def test_axes_of_the_frontier_are_any_measures(watched: Watched, out: Path) -> None:
@@ -282,7 +323,7 @@ def test_keyboard_steps_through_points_and_tells_about_them(watched: Watched) ->
     assert "quartiles" in first
     watched.page.keyboard.press("ArrowRight")
     assert tip.inner_text() != first
-    assert watched.page.locator("circle.ring").count() == 5  # in every plot
+    assert watched.page.locator("circle.ring").count() == 6  # in every plot
     chart.blur()
     assert not tip.is_visible()
 
@@ -315,7 +356,37 @@ def test_brush_selects_in_every_plot_and_in_the_table(watched: Watched) -> None:
     assert len(watched.runs()) == 20
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+def test_keyboard_brushes_as_the_pointer_does(watched: Watched) -> None:
+    """From one point to another in the order across; in every plot and the table."""
+    page, press = watched.page, watched.page.keyboard.press
+    chart = page.locator("#plot-frontier svg.chart")
+    page.locator("#families button").last.focus()
+    press("Tab")
+    assert chart.evaluate("node => node === document.activeElement")
+    press("ArrowRight")
+    for _ in range(3):
+        press("Shift+ArrowRight")
+    costs = sorted(
+        float(value.replace(",", "")) for value in watched.column("kflops_per_px")
+    )
+    assert len(watched.runs()) == 4
+    assert "4 of 20 points, selected" in page.inner_text("#count")
+    assert chart.evaluate("node => node === document.activeElement")
+    assert page.locator("#tip").is_visible()
+    faded = page.locator("svg.chart:has(path.faded.points)")
+    assert faded.count() == page.locator("svg.chart").count()
+    press("Shift+ArrowLeft")
+    assert len(watched.runs()) == 3
+    press("Escape")
+    assert len(watched.runs()) == 20
+    assert chart.evaluate("node => node === document.activeElement")
+    every = sorted(
+        float(value.replace(",", "")) for value in watched.column("kflops_per_px")
+    )
+    assert costs == every[:4]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_window(watched: Watched, width: int) -> None:
     watched.page.set_viewport_size({"width": width, "height": 800})
     watched.page.wait_for_timeout(300)
@@ -338,6 +409,9 @@ def test_prints_without_controls(watched: Watched) -> None:
     assert not watched.page.locator("#selects").is_visible()
     assert watched.page.locator("#families").is_visible()  # the key of the plots
     assert watched.page.locator("#plot-frontier svg").is_visible()
+    table = watched.page.locator("#points").bounding_box()
+    assert table
+    assert table["width"] <= 1280
     watched.page.emulate_media(media="screen")
 
 

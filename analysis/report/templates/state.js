@@ -15,6 +15,7 @@ const defaults = {
   dataset: data.datasets.length ? data.datasets[0].name : "",
   hardware: data.devices.length ? data.devices[0].id : "",
   codec: "", x: data.axes[0], y: data.axes[1],
+  against: data.devices.length > 1 ? data.devices[1].id : "",
   steps: "", lmbda: "", cost: "log", time: "log",
   hidden: "", search: "", sort: "kflops_per_px", order: "up",
 };

@@ -72,6 +72,17 @@ function marker(style, hollow = false) {
   return icon;
 }
 
+// Ranks from 1 on by a value of each point; equal ones share the mean of theirs.
+function ranks(points, value) {
+  const sorted = [...points].sort((a, b) => value(a) - value(b)), found = new Map();
+  for (let first = 0, last; first < sorted.length; first = last) {
+    last = first + 1;
+    while (last < sorted.length && value(sorted[last]) === value(sorted[first])) last++;
+    for (let k = first; k < last; k++) found.set(sorted[k], (first + 1 + last) / 2);
+  }
+  return found;
+}
+
 // The value at x of a curve of points with ascending x; null outside.
 function interpolate(xs, ys, x) {
   const k = xs.findIndex((value) => value >= x);

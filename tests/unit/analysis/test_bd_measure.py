@@ -34,6 +34,9 @@ def test_points_have_the_bd_rate_of_their_curve(sweep: SweepOutput) -> None:
     (window,) = curve["bd_window"].unique()
     assert window == "JPEG (measured), pchip, 26.00 to 38.00 dB"
     assert curve["on_frontier"].all()
+    # At 38 dB the curve is better than all of the anchor.
+    own = curve["anchor_rate_percent"].tolist()
+    assert own == pytest.approx([expected] * 4 + [expected], abs=1e-6)
     assert curve["bd_gap"].isna().all()
     assert pd.isna(alone["bd_rate_percent"])
     assert pd.isna(alone["bd_window"])

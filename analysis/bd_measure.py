@@ -58,8 +58,10 @@ def with_bd_rates(
 def _anchor_rates(table: pd.DataFrame, codecs: pd.DataFrame) -> pd.Series:
     """Of points on the images that their anchor has, within its range of PSNR."""
     found = pd.Series(np.nan, index=table.index)
-    classical = classical_points(codecs)
     rows = table[table["bpp"].notna() & table["bd_anchor"].notna()]
+    if rows.empty:
+        return found
+    classical = classical_points(codecs)
     for (name, dataset, image_set), points in rows.groupby(
         ["bd_anchor", "dataset", "image_set"]
     ):

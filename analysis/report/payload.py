@@ -24,7 +24,8 @@ _TEXTS = (
 )
 _NUMBERS = (
     *("rate", "lmbda", "steps", "batch_size", "crop_px", "seed", "images"),
-    *("rd_loss_low", "rd_loss_high", "frontier_probability"),
+    *(name for measure in MEASURES.values() for name in measure.interval),
+    "frontier_probability",
 )
 # What is told of a point beside the objectives, the axes and its decode times.
 _TOLD = ("kflops_per_px", "params_total", "bpp", "psnr_db", "rd_loss")
@@ -46,6 +47,7 @@ def payload(data: ReportData) -> dict[str, Any]:
                 "label": measure.label,
                 "minimise": measure.minimise,
                 "log": measure.log,
+                "interval": measure.interval,
                 "within": measure.within,
                 "per_hardware": measure.of == "hardware",
             }

@@ -39,7 +39,7 @@ function drawFrontier(points) {
     id: "frontier", aspect: 0.46, empty: "missing: no point has both of these",
     points: shown, gaps: placed.filter((i) => !isMeasured(i)), lines: steps,
     x: (i) => valueOf(x, i), y: (i) => valueOf(y, i),
-    whisker: y === "rd_loss" ? (i) => [columns.rd_loss_low[i], columns.rd_loss_high[i]] : null,
+    whisker: (i) => interval(up, i),
     xLabel: titleOver(across, shown), xLog: across.log && state.cost === "log",
     yLabel: titleOver(up, shown), yLog: up.log || spansMuch(shown.map((i) => valueOf(y, i))),
     references: references([x, y]).filter(({ model }) =>

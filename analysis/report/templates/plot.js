@@ -321,8 +321,9 @@ function details(i) {
     const measure = measures.get(name); // those of hardware follow, for each stage
     if (!measure.per_hardware) rows.push([measure.title, number(columns[name][i])]);
   }
-  if (columns.rd_loss_low[i] !== null) {
-    rows.push(["RD loss, 95 %", `${number(columns.rd_loss_low[i])} to ${number(columns.rd_loss_high[i])}`]);
+  for (const measure of measures.values()) {
+    const ends = interval(measure, i);
+    if (ends) rows.push([`${measure.label}, 95 %`, ends.map((end) => number(end)).join(" to ")]);
   }
   if (columns.frontier_probability[i] !== null) {
     rows.push(["on the frontier in", `${Math.round(100 * columns.frontier_probability[i])} % of the draws`]);

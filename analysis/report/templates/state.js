@@ -69,6 +69,12 @@ function valueOf(name, i) {
   return measures.get(name).per_hardware ? decode(name, data.stages[0], i) : columns[name][i];
 }
 
+// Its ends, where images were resampled; null without.
+function interval(measure, i) {
+  const ends = measure.interval.map((name) => columns[name][i]);
+  return ends.length && ends[0] !== null ? ends : null;
+}
+
 // Of the frontier: those of the sweep, or the axes where others were chosen.
 function objectives() {
   const chosen = state.x !== defaults.x || state.y !== defaults.y;

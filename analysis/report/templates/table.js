@@ -14,8 +14,8 @@ const TABLE = [
       number: (i) => decode(measure.name, stage, i),
     }))
     : { key: measure.name, title: measure.title, number: (i) => columns[measure.name][i] })),
-  { key: "rd_loss_low", title: "RD loss, from", number: (i) => columns.rd_loss_low[i] },
-  { key: "rd_loss_high", title: "to (95 %)", number: (i) => columns.rd_loss_high[i] },
+  ...data.measures.flatMap(({ label, interval }) => interval.map((key, k) => (
+    { key, title: k ? "to (95 %)" : `${label}, from`, number: (i) => columns[key][i] }))),
   { key: "frontier_probability", title: "On the frontier in", number: (i) => columns.frontier_probability[i] },
   ...[["steps", "Steps"], ["batch_size", "Batch"], ["lmbda", "Lambda"]].map(
     ([key, title]) => ({ key, title, number: (i) => columns[key][i] })),

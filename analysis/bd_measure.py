@@ -7,14 +7,18 @@ a number. A point's own rate is against the anchor's at its PSNR.
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 
 from analysis.bd_rate import bd_rate, rates_at_equal_psnr
 from analysis.codec_points import classical_points
-from analysis.curves import Anchor, anchor_label, anchor_named, arrays
+from analysis.curves import (
+    Anchor,
+    anchor_label,
+    anchor_named,
+    arrays,
+    rates_against,
+)
 from analysis.frontier_table import SETTINGS
 from rdc.errors import DataError
 
@@ -101,11 +105,13 @@ def _group(
     text = f"{low:.2f} to {high:.2f} dB"
     classical = classical_points(codecs)
     found = anchor_named(str(name), dataset, usual, classical, frontier)
-    by_curve = dict(tuple(points.groupby("curve_id")))
     table.loc[compared.index, "bd_gap"] = f"its curve and the anchor's lack {text}"
-    for index, curve_id in kept["curve_id"].items():
-        table.loc[index, "bd_rate_percent"] = rate_over(
-            found, by_curve[curve_id], window
+    bpp, psnr_db = arrays(points)
+    members = points.reset_index(drop=True).groupby("curve_id").indices
+    for _, own in kept.groupby("points"):
+        at = np.stack([members[curve_id] for curve_id in own["curve_id"]])
+        table.loc[own.index, "bd_rate_percent"] = rates_against(
+            found, bpp[at], psnr_db[at], window
         )
     table.loc[kept.index, "bd_gap"] = None
     interpolation = kept["interpolation"].iloc[0]
@@ -140,10 +146,13 @@ def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]
       rows: with `range_low_db` and `range_high_db`.
     """
     low, high = (rows[f"range_{end}_db"].to_numpy(float) for end in ("low", "high"))
-    best, window = 0.0, (0.0, 0.0)
-    for one, other in itertools.product(np.unique(low), np.unique(high)):
-        count = np.count_nonzero((low <= one) & (high >= other))
-        if count**2 * (other - one) > best:
-            best, window = count**2 * (other - one), (float(one), float(other))
+    best, window, ends = 0.0, (0.0, 0.0), np.unique(high)
+    for begin in np.unique(low):
+        reached = np.sort(high[low <= begin])
+        counts = len(reached) - np.searchsorted(reached, ends)
+        scores = counts**2 * (ends - begin)
+        most = scores.argmax()
+        if scores[most] > best:
+            best, window = scores[most], (float(begin), float(ends[most]))
     has = (low <= window[0]) & (high >= window[1]) & (best > 0)
     return rows[has], window

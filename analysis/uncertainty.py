@@ -265,13 +265,15 @@ def _fill(curves: pd.DataFrame, group: _Group, anchors: _Anchors) -> None:
     keys = group.points[_GROUP].iloc[0]
     own = (curves[_GROUP] == keys).all(axis=1) & curves["bd_rate_percent"].notna()
     own &= curves["curve_id"].isin(group.points["curve_id"])
-    for row in curves.index[own]:
-        anchor = anchors.anchor(curves.at[row, "anchor"])
+    rows = curves[own]
+    found = np.full((len(rows), 2), np.nan)
+    for k, (name, curve_id) in enumerate(
+        zip(rows["anchor"], rows["curve_id"], strict=True)
+    ):
+        anchor = anchors.anchor(name)
         if anchor is not None:
-            ends = _sound_ends(
-                bd_rates(*anchor, *anchors.curve(curves.at[row, "curve_id"]))
-            )
-            curves.loc[row, ["bd_rate_low_percent", "bd_rate_high_percent"]] = ends
+            found[k] = _sound_ends(bd_rates(*anchor, *anchors.curve(curve_id)))
+    curves.loc[rows.index, ["bd_rate_low_percent", "bd_rate_high_percent"]] = found
 
 
 def _classical_draws(

@@ -19,10 +19,12 @@ function svg(tag, attributes = {}, text = null) {
   return node;
 }
 
-function number(value, digits = 4) {
+// Made once: a format for each number takes longer than the rest of a table.
+const INTEGERS = new Intl.NumberFormat("en"), DECIMALS = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+
+function number(value) {
   if (value === null || value === undefined) return "missing";
-  if (Number.isInteger(value)) return value.toLocaleString("en");
-  return value.toLocaleString("en", { maximumSignificantDigits: digits });
+  return (Number.isInteger(value) ? INTEGERS : DECIMALS).format(value);
 }
 
 // Path data of one marker of radius r around (x, y).

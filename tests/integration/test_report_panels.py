@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Locator
 from report_pages import Watched
 
@@ -11,8 +14,12 @@ from analysis import references
 from analysis.baselines import KODAK_IMAGES
 from analysis.gather import gather
 from analysis.reference_points import claimed_savings, claims
+from analysis.report.data import ReportData
+from analysis.report.page import page as page_of
 from analysis.report.page import write_report
+from rdc.jobs.layout import REPORT_FILE
 from rdc.specs.coding import CodecSettings
+from rdc.system.files import read_json
 from tests.unit.analysis.builder import CURVE_LAMBDAS, SweepOutput, write_curve
 from tests.unit.analysis.estimated import V5E, estimate_decoder
 from tests.unit.analysis.invented import architectures
@@ -150,5 +157,60 @@ def test_estimates_have_marked_panels_of_their_own(
     assert panels.nth(0).locator("path.points").count() == 3  # one per family
     # Nothing was timed, and what was estimated does not stand in for it.
     assert watched.page.locator("#plot-times path.points").count() == 0
+    watched.page.close()
+    assert watched.complaints == []
+
+
+def _all_failed(sweep: SweepOutput) -> None:
+    for job in sweep.plan(architectures((32,))):
+        sweep.train(job, "failed", "ValueError: no shape")
+
+
+def _one_point(sweep: SweepOutput) -> None:
+    (job,) = sweep.plan(architectures((32,))[:1])
+    sweep.train(job)
+    sweep.evaluate(job)
+
+
+def _nothing_ran(sweep: SweepOutput) -> None:
+    sweep.plan(architectures((32,)), counted=False)
+
+
+def _not_a_number(sweep: SweepOutput) -> None:
+    """Of one image of one model, whose record is left out and named."""
+    for job in sweep.plan(architectures((32,))):
+        sweep.train(job)
+        path = sweep.evaluate(job)
+    record = read_json(path)
+    record["result"]["images"][0]["psnr_db"] = float("nan")
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("write", "drawn", "told"),
+    [
+        (_all_failed, 4, "ValueError: no shape"),
+        (_one_point, 1, "missing: no curve compares with an anchor"),
+        (_nothing_ran, 0, "missing: no point has both of these"),
+        (_not_a_number, 4, "float values are not JSON compliant"),
+    ],
+)
+def test_what_a_sweep_lacks_is_said_on_a_readable_page(
+    browser: BrowserContext,
+    tmp_path: Path,
+    write: Callable[[SweepOutput], None],
+    drawn: int,
+    told: str,
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    write(sweep)
+    gather(tmp_path)
+    path = tmp_path / REPORT_FILE
+    path.parent.mkdir()
+    path.write_text(page_of(ReportData.read(tmp_path)))
+    watched = Watched(browser, tmp_path)
+    plot = watched.page.locator("#plot-frontier")
+    assert told in watched.page.locator("body").inner_text()
+    assert plot.locator("path.points, path.gap").count() == drawn
     watched.page.close()
     assert watched.complaints == []

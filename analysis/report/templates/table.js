@@ -76,7 +76,7 @@ function drawTable(points) {
 
 // Paper has room for what most are compared by; the CSV has the rest.
 const PRINTED = new Set(["star", "name", "family", "status", ...data.objectives, ...data.told,
-  "rd_loss_low", "rd_loss_high", "frontier_probability", "lmbda", "differs_in"]);
+  ...data.objectives.flatMap((name) => measures.get(name).interval), "frontier_probability", "lmbda", "differs_in"]);
 const classes = (column) => `${column.number ? "number" : ""} ${PRINTED.has(column.key) ? "" : "unprinted"}`.trim();
 
 function cell(column, i) {

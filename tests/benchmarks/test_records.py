@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.baselines import KODAK_IMAGES
 from analysis.frontier import pareto_mask
 from rdc.specs.components import ArchitectureSpec
 from tests.integration.report_pages import open_browser
 from tests.needs import needs
-from tests.unit.analysis.builder import SweepOutput
+from tests.unit.analysis.builder import CURVE_LAMBDAS, SweepOutput
 from tests.unit.analysis.invented import architectures
 
 pytestmark = pytest.mark.benchmark
@@ -91,6 +92,22 @@ def test_gather_and_report(tmp_path: Path) -> None:
     assert report_megabytes <= 6
     assert paint_ms <= 2000
     assert filter_ms <= 200
+
+
+def test_gather_of_curves(tmp_path: Path) -> None:
+    """400 curves on Kodak's images, against two measured and four published anchors."""
+    sweep = SweepOutput(tmp_path / "out", dataset="kodak")
+    sweep.images = tuple(f"{name}.png" for name in sorted(KODAK_IMAGES))
+    for rate, lmbda in enumerate(CURVE_LAMBDAS):
+        for job in sweep.plan(architectures(range(16, 216, 2)), lmbda=lmbda):
+            sweep.train(job)
+            sweep.evaluate(job, psnr_db=25.0 + 3 * rate)
+    sweep.classical("jpeg")
+    sweep.classical("webp")
+    measured(GATHER, sweep.out)
+    seconds, _ = measured(GATHER, sweep.out)
+    print(f"\n400 curves against six anchors: gather {seconds:.2f} s, records known")
+    assert seconds <= 3
 
 
 def test_frontier_of_four_objectives() -> None:

@@ -186,6 +186,7 @@ def rates_against(
       psnr_range_db: lower and upper end; each curve's overlap when left out.
     """
     sound = (np.isfinite(bpp) & (bpp > 0) & np.isfinite(psnr_db)).all(axis=1)
+    sound &= len(anchor.bpp) >= MIN_POINTS
     bpp, psnr_db, count = bpp[sound], psnr_db[sound], sound.sum()
     anchor_bpp = np.tile(anchor.bpp, (count, 1))
     anchor_psnr_db = np.tile(anchor.psnr_db, (count, 1))
@@ -193,7 +194,8 @@ def rates_against(
     if psnr_range_db is not None:
         window = np.full(count, psnr_range_db[0]), np.full(count, psnr_range_db[1])
     found = np.full(len(sound), np.nan)
-    found[sound] = bd_rates(anchor_bpp, anchor_psnr_db, bpp, psnr_db, window)
+    if sound.any():
+        found[sound] = bd_rates(anchor_bpp, anchor_psnr_db, bpp, psnr_db, window)
     return found
 
 

@@ -54,6 +54,13 @@ def test_a_model_of_the_sweep_is_an_anchor_by_its_curve_id(sweep: SweepOutput) -
     assert rows == {"JPEG": "measured", curve_id: "model"}
 
 
+def test_an_anchor_of_too_few_points_is_the_reason(sweep: SweepOutput) -> None:
+    curves = gather(sweep.out, OBJECTIVES, anchor="alone")["curves"]
+    row = curves[curves["anchor"] == "alone"].iloc[0]
+    assert row["reason"].startswith("the anchor has at least 4 points; got 1")
+    assert pd.isna(row["bd_rate_percent"])
+
+
 def test_an_anchor_that_nothing_is_called_is_refused(sweep: SweepOutput) -> None:
     with pytest.raises(ConfigError, match=r"unknown anchor.*JPEG"):
         gather(sweep.out, OBJECTIVES, anchor="jpg")

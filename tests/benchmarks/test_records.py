@@ -112,10 +112,10 @@ def test_gather_of_curves(tmp_path: Path) -> None:
 
 def test_frontier_of_four_objectives() -> None:
     points = np.random.default_rng(0).normal(size=(10_000, 4))
-    started = time.perf_counter()
+    started = time.process_time()
     mask = pareto_mask(points)
-    seconds = time.perf_counter() - started
-    print(f"\n{mask.sum()} of 10 000 points in 4-D: {seconds:.3f} s")
+    seconds = time.process_time() - started
+    print(f"\n{mask.sum()} of 10 000 points in 4-D: {seconds:.3f} s of processor time")
     assert seconds <= 0.2
 
 

@@ -1,20 +1,26 @@
-"""BD-rate as a measure of points: each has that of its curve.
+"""Rates against an anchor as measures: BD-rate of a point's curve, and its own rate.
 
-On one image set with one way of coding, all are against one anchor over one range of
-PSNR, since others do not compare; a curve without it has a reason in place of a number.
+On one image set with one way of coding, all are against one anchor, BD-rates over one
+range of PSNR, since others do not compare; a curve without it has a reason in place of
+a number. A point's own rate is against the anchor's at its PSNR.
 """
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 
-from analysis.bd_rate import bd_rate
+from analysis.bd_rate import bd_rate, rates_at_equal_psnr
 from analysis.codec_points import classical_points
-from analysis.curves import Anchor, anchor_label, anchor_named, arrays
+from analysis.curves import (
+    Anchor,
+    anchor_label,
+    anchor_named,
+    arrays,
+    rates_against,
+)
 from analysis.frontier_table import SETTINGS
+from rdc.errors import DataError
 
 _USUAL = "bpg444-tfc"
 _GROUP = ["dataset", *SETTINGS]
@@ -26,7 +32,8 @@ def with_bd_rates(
     codecs: pd.DataFrame,
     anchor: str | None = None,
 ) -> pd.DataFrame:
-    """Fills the columns `bd_rate_percent`, `bd_anchor`, `bd_window` and `bd_gap`.
+    """Fills the columns `bd_rate_percent`, `bd_anchor`, `bd_window` and `bd_gap`, and
+    `anchor_rate_percent`.
 
     Args:
       frontier, curves, codecs: the tables of these names.
@@ -44,11 +51,32 @@ def with_bd_rates(
         found = frontier[keys].head(0).assign(**dict.fromkeys(columns, None))
     table = frontier.drop(columns=columns, errors="ignore")
     table = table.merge(found, "left", keys)
+    table["anchor_rate_percent"] = _anchor_rates(table, codecs)
     unmeasured = table["bpp"].isna()
     table.loc[unmeasured, columns] = None
     gap = ~unmeasured & table["bd_rate_percent"].isna() & table["bd_gap"].isna()
     table.loc[gap, "bd_gap"] = f"{anchor} was not measured on these images"
     return table.astype({"bd_rate_percent": float})
+
+
+def _anchor_rates(table: pd.DataFrame, codecs: pd.DataFrame) -> pd.Series:
+    """Of points on the images that their anchor has, within its range of PSNR."""
+    found = pd.Series(np.nan, index=table.index)
+    rows = table[table["bpp"].notna() & table["bd_anchor"].notna()]
+    if rows.empty:
+        return found
+    classical = classical_points(codecs)
+    for (name, dataset, image_set), points in rows.groupby(
+        ["bd_anchor", "dataset", "image_set"]
+    ):
+        try:
+            anchor = anchor_named(name, dataset, image_set, classical, table)
+            found[points.index] = rates_at_equal_psnr(
+                anchor.bpp, anchor.psnr_db, *arrays(points)
+            )
+        except DataError:
+            continue  # `bd_gap` says why
+    return found
 
 
 def _group(
@@ -77,11 +105,13 @@ def _group(
     text = f"{low:.2f} to {high:.2f} dB"
     classical = classical_points(codecs)
     found = anchor_named(str(name), dataset, usual, classical, frontier)
-    by_curve = dict(tuple(points.groupby("curve_id")))
     table.loc[compared.index, "bd_gap"] = f"its curve and the anchor's lack {text}"
-    for index, curve_id in kept["curve_id"].items():
-        table.loc[index, "bd_rate_percent"] = rate_over(
-            found, by_curve[curve_id], window
+    bpp, psnr_db = arrays(points)
+    members = points.reset_index(drop=True).groupby("curve_id").indices
+    for _, own in kept.groupby("points"):
+        at = np.stack([members[curve_id] for curve_id in own["curve_id"]])
+        table.loc[own.index, "bd_rate_percent"] = rates_against(
+            found, bpp[at], psnr_db[at], window
         )
     table.loc[kept.index, "bd_gap"] = None
     interpolation = kept["interpolation"].iloc[0]
@@ -116,10 +146,13 @@ def common_range(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]
       rows: with `range_low_db` and `range_high_db`.
     """
     low, high = (rows[f"range_{end}_db"].to_numpy(float) for end in ("low", "high"))
-    best, window = 0.0, (0.0, 0.0)
-    for one, other in itertools.product(np.unique(low), np.unique(high)):
-        count = np.count_nonzero((low <= one) & (high >= other))
-        if count**2 * (other - one) > best:
-            best, window = count**2 * (other - one), (float(one), float(other))
+    best, window, ends = 0.0, (0.0, 0.0), np.unique(high)
+    for begin in np.unique(low):
+        reached = np.sort(high[low <= begin])
+        counts = len(reached) - np.searchsorted(reached, ends)
+        scores = counts**2 * (ends - begin)
+        most = scores.argmax()
+        if scores[most] > best:
+            best, window = scores[most], (float(begin), float(ends[most]))
     has = (low <= window[0]) & (high >= window[1]) & (best > 0)
     return rows[has], window

@@ -80,6 +80,33 @@ def bd_rate(
     return float(np.expm1(mean_log_rate[1] - mean_log_rate[0]) * 100)
 
 
+def rates_at_equal_psnr(
+    anchor_bpp: ArrayLike,
+    anchor_psnr_db: ArrayLike,
+    bpp: ArrayLike,
+    psnr_db: ArrayLike,
+) -> np.ndarray:
+    """Rate difference of points to the anchor at the PSNR of each, in per cent.
+
+    The logarithm of the anchor's rate is interpolated with pchip, as in `bd_rate`.
+
+    Args:
+      anchor_bpp: f[n], n >= 4, in any order.
+      anchor_psnr_db: f[n].
+      bpp: f[m], positive.
+      psnr_db: f[m].
+
+    Returns:
+      f[m]; negative where a point saves rate, NaN outside of the anchor's range.
+
+    Raises:
+      DataError: an anchor with too few, non-finite or non-monotone points.
+    """
+    psnr, log_rate = _curve("anchor", anchor_bpp, anchor_psnr_db)
+    there = PchipInterpolator(psnr, log_rate, extrapolate=False)(psnr_db)
+    return 100 * np.expm1(np.log(bpp) - there)
+
+
 def _curve(
     name: str, bpp: ArrayLike, psnr_db: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:

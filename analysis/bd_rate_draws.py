@@ -15,15 +15,17 @@ def bd_rates(
     anchor_psnr_db: np.ndarray,
     bpp: np.ndarray,
     psnr_db: np.ndarray,
+    psnr_range_db: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Per cent of rate, for each resample over the range that both curves have there.
 
     Args:
       anchor_bpp, anchor_psnr_db: f[d,m], m >= 4, of d resamples.
       bpp, psnr_db: f[d,n], n >= 4.
+      psnr_range_db: lower and upper ends, f[d]; both curves' own when left out.
 
     Returns:
-      f[d]; NaN where a resampled curve does not rise or the two do not overlap.
+      f[d]; NaN where a resampled curve does not rise or the two lack the range.
     """
     curves = [
         _sorted(np.log(rate), psnr)
@@ -35,7 +37,12 @@ def bd_rates(
         (np.diff(psnr) > 0).all(axis=1) & (np.diff(rate) > 0).all(axis=1)
         for psnr, rate in curves
     ]
-    sound = rises[0] & rises[1] & (low < high)
+    sound = rises[0] & rises[1]
+    if psnr_range_db is not None:
+        asked_low, asked_high = psnr_range_db
+        sound &= (low <= asked_low) & (asked_high <= high)
+        low, high = asked_low, asked_high
+    sound &= low < high
     found = np.full(len(low), np.nan)
     if sound.any():
         low, high = low[sound], high[sound]

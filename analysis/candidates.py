@@ -169,6 +169,14 @@ def time_column(device: Device, stage: str = MAIN_STAGE) -> str:
     return f"{_TIME}{device.hardware_id}.{stage}"
 
 
+def timed_on(points: pd.DataFrame, device: Device, stage: str) -> pd.DataFrame:
+    """The points with measures of hardware as of this device and stage."""
+    time_column(device, stage)
+    end = f".{device.hardware_id}.{stage}"
+    names = [m.name for m in MEASURES.values() if m.of == "hardware"]
+    return points.assign(**{n: points[n + end] for n in names if n + end in points})
+
+
 def comparable(
     source: Source,
     dataset: str | None = None,

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import baselines
-from analysis.bd_rate import MIN_POINTS, bd_rate, overlap_db
+from analysis.bd_rate import MIN_POINTS, bd_rate
+from analysis.bd_rate_draws import bd_rates
 from analysis.codec_points import classical_points
 from analysis.frontier_table import SETTINGS
 from analysis.image_sets import image_set_id
@@ -86,11 +87,14 @@ def curves_table(
     table.loc[table["image_sets"] > 1, "reason"] = _MIXED
     table.loc[~known, "reason"] = "no anchor was measured on these images"
     table = table.reindex(columns=[*columns("curves"), "which"])
-    for i in table.index[table["reason"].isna()]:
-        points = groups.get_group(tuple(table.loc[i, _KEYS]))
-        against = anchors[int(table.loc[i, "which"])][1]
-        for name, value in _comparison(against, *arrays(points)).items():
-            table.loc[i, name] = value
+    bpp, psnr_db = arrays(measured)
+    comparable = table[table["reason"].isna()]
+    for (which, _), own in comparable.groupby(["which", "points"]):
+        keys = own[_KEYS].itertuples(index=False, name=None)
+        points = np.stack([groups.indices[key] for key in keys])
+        against = anchors[int(which)][1]
+        for name, values in _comparisons(against, bpp[points], psnr_db[points]).items():
+            table.loc[own.index, name] = values
     return table[list(columns("curves"))]
 
 
@@ -169,17 +173,51 @@ def arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return rows["bpp"].to_numpy(float), rows["psnr_db"].to_numpy(float)
 
 
-def _comparison(
+def rates_against(
+    anchor: Anchor,
+    bpp: np.ndarray,
+    psnr_db: np.ndarray,
+    psnr_range_db: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """BD-rates of curves of equally many points, as `bd_rate`; NaN where it raises.
+
+    Args:
+      bpp, psnr_db: f[curves,points].
+      psnr_range_db: lower and upper end; each curve's overlap when left out.
+    """
+    sound = (np.isfinite(bpp) & (bpp > 0) & np.isfinite(psnr_db)).all(axis=1)
+    sound &= len(anchor.bpp) >= MIN_POINTS
+    bpp, psnr_db, count = bpp[sound], psnr_db[sound], sound.sum()
+    anchor_bpp = np.tile(anchor.bpp, (count, 1))
+    anchor_psnr_db = np.tile(anchor.psnr_db, (count, 1))
+    window = None
+    if psnr_range_db is not None:
+        window = np.full(count, psnr_range_db[0]), np.full(count, psnr_range_db[1])
+    found = np.full(len(sound), np.nan)
+    if sound.any():
+        found[sound] = bd_rates(anchor_bpp, anchor_psnr_db, bpp, psnr_db, window)
+    return found
+
+
+def _comparisons(
     anchor: Anchor, bpp: np.ndarray, psnr_db: np.ndarray
-) -> dict[str, object]:
-    try:
-        percent = bd_rate(anchor.bpp, anchor.psnr_db, bpp, psnr_db, INTERPOLATION)
-    except DataError as error:
-        return {"reason": str(error)}
-    low, high = overlap_db(anchor.psnr_db, psnr_db)
+) -> dict[str, np.ndarray]:
+    """Columns of `curves` for curves of equally many points, f[curves,points]."""
+    percent = rates_against(anchor, bpp, psnr_db)
+    low = np.maximum(psnr_db.min(axis=1), anchor.psnr_db.min())
+    high = np.minimum(psnr_db.max(axis=1), anchor.psnr_db.max())
+    inside = (psnr_db >= low[:, None]) & (psnr_db <= high[:, None])
+    known = np.isfinite(percent)
+    reasons = np.full(len(bpp), None, object)
+    for i in np.flatnonzero(~known):
+        try:
+            bd_rate(anchor.bpp, anchor.psnr_db, bpp[i], psnr_db[i], INTERPOLATION)
+        except DataError as error:
+            reasons[i] = str(error)
     return {
         "bd_rate_percent": percent,
-        "range_low_db": low,
-        "range_high_db": high,
-        "overlap_points": int(((psnr_db >= low) & (psnr_db <= high)).sum()),
+        "range_low_db": np.where(known, low, np.nan),
+        "range_high_db": np.where(known, high, np.nan),
+        "overlap_points": np.where(known, inside.sum(axis=1), np.nan),
+        "reason": reasons,
     }

@@ -38,6 +38,8 @@ class Measure:
       minimise: whether less is better.
       within: columns of `frontier`; values compare only where these are equal.
       log: whether an axis of it begins as a logarithmic one.
+      interval: columns with its ends, once the images are resampled
+        (`analysis.uncertainty`); empty where it has none.
       decimals: in a printed table.
     """
 
@@ -50,6 +52,7 @@ class Measure:
     within: tuple[str, ...] = ()
     log: bool = False
     decimals: int = 3
+    interval: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -130,7 +133,10 @@ MEASURES: dict[str, Measure] = _registry(
         "kflops_per_px_encode", "encoder cost", _COST, kflops_per_px_encode, log=True,
         decimals=1,
     ),
-    Measure("rd_loss", "RD loss", "", rd_loss, of="image", within=_LOSS),
+    Measure(
+        "rd_loss", "RD loss", "", rd_loss, of="image", within=_LOSS,
+        interval=("rd_loss_low", "rd_loss_high"),
+    ),
     Measure(
         "rd_loss_of_mean_psnr", "RD loss of the mean PSNR", "", rd_loss_of_mean_psnr,
         within=_LOSS,
@@ -180,6 +186,12 @@ MEASURES: dict[str, Measure] = _registry(
     Measure(
         "bd_rate_percent", "BD-rate", "%", stored("bd_rate_percent"), "curve",
         within=("bd_window",), decimals=1,
+        interval=("bd_rate_low_percent", "bd_rate_high_percent"),
+    ),
+    Measure(
+        "anchor_rate_percent", "rate against the anchor at equal PSNR", "%",
+        stored("anchor_rate_percent"), "curve", within=(*_LOSS, "bd_anchor"),
+        decimals=1,
     ),
 )  # fmt: skip
 

@@ -191,7 +191,7 @@ def pick(points: pd.DataFrame, aim: Aim, budget: Budget) -> Pick:
 
 def _candidates(points: pd.DataFrame, aim: Aim, budget: Budget) -> list[Candidate]:
     met = (
-        _at_lmbda(points, aim.lmbda)
+        _least_losses(points, aim.lmbda)
         if aim.lmbda is not None
         else _on_curves(points, aim)
     )
@@ -222,7 +222,12 @@ def _number(value: float) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _at_lmbda(points: pd.DataFrame, lmbda: float) -> dict[str, dict]:
+def at_lmbda(points: pd.DataFrame, lmbda: float) -> pd.DataFrame:
+    """The points of this lambda.
+
+    Raises:
+      ConfigError: there are none.
+    """
     rows = points[np.isclose(points["lmbda"], lmbda, rtol=1e-6)]
     if rows.empty:
         known = ", ".join(f"{value:g}" for value in sorted(points["lmbda"].unique()))
@@ -231,6 +236,11 @@ def _at_lmbda(points: pd.DataFrame, lmbda: float) -> dict[str, dict]:
             f"{lmbda:g}",
             f"there are: {known}",
         )
+    return rows
+
+
+def _least_losses(points: pd.DataFrame, lmbda: float) -> dict[str, dict]:
+    rows = at_lmbda(points, lmbda)
     rows = rows.dropna(subset=["rd_loss"]).sort_values("rd_loss")
     best = rows.drop_duplicates("curve_id").set_index("curve_id")
     return best[["rd_loss", "bpp", "psnr_db"]].to_dict("index")

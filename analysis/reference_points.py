@@ -28,6 +28,8 @@ DECODER, BOTH_SIDES = "decode", "encode+decode"
 LMBDA = 0.0125
 _FLOPS_PER_MAC = 2
 _BD_RATE = "bd_rate_percent"
+# What sources call an anchor, and its curve in `analysis.baselines`.
+_CURVES = {"BPG": "bpg444-tfc"}
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,30 @@ def claims(lmbdas: Iterable[float]) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns).dropna(ignore_index=True)
     numbers = ["lmbda", "kflops_per_px", "rd_loss_of_mean_psnr"]
     return found.astype(dict.fromkeys(numbers, float))
+
+
+def claimed_savings(anchor: str) -> pd.DataFrame:
+    """Published BD-rates on Kodak against one anchor, over the cost of decoders: table
+    1 of Minnen & Johnston 2023 against BPG.
+
+    Sources give no range of PSNR, so that these stand beside BD-rates and never among
+    them.
+
+    Args:
+      anchor: as in the table `curves`; one version of VTM is no other, so that BPG's
+        curve alone is one that sources name.
+
+    Returns:
+      `label family kflops_per_px bd_rate_percent bd_anchor source`.
+    """
+    rows = [
+        (p.codec, PUBLISHED, p.kflops_per_px, p.bd_rate_percent, anchor, p.source)
+        for p in reference_points()
+        if p.bd_dataset == "Kodak" and _CURVES.get(p.bd_anchor or "") == anchor
+    ]
+    columns = ["label", "family", "kflops_per_px", _BD_RATE, "bd_anchor", "source"]
+    found = pd.DataFrame(rows, columns=columns).dropna(ignore_index=True)
+    return found.astype({"kflops_per_px": float, _BD_RATE: float})
 
 
 def _least_loss(curve: pd.DataFrame, lmbda: float) -> float | None:

@@ -184,6 +184,10 @@ _COLUMNS: dict[str, Columns] = {
         **CODEC_SETTINGS,
         "rd_loss_low": _FLOAT,
         "rd_loss_high": _FLOAT,
+        # Of the measure `bd_rate_percent`: in each draw over the range of PSNR that
+        # the curves of `bd_window` and the anchor have in common there.
+        "bd_rate_low_percent": _FLOAT,
+        "bd_rate_high_percent": _FLOAT,
         "frontier_probability": _FLOAT,  # null: it does not compare
         "draws": _INT,
         "seeds": _INT,  # trainings that each draw chooses from

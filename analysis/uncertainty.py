@@ -90,8 +90,9 @@ def resampled(
     """
     intervals, curves = [], tables["curves"].copy()
     for group in _groups(tables, objectives):
-        intervals.append(_intervals(group, objectives))
-        _fill(curves, group, tables["codecs"])
+        anchors = _Anchors(group, tables["codecs"])
+        intervals.append(_intervals(group, objectives, anchors))
+        _fill(curves, group, anchors)
     table = pd.concat(intervals) if intervals else pd.DataFrame()
     return table.reindex(columns=list(columns("intervals"))), curves
 
@@ -149,13 +150,18 @@ def _without_seed(recipe_json: str) -> str:
     return json.dumps({k: v for k, v in json.loads(recipe_json).items() if k != "seed"})
 
 
-def _intervals(group: _Group, objectives: Sequence[str]) -> pd.DataFrame:
+def _intervals(
+    group: _Group, objectives: Sequence[str], anchors: _Anchors
+) -> pd.DataFrame:
     losses = group.draws("rd_loss")
     low, high = _ends(losses)
+    bd_rate_low, bd_rate_high = _bd_rate_ends(group, anchors)
     points = group.points
     return points[[*POINT, *_GROUP]].assign(
         rd_loss_low=low,
         rd_loss_high=high,
+        bd_rate_low_percent=bd_rate_low,
+        bd_rate_high_percent=bd_rate_high,
         frontier_probability=_on_frontier(group, objectives),
         draws=losses.shape[1],
         seeds=group.seeds,
@@ -194,30 +200,80 @@ def _on_frontier(group: _Group, objectives: Sequence[str]) -> np.ndarray:
     return share
 
 
-def _fill(curves: pd.DataFrame, group: _Group, codecs: pd.DataFrame) -> None:
-    """Writes the intervals of BD-rates of this group's curves into their rows.
+class _Anchors:
+    """Curves of a group's draws, and those that they are compared with.
 
     Of published anchors nobody has the images: they cannot be resampled alike.
     """
-    points = group.points
-    keys = points[_GROUP].iloc[0]
-    own = (curves[_GROUP] == keys).all(axis=1) & curves["bd_rate_percent"].notna()
-    own &= curves["anchor_source"] == "measured"
-    if not own.any():
-        return
-    bpp, psnr = group.draws("bpp"), group.draws("psnr_db")
-    members = points.reset_index(drop=True).groupby("curve_id").indices
-    anchors = _classical_draws(codecs, str(keys["dataset"]), group.weights)
-    for row in curves.index[own]:
-        which = members[curves.at[row, "curve_id"]]
-        anchor = anchors.get(curves.at[row, "anchor"])
+
+    def __init__(self, group: _Group, codecs: pd.DataFrame):
+        points = group.points.reset_index(drop=True)
+        self._bpp, self._psnr = group.draws("bpp"), group.draws("psnr_db")
+        self._members = points.groupby("curve_id").indices
+        named = points.dropna(subset=["name"]).drop_duplicates("name")
+        self._curves = dict(zip(named["name"], named["curve_id"], strict=True))
+        dataset = str(points["dataset"].iloc[0])
+        self._classical = _classical_draws(codecs, dataset, group.weights)
+
+    def curve(self, curve_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """(bpp, PSNR), f[d,n]."""
+        which = self._members[curve_id]
+        return self._bpp[which].T, self._psnr[which].T
+
+    def anchor(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Likewise, of a classical codec or a model; None where none was measured."""
+        if name in self._classical:
+            return self._classical[name]
+        curve_id = self._curves.get(name, name)
+        return self.curve(curve_id) if curve_id in self._members else None
+
+
+def _bd_rate_ends(group: _Group, anchors: _Anchors) -> tuple[np.ndarray, np.ndarray]:
+    """Of the measure `bd_rate_percent`, for each point that has it."""
+    points = group.points.reset_index(drop=True)
+    low, high = np.full((2, len(points)), np.nan)
+    compared = points[points["bd_rate_percent"].notna()]
+    for name, own in compared.groupby("bd_anchor"):
+        anchor = anchors.anchor(str(name))
         if anchor is None:
             continue
-        found = bd_rates(*anchor, bpp[which].T, psnr[which].T)
-        sound = found[np.isfinite(found)]
-        if len(sound) >= _SOUND * len(found):
-            low, high = _ends(sound)
-            curves.loc[row, ["bd_rate_low_percent", "bd_rate_high_percent"]] = low, high
+        members = own.groupby("curve_id").indices
+        curves = {curve_id: anchors.curve(str(curve_id)) for curve_id in members}
+        psnr = [anchor[1], *(curve[1] for curve in curves.values())]
+        window = (
+            np.max([values.min(axis=1) for values in psnr], axis=0),
+            np.min([values.max(axis=1) for values in psnr], axis=0),
+        )
+        for curve_id, curve in curves.items():
+            ends = _sound_ends(bd_rates(*anchor, *curve, window))
+            at = own.index[members[curve_id]]
+            low[at], high[at] = ends
+    return low, high
+
+
+def _sound_ends(draws: np.ndarray) -> tuple[float, float]:
+    """NaN where too many draws have no value."""
+    sound = draws[np.isfinite(draws)]
+    if len(sound) < _SOUND * len(draws):
+        return np.nan, np.nan
+    low, high = _ends(sound)
+    return float(low), float(high)
+
+
+def _fill(curves: pd.DataFrame, group: _Group, anchors: _Anchors) -> None:
+    """Writes the intervals of BD-rates of this group's curves into their rows."""
+    keys = group.points[_GROUP].iloc[0]
+    own = (curves[_GROUP] == keys).all(axis=1) & curves["bd_rate_percent"].notna()
+    own &= curves["curve_id"].isin(group.points["curve_id"])
+    rows = curves[own]
+    found = np.full((len(rows), 2), np.nan)
+    for k, (name, curve_id) in enumerate(
+        zip(rows["anchor"], rows["curve_id"], strict=True)
+    ):
+        anchor = anchors.anchor(name)
+        if anchor is not None:
+            found[k] = _sound_ends(bd_rates(*anchor, *anchors.curve(curve_id)))
+    curves.loc[rows.index, ["bd_rate_low_percent", "bd_rate_high_percent"]] = found
 
 
 def _classical_draws(

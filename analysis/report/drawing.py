@@ -14,6 +14,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from analysis.codec_points import CLASSICAL, OVERFITTED
+from analysis.curves import anchor_label
 from analysis.frontier import staircase
 from analysis.measures import Measure
 from analysis.reference_points import PUBLISHED
@@ -23,7 +24,7 @@ _MAX_VECTOR_POINTS = 2000
 _MUCH = 30.0  # as in templates/app.js
 
 
-TOLD_ON_AXES = ("bd_window", "estimated_device_kind")
+TOLD_ON_AXES = ("bd_window", "bd_anchor", "estimated_device_kind")
 
 
 def axis_title(measure: Measure, distortions: str, rows: pd.DataFrame) -> str:
@@ -34,7 +35,8 @@ def axis_title(measure: Measure, distortions: str, rows: pd.DataFrame) -> str:
         title += f" (bpp + lambda {distortions.upper().replace('_', '-')})"
     for name in TOLD_ON_AXES:
         if name in measure.within:
-            title = ", ".join([title, *rows[name].dropna().unique()])
+            told = map(anchor_label, rows[name].dropna().unique())
+            title = ", ".join([title, *told])
     return title
 
 

@@ -34,6 +34,7 @@ from analysis.report.drawing import (
     spread_labels,
     staircases,
 )
+from analysis.report.ranks_figure import ranks_figure
 from analysis.report.savings_figures import bd_rate_figure, savings_figure
 from analysis.report.style import (
     BASELINE_DASHES,
@@ -315,6 +316,7 @@ FIGURES: dict[str, Callable[[ReportData], Figure]] = {
     "published": published_figure,
     "winners": lambda data: winners_figure(data.styles, _measured(data)),
     "decode_time": decode_time_figure,
+    "ranks": ranks_figure,
     "rate_distortion": rate_distortion_figure,
     "cost_breakdown": cost_breakdown_figure,
     "bd_rate": bd_rate_figure,

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, references
+from analysis.curves import anchor_label
 from analysis.decode_estimates import NO_MEASUREMENT, conditions
 from analysis.decode_times import statistics
 from analysis.measures import MEASURES
+from analysis.reference_points import claimed_savings
 from analysis.report.data import ReportData
 from analysis.report.style import COMPONENT_COLOURS
 from rdc.measurements.rows import STAGES
@@ -22,7 +24,8 @@ _TEXTS = (
 )
 _NUMBERS = (
     *("rate", "lmbda", "steps", "batch_size", "crop_px", "seed", "images"),
-    *("rd_loss_low", "rd_loss_high", "frontier_probability"),
+    *(name for measure in MEASURES.values() for name in measure.interval),
+    "frontier_probability",
 )
 # What is told of a point beside the objectives, the axes and its decode times.
 _TOLD = ("kflops_per_px", "params_total", "bpp", "psnr_db", "rd_loss")
@@ -41,8 +44,10 @@ def payload(data: ReportData) -> dict[str, Any]:
             {
                 "name": measure.name,
                 "title": measure.title,
+                "label": measure.label,
                 "minimise": measure.minimise,
                 "log": measure.log,
+                "interval": measure.interval,
                 "within": measure.within,
                 "per_hardware": measure.of == "hardware",
             }
@@ -81,7 +86,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         ],
         "references": _references(),
         "other_codecs": _other_codecs(data.other_codecs),
-        "claims": data.claims.round(6).to_dict("records"),
+        "claims": _claims(data),
     }
 
 
@@ -92,6 +97,7 @@ def _points(data: ReportData) -> dict[str, Any]:
     columns: dict[str, Any] = {name: _texts(table[name]) for name in _TEXTS}
     for name in (*_NUMBERS, *plain, *devices):
         columns[name] = _numbers(table[name])
+    columns["bd_anchor"] = _texts(table["bd_anchor"].map(anchor_label, "ignore"))
     errors = data.tables["runs"].set_index("run_id")["error"]
     columns["error"] = _texts(table["run_id"].map(errors))
     columns["config"] = _texts(table["arch_id"].map(data.configurations))
@@ -128,6 +134,17 @@ def _references() -> list[dict[str, Any]]:
     names = [name for name in MEASURES if name in models]
     told = ["label", "family", "lmbda", "distortion", *names]
     return models[told].to_dict("records")
+
+
+def _claims(data: ReportData) -> list[dict[str, Any]]:
+    """RD losses at the lambdas of the points, and BD-rates against their anchors."""
+    anchors = data.frontier["bd_anchor"].dropna().unique()
+    savings = [claimed_savings(anchor) for anchor in anchors]
+    return [
+        row
+        for table in (data.claims.round(6), *savings)
+        for row in table.replace({"bd_anchor": baselines.LABELS}).to_dict("records")
+    ]
 
 
 def _other_codecs(points: pd.DataFrame) -> list[dict[str, Any]]:

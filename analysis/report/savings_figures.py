@@ -8,12 +8,23 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.interpolate import PchipInterpolator
 
 from analysis.bd_measure import common_range, rate_over
-from analysis.curves import Anchor, anchor_label, anchor_named
+from analysis.bd_rate import overlap_db, rates_at_equal_psnr
+from analysis.curves import Anchor, anchor_label, anchor_named, arrays
 from analysis.measures import MEASURES
+from analysis.reference_points import claimed_savings
 from analysis.report.data import ReportData
-from analysis.report.drawing import empty, families, legend, log_axis, new_figure
+from analysis.report.drawing import (
+    empty,
+    families,
+    legend,
+    log_axis,
+    new_figure,
+    reference_points,
+    spread_labels,
+)
 from analysis.report.style import MARKERS
 
 _MOST_CURVES = 10
@@ -25,15 +36,19 @@ def bd_rate_figure(data: ReportData) -> Figure:
     """BD-rate of each curve over its decoder's cost: one anchor, one range of PSNR.
 
     Rates saved over different ranges do not compare: curves without the range of most
-    are left out, and counted in the title.
+    are left out, and counted in the title. Published savings against the same anchor
+    are claims: their sources do not state the range.
     """
     figure, axes = new_figure(7.0, 4.3)
     rows, window, anchor = against_one_anchor(data)
     if anchor is None:
         empty(axes, rows, _NOTHING)
     else:
+        claims = claimed_savings(anchor.name)
         families(axes, data.styles, rows, _COST.name, "bd_rate_percent")
-        log_axis(axes, "x", rows[_COST.name])
+        reference_points(axes, claims, _COST.name, "bd_rate_percent")
+        costs = pd.concat([rows[_COST.name], claims[_COST.name]])
+        log_axis(axes, "x", costs, room=1.25 if claims.empty else 1.8)
         axes.axhline(0, color="black", lw=0.8)
         legend(figure, axes)
         without = len(_compared(data)) - len(rows)
@@ -43,6 +58,7 @@ def bd_rate_figure(data: ReportData) -> Figure:
             f"{window[1]:.1f} dB{note}"
         )
     axes.set(xlabel=_COST.title, ylabel="BD-rate (%), negative saves rate")
+    spread_labels(figure, axes)
     return figure
 
 
@@ -100,16 +116,10 @@ def saved(anchor: Anchor, curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
     Logarithms of the rate are interpolated as BD-rate does it.
     """
-    from scipy.interpolate import PchipInterpolator
-
-    own = curve.sort_values("bpp")
-    order = np.argsort(anchor.bpp)
-    psnr = anchor.psnr_db[order], own["psnr_db"].to_numpy(float)
-    low, high = max(p[0] for p in psnr), min(p[-1] for p in psnr)
-    at = np.linspace(low, high, 60)
-    rates = np.log(anchor.bpp[order]), np.log(own["bpp"].to_numpy(float))
-    there = [PchipInterpolator(p, r)(at) for p, r in zip(psnr, rates, strict=True)]
-    return at, 100 * np.expm1(there[1] - there[0])
+    bpp, psnr_db = arrays(curve.sort_values("bpp"))
+    at = np.linspace(*overlap_db(anchor.psnr_db, psnr_db), 60)
+    own = np.exp(PchipInterpolator(psnr_db, np.log(bpp))(at))
+    return at, rates_at_equal_psnr(anchor.bpp, anchor.psnr_db, own, at)
 
 
 def _compared(data: ReportData) -> pd.DataFrame:

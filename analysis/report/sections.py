@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import baselines, references
+from analysis.curves import anchor_label
 from analysis.decode_estimates import NO_MEASUREMENT, conditions
 from analysis.decode_times import MAIN_STAGE
 from analysis.measures import objectives_note
@@ -114,34 +115,42 @@ def status(data: ReportData) -> str:
 
 
 def curves(data: ReportData) -> str:
-    """BD-rates, and why others have none."""
+    """BD-rates by anchor, that of the measure first; and why others have none."""
     table = data.tables["curves"]
     compared = table[table["bd_rate_percent"].notna()]
-    labels = baselines.LABELS
     points = data.frontier.drop_duplicates("curve_id").set_index("curve_id")
-    rows = []
-    for row in compared.sort_values("bd_rate_percent").itertuples():
-        point = points.loc[row.curve_id]
-        rows.append(
+    usual = set(data.frontier["bd_anchor"].dropna())
+    groups = compared.groupby(["anchor", "anchor_source"])
+    parts = []
+    for (name, source), own in sorted(
+        groups, key=lambda group: group[0][0] not in usual
+    ):
+        anchor = f"{anchor_label(name)}, {source}"
+        rows: list[list[object]] = [
             [
-                _with_seed(point, data),
+                _with_seed(points.loc[row.curve_id], data),
                 f"{row.dataset}, {row.coder}, {row.numerics}",
-                f"{labels.get(row.anchor, row.anchor)}, {row.anchor_source}",
+                anchor,
                 _percent(row),
                 f"{row.range_low_db:.2f} to {row.range_high_db:.2f} dB, "
                 f"{row.overlap_points} points",
                 row.interpolation,
             ]
+            for row in own.sort_values("bd_rate_percent").itertuples()
+        ]
+        heads = ["Curve", "Measured on", "Anchor", "BD-rate", "Range", "Interpolation"]
+        parts.append(
+            f"<details{' open' if name in usual else ''}><summary>{text(anchor)}: "
+            f"{len(rows)} curves</summary>{_table(heads, rows)}</details>"
         )
+    if not parts:
+        parts = ['<p class="missing">missing: no curve compares with an anchor</p>']
     left_out = table.loc[table["reason"].notna(), ["curve_id", "dataset", "reason"]]
     reasons = left_out.drop_duplicates()["reason"].value_counts()
     items = [f"{reason} ({count} curves)" for reason, count in reasons.items()]
-    missing = f'<p class="note">Without a number:</p>{_list(items)}' if items else ""
-    if not rows:
-        note = '<p class="missing">missing: no curve compares with an anchor</p>'
-        return note + missing
-    heads = ["Curve", "Measured on", "Anchor", "BD-rate", "Range", "Interpolation"]
-    return _table(heads, rows) + missing
+    if items:
+        parts.append(f'<p class="note">Without a number:</p>{_list(items)}')
+    return "".join(parts)
 
 
 def _with_seed(point: pd.Series, data: ReportData) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.console.output import add_format, check_extra, print_json, print_rows
+from launch.console.pick_points import print_point
+from rdc.errors import ConfigError
 from rdc.system.store import is_url
 
 if TYPE_CHECKING:
@@ -52,6 +54,18 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     aim.add_argument("--max-bpp", type=float, metavar="X", help="most PSNR within it")
     aim.add_argument("--min-psnr", type=float, metavar="DB", help="least rate for it")
     aim.add_argument("--lmbda", type=float, metavar="L", help="least RD loss there")
+    pick.add_argument(
+        "--best",
+        metavar="MEASURE",
+        help="the best point by a measure, and the options above are limits",
+    )
+    pick.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="MEASURE=VALUE",
+        help="with --best: at most so much, or at least where more is better",
+    )
     pick.add_argument("--dataset", help="image set, where there are several")
     pick.add_argument("--codec", help="as 'range, native, effort 0', likewise")
     pick.add_argument("--distortion", help="that was trained for, likewise")
@@ -77,6 +91,15 @@ def _pick(options: argparse.Namespace) -> None:
         options.distortion,
         options.any_training,
     )
+    if options.best is not None:
+        print_point(options, source, points, notes)
+        return
+    if options.limit:
+        raise ConfigError(
+            "limits on measures are for the best by a measure",
+            ", ".join(options.limit),
+            "add --best MEASURE",
+        )
     device = column = None
     if options.max_ms is not None or options.device is not None:
         device = candidates.device_of(source, options.device)

@@ -11,13 +11,23 @@ from pathlib import Path
 import pytest
 from cluster_hosts import RayCluster, network
 from cluster_sweeps import ClusterSweep, small_images
+from playwright.sync_api import BrowserContext
+from report_pages import open_browser
 from stores import CREDENTIALS, Proxy, seaweedfs
 
 from rdc.system.store import Store
+from tests.needs import needs
 
 # Ray reads these once in a process: clusters of tests have a token, as a private Ray.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    needs("browser")
+    with open_browser(tmp_path_factory.mktemp("profile")) as context:
+        yield context
 
 
 @pytest.fixture(scope="session")

@@ -7,33 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import BrowserContext
+from report_pages import Watched
 
-from analysis import references
-from analysis.baselines import KODAK_IMAGES
 from analysis.frontier import pareto_mask
-from analysis.gather import gather
 from analysis.measures import MEASURES
-from analysis.reference_points import claims
 from analysis.report.page import write_report
 from analysis.tables import read_tables
-from rdc.specs.coding import CodecSettings
-from tests.browser import find_browser
-from tests.needs import needs
-from tests.unit.analysis.builder import CURVE_LAMBDAS, SweepOutput, write_curve
 from tests.unit.analysis.conftest import write_mixed_sweep
-from tests.unit.analysis.estimated import V5E, estimate_decoder
-from tests.unit.analysis.invented import architectures
-
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="module")
@@ -41,49 +22,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = write_mixed_sweep(tmp_path_factory.mktemp("browser") / "out")
     write_report(out)
     return out
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    needs("browser")
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=find_browser(),
-            headless=True,
-            args=list(FLAGS),
-            viewport={"width": 1280, "height": 900},
-        )
-        yield context
-        context.close()
-
-
-class Watched:
-    """A page, and whatever it asked for or complained about."""
-
-    def __init__(self, context: BrowserContext, out: Path, state: str = ""):
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.url = (out / "report" / "index.html").as_uri()
-        self.page.goto(self.url + state)
-        self.page.wait_for_selector("#points tbody tr")
-
-    def column(self, key: str) -> list[str]:
-        """Cells of one column, top to bottom."""
-        heads = self.page.locator("#points th").evaluate_all(
-            "nodes => nodes.map(node => node.dataset.key)"
-        )
-        cells = f"#points tbody td:nth-child({heads.index(key) + 1})"
-        return self.page.locator(cells).all_inner_texts()
-
-    def runs(self) -> list[str]:
-        return self.page.locator("#points tbody tr").evaluate_all(
-            "nodes => nodes.map(node => node.dataset.run)"
-        )
 
 
 @pytest.fixture
@@ -98,7 +36,7 @@ def watched(browser: BrowserContext, out: Path) -> Iterator[Watched]:
 def test_opens_without_complaint_or_network(watched: Watched) -> None:
     requests = [url for url in watched.requests if not url.startswith("data:")]
     assert requests == [watched.url]
-    assert watched.page.locator("svg.chart").count() == 5
+    assert watched.page.locator("svg.chart").count() == 6
     assert watched.page.locator("#bars .bar").count() == 20
     assert "NOT COMPARABLE" in watched.page.locator("#kodak-note").inner_text()
 
@@ -127,46 +65,18 @@ def test_plots_mark_gaps_and_other_conditions(watched: Watched) -> None:
     assert "rdc_d" in plot.locator("text.label").all_text_contents()
 
 
-def _right(part: Locator) -> float:
-    box = part.bounding_box()
-    assert box
-    return box["x"] + box["width"]
-
-
-def test_reference_models_stand_beside_points_on_kodak(
-    browser: BrowserContext, tmp_path: Path
-) -> None:
-    sweep = SweepOutput(tmp_path)
-    sweep.dataset = "kodak"
-    sweep.images = tuple(f"{name}.png" for name in sorted(KODAK_IMAGES))
-    sweep.finish(sweep.plan(architectures((32, 64))))
-    gather(tmp_path)
-    write_report(tmp_path)
-    page = Watched(browser, tmp_path).page
-    lmbdas = references.kodak()["lmbda"]
-    for plot, points in (
-        ("#plot-frontier", lmbdas[lmbdas == 0.0125]),  # of the sweep
-        ("#plot-quality", lmbdas),
-    ):
-        models = page.locator(f"{plot} path.reference")
-        assert models.count() == len(points)
-        assert "60,000 steps" in models.first.locator("title").text_content()
-        labels = page.locator(f"{plot} text.baseline-label").all()
-        names = [label.text_content() for label in labels]
-        assert len(set(names)) == len(names)
-        right = _right(page.locator(f"{plot} svg.chart"))
-        assert all(_right(label) <= right for label in labels)
-    assert "reference model" in page.locator("#families").inner_text()
-    assert "Published codecs are drawn over" in page.inner_text("#frontier-note")
-    page.select_option("#select-y", "rd_loss_of_mean_psnr")
-    titles = page.locator("#plot-frontier path.reference title").all_text_contents()
-    claimed = claims([0.0125])
-    assert len(titles) == len(claimed) + (lmbdas == 0.0125).sum()
-    for claim in claimed.itertuples():
-        (title,) = (t for t in titles if t.startswith(f"{claim.label}, published: "))
-        assert title.endswith(f"cost: {claim.source}")
-    assert "published, not measured here" in page.inner_text("#families")
-    page.close()
+def test_ranks_are_against_another_device_or_operations(watched: Watched) -> None:
+    plot = watched.page.locator("#plot-ranks")
+    assert "Example GPU" in " ".join(plot.locator("text").all_text_contents())
+    drawn = plot.locator("path.points").evaluate_all(
+        "nodes => nodes.map((node) => node.getAttribute('d'))"
+    )
+    watched.page.select_option("#select-against", "")
+    texts = plot.locator("text").all_text_contents()
+    assert "rank by decoder cost" in texts
+    assert drawn != plot.locator("path.points").evaluate_all(
+        "nodes => nodes.map((node) => node.getAttribute('d'))"
+    )
 
 
 def test_axes_of_the_frontier_are_any_measures(watched: Watched, out: Path) -> None:
@@ -188,32 +98,6 @@ def test_axes_of_the_frontier_are_any_measures(watched: Watched, out: Path) -> N
     watched.page.locator("#reset").click()
     titles = plot.locator("text").all_text_contents()
     assert MEASURES["kflops_per_px"].title in titles
-
-
-def test_codecs_measured_here_and_other_settings(
-    browser: BrowserContext, tmp_path: Path
-) -> None:
-    """JPEG is a curve of its own; one coder's points are shown at a time."""
-    sweep = SweepOutput(tmp_path)
-    jobs = sweep.plan(architectures((32, 64)))
-    sweep.finish(jobs)
-    write_curve(sweep)
-    sweep.classical("jpeg")
-    sweep.codec = CodecSettings(numerics="exact")
-    sweep.evaluate(jobs[-1])
-    gather(tmp_path)
-    write_report(tmp_path)
-    watched = Watched(browser, tmp_path)
-    quality = watched.page.locator("#plot-quality")
-    assert quality.locator("path.classical").count() == 1
-    assert quality.locator("path.own-curve").count() == 1
-    assert "JPEG" in quality.locator("text.baseline-label").all_text_contents()
-    assert len(watched.runs()) == len(jobs) + len(CURVE_LAMBDAS)
-    watched.page.select_option("#select-codec", "range, exact, effort 0")
-    assert watched.runs() == [jobs[-1].job_id]
-    assert "BD-rate" in watched.page.locator("main").inner_text()
-    watched.page.close()
-    assert watched.complaints == []
 
 
 def test_headings_sort_and_missing_stays_last(watched: Watched) -> None:
@@ -282,7 +166,7 @@ def test_keyboard_steps_through_points_and_tells_about_them(watched: Watched) ->
     assert "quartiles" in first
     watched.page.keyboard.press("ArrowRight")
     assert tip.inner_text() != first
-    assert watched.page.locator("circle.ring").count() == 5  # in every plot
+    assert watched.page.locator("circle.ring").count() == 6  # in every plot
     chart.blur()
     assert not tip.is_visible()
 
@@ -315,7 +199,37 @@ def test_brush_selects_in_every_plot_and_in_the_table(watched: Watched) -> None:
     assert len(watched.runs()) == 20
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+def test_keyboard_brushes_as_the_pointer_does(watched: Watched) -> None:
+    """From one point to another in the order across; in every plot and the table."""
+    page, press = watched.page, watched.page.keyboard.press
+    chart = page.locator("#plot-frontier svg.chart")
+    page.locator("#families button").last.focus()
+    press("Tab")
+    assert chart.evaluate("node => node === document.activeElement")
+    press("ArrowRight")
+    for _ in range(3):
+        press("Shift+ArrowRight")
+    costs = sorted(
+        float(value.replace(",", "")) for value in watched.column("kflops_per_px")
+    )
+    assert len(watched.runs()) == 4
+    assert "4 of 20 points, selected" in page.inner_text("#count")
+    assert chart.evaluate("node => node === document.activeElement")
+    assert page.locator("#tip").is_visible()
+    faded = page.locator("svg.chart:has(path.faded.points)")
+    assert faded.count() == page.locator("svg.chart").count()
+    press("Shift+ArrowLeft")
+    assert len(watched.runs()) == 3
+    press("Escape")
+    assert len(watched.runs()) == 20
+    assert chart.evaluate("node => node === document.activeElement")
+    every = sorted(
+        float(value.replace(",", "")) for value in watched.column("kflops_per_px")
+    )
+    assert costs == every[:4]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_window(watched: Watched, width: int) -> None:
     watched.page.set_viewport_size({"width": width, "height": 800})
     watched.page.wait_for_timeout(300)
@@ -338,45 +252,7 @@ def test_prints_without_controls(watched: Watched) -> None:
     assert not watched.page.locator("#selects").is_visible()
     assert watched.page.locator("#families").is_visible()  # the key of the plots
     assert watched.page.locator("#plot-frontier svg").is_visible()
+    table = watched.page.locator("#points").bounding_box()
+    assert table
+    assert table["width"] <= 1280
     watched.page.emulate_media(media="screen")
-
-
-def test_an_axis_of_bd_rates_says_against_what_and_why_points_are_missing(
-    browser: BrowserContext, tmp_path: Path
-) -> None:
-    sweep = SweepOutput(tmp_path)
-    sweep.finish(sweep.plan(architectures((32,))))
-    write_curve(sweep)
-    sweep.classical("jpeg")
-    gather(tmp_path)
-    write_report(tmp_path)
-    watched = Watched(browser, tmp_path, "#y=bd_rate_percent")
-    plot = watched.page.locator("#plot-frontier")
-    (title,) = [t for t in plot.locator("text").all_text_contents() if "BD-rate" in t]
-    assert "JPEG (measured), pchip, 25.00 to 37.00 dB" in title
-    note = watched.page.locator("#frontier-note").inner_text()
-    assert "missing where it has 1 of at least 4 points" in note
-    watched.page.close()
-    assert watched.complaints == []
-
-
-def test_estimates_have_marked_panels_of_their_own(
-    browser: BrowserContext, tmp_path: Path
-) -> None:
-    sweep = SweepOutput(tmp_path / "out")
-    for number, job in enumerate(sweep.plan(architectures((32,)))[:3]):
-        cycles = {"synthesis_transform": 2_000_000 * (number + 1)}
-        estimate_decoder(sweep, job, cycles)
-        estimate_decoder(sweep, job, cycles, V5E)
-    gather(sweep.out)
-    write_report(sweep.out)
-    watched = Watched(browser, sweep.out)
-    panels = watched.page.locator("#plot-estimates > div")
-    heads = panels.locator("h3").all_inner_texts()
-    assert heads == ["TPU v4, estimated", "TPU v5 lite, estimated"]
-    assert all("no measurement" in n for n in panels.locator("p").all_inner_texts())
-    assert panels.nth(0).locator("path.points").count() == 3  # one per family
-    # Nothing was timed, and what was estimated does not stand in for it.
-    assert watched.page.locator("#plot-times path.points").count() == 0
-    watched.page.close()
-    assert watched.complaints == []

@@ -1,17 +1,22 @@
 // The page: controls, what each plot shows, and when they are drawn.
 function refresh() {
   writeAddress();
+  const focused = [...plots.values()].find(({ chart }) => chart === document.activeElement);
   const points = shownPoints();
   starred = new Set(frontiers(points, objectives()).flat());
   drawControls();
   drawFrontier(points);
   drawTimes(points);
+  drawRanks(points);
   drawQuality(points);
+  drawSavings(points);
   drawTable(points);
+  if (focused && plots.has(focused.id)) plots.get(focused.id).chart.focus({ preventScroll: true });
 }
 
+// Of points that a plot selected; none: all.
 function setBrush(points) {
-  brushed = points && points.size ? points : null;
+  brushed = points.length ? new Set(points) : null;
   rowsShown = PAGE;
   refresh();
 }
@@ -34,11 +39,11 @@ function drawFrontier(points) {
     id: "frontier", aspect: 0.46, empty: "missing: no point has both of these",
     points: shown, gaps: placed.filter((i) => !isMeasured(i)), lines: steps,
     x: (i) => valueOf(x, i), y: (i) => valueOf(y, i),
-    whisker: y === "rd_loss" ? (i) => [columns.rd_loss_low[i], columns.rd_loss_high[i]] : null,
+    whisker: (i) => interval(up, i),
     xLabel: titleOver(across, shown), xLog: across.log && state.cost === "log",
     yLabel: titleOver(up, shown), yLog: up.log || spansMuch(shown.map((i) => valueOf(y, i))),
     references: references([x, y]).filter(({ model }) =>
-      !shown.length || groups.has(held.map((name) => model[name]).join(" "))),
+      !shown.length || model.bd_anchor || groups.has(held.map((name) => model[name]).join(" "))),
   });
 }
 
@@ -48,28 +53,38 @@ const spansMuch = (values) => Math.min(...values) > 0 && Math.max(...values) > 3
 // Of an axis: against what BD-rates are, of which device estimates are.
 function titleOver(measure, points) {
   if (measure.name !== "rd_loss") {
-    const told = measure.within.filter((name) => ["bd_window", "estimated_device_kind"].includes(name));
+    const told = measure.within.filter((name) => ["bd_window", "bd_anchor", "estimated_device_kind"].includes(name));
     return [measure.title, ...new Set(told.flatMap((name) => points.map((i) => columns[name][i])))].join(", ");
   }
   const distortions = [...new Set(points.map((i) => columns.distortion[i]))];
   return `${measure.title} (bpp + lambda · ${distortions.join(" or ").toUpperCase().replace("_", "-")})`;
 }
 
+// A reason in general: of a broken rule without the value that broke it.
+const broken = (reason) => (reason || "").replace(/^(.*); got .*$/, "this fails: $1");
+
+const HELD = {
+  lmbda: "lambda", distortion: "distortion", bd_window: "anchor and range of PSNR", bd_anchor: "anchor",
+  estimated_device_kind: "device",
+};
+
 function drawFrontierNote(held, points) {
   const better = (name) => `${measures.get(name).minimise ? "less" : "more"} ${measures.get(name).title}`;
-  const among = held.length ? `, each among points of equal ${held.join(" and ")}` : "";
+  const among = held.length ? `, each among points of equal ${held.map((name) => HELD[name]).join(" and ")}` : "";
   const others = objectives().length > 2 ? ` ★ in the table: not dominated in ${objectives().map(better).join(", ")}.` : "";
   const apart = isKodak() && state.y === "rd_loss" && data.claims.length
-    ? ` Published codecs are drawn over ${measures.get(CLAIMED).title} alone (choose it under Up): no RD loss that is a mean over images was published.` : "";
+    ? ` Published codecs are drawn over ${measures.get(CLAIMED).title} and ${measures.get(SAVED).title} (choose it under Up): no RD loss that is a mean over images was published.`
+    : claims([state.x, state.y]).some((model) => SAVED in model)
+      ? " Published BD-rates are claims: their sources do not state over which range of PSNR." : "";
   const reasons = [state.x, state.y].includes("bd_rate_percent")
-    ? [...new Set(points.map((i) => columns.bd_gap[i]).filter(Boolean))] : [];
+    ? [...new Set(points.map((i) => broken(columns.bd_gap[i])).filter(Boolean))] : [];
   const gaps = reasons.length ? ` Points are missing where ${reasons.join("; or where ")}.` : "";
   document.getElementById("frontier-note").textContent =
     `Better: ${better(state.x)}, ${better(state.y)}. The black staircase joins the points that none of those ` +
     `that compare dominates${among}; hollow points are on none.${others}${apart}${gaps}`;
 }
 
-const COST = "kflops_per_px", CLAIMED = "rd_loss_of_mean_psnr";
+const COST = "kflops_per_px", CLAIMED = "rd_loss_of_mean_psnr", SAVED = "bd_rate_percent";
 
 function drawTimes(points) {
   const device = data.devices.find((d) => d.id === state.hardware);
@@ -114,9 +129,20 @@ function drawEstimates(points) {
 
 // Reference models of the project and published codecs, where the image set is theirs:
 // Kodak; and codecs without a model that were measured on the set.
-function references([x, y]) {
-  const known = [...(isKodak() ? [...data.references, ...data.claims] : []), ...otherCodecs()];
-  return known.filter((model) => x in model && y in model).map((model) => ({ model, x: model[x], y: model[y] }));
+function references(axes) {
+  const [x, y] = axes, published = hiddenFamilies().has(PUBLISHED) ? [] : claims(axes);
+  const known = [...(isKodak() ? data.references : []), ...otherCodecs()];
+  return [...known.filter((model) => x in model && y in model), ...published].map(
+    (model) => ({ model, x: model[x], y: model[y] }));
+}
+
+// What was published with both of these; BD-rates against the anchor of own ones alone.
+const PUBLISHED = "published";
+function claims([x, y]) {
+  if (!isKodak()) return [];
+  const anchors = new Set(everyPoint.filter(ofDataset).map((i) => columns.bd_anchor[i]));
+  return data.claims.filter((model) =>
+    x in model && y in model && (!model.bd_anchor || anchors.has(model.bd_anchor)));
 }
 
 const otherCodecs = () => data.other_codecs.filter((codec) => codec.dataset === state.dataset);
@@ -136,19 +162,23 @@ function qualityLines(measured, kodak) {
     kind, dash: dashes[k % dashes.length], name: curve.label,
     points: curve.bpp.map((rate, j) => [rate, curve.psnr_db[j]]),
   });
+  return [
+    ...data.published.map(line(kodak ? "baseline" : "baseline foreign", DASHES)),
+    ...classical().map(line("classical", CLASSICAL_DASHES)),
+    ...ownCurves(measured, (i) => columns.bpp[i], (i) => columns.psnr_db[i]),
+  ];
+}
+
+function ownCurves(points, x, y) {
   const curves = new Map();
-  for (const i of measured) {
+  for (const i of points) {
     const key = columns.curve[i];
     if (key >= 0) curves.set(key, [...(curves.get(key) || []), i]);
   }
-  const own = [...curves.values()].map((points) => ({
-    kind: "own-curve", colour: styles.get(columns.family[points[0]]).colour,
-    points: points.map((i) => [columns.bpp[i], columns.psnr_db[i]]).sort((a, b) => a[0] - b[0]),
+  return [...curves.values()].map((own) => ({
+    kind: "own-curve", colour: styles.get(columns.family[own[0]]).colour,
+    points: own.map((i) => [x(i), y(i)]).sort((a, b) => a[0] - b[0]),
   }));
-  return [
-    ...data.published.map(line(kodak ? "baseline" : "baseline foreign", DASHES)),
-    ...classical().map(line("classical", CLASSICAL_DASHES)), ...own,
-  ];
 }
 
 const classical = () => data.classical.filter((codec) => codec.dataset === state.dataset);
@@ -182,6 +212,44 @@ function drawQuality(points) {
   });
 }
 
+// Figure 1 of the study: rates against one anchor over quality, a line for each curve.
+function drawSavings(points) {
+  const measure = measures.get("anchor_rate_percent");
+  const value = (i) => columns.anchor_rate_percent[i];
+  const shown = points.filter((i) => isMeasured(i) && value(i) !== null);
+  const lines = ownCurves(shown, (i) => columns.psnr_db[i], value);
+  if (shown.length) lines.push({ kind: "zero", points: range(shown.map((i) => columns.psnr_db[i])).map((x) => [x, 0]) });
+  drawPlot(document.getElementById("plot-savings"), {
+    id: "savings", aspect: 0.4, empty: "missing: no point has the PSNR of an anchor on the same images",
+    points: shown, lines, x: (i) => columns.psnr_db[i], y: value,
+    xLabel: measures.get("psnr_db").title, yLabel: titleOver(measure, shown),
+  });
+}
+
+// Figure 4, right: ranks of the network's times on the chosen device, against another's or
+// against operations; of the points that compare, as the table of correlations.
+function drawRanks(points) {
+  const stage = data.stages[0], host = document.getElementById("plot-ranks");
+  const [device, other] = [state.hardware, state.against].map((id) => data.devices.find((d) => d.id === id));
+  if (!device) {
+    host.replaceChildren(element("p", { class: "missing" }, "missing: nothing was timed"));
+    return;
+  }
+  const apart = other && other !== device;
+  const across = (i) => (apart ? columns[`decode_ms.${other.id}.${stage}`][i] : columns[COST][i]);
+  const up = (i) => decode("decode_ms", stage, i);
+  const found = points.filter((i) => !columns.differs_in[i] && across(i) !== null && up(i) !== null);
+  const timed = [...new Map(found.map((i) => [columns.arch_id[i], i])).values()];
+  const [x, y] = [across, up].map((value) => ranks(timed, value));
+  drawPlot(host, {
+    id: "ranks", aspect: 0.8, empty: "missing: not timed on this hardware", points: timed,
+    x: (i) => x.get(i), y: (i) => y.get(i),
+    lines: [{ kind: "zero", points: [[1, 1], [timed.length, timed.length]] }],
+    xLabel: `rank by ${apart ? `${stage}, ${other.name}` : measures.get(COST).label}`,
+    yLabel: `rank by ${stage}, ${device.name}`,
+  });
+}
+
 function drawControls() {
   const focused = document.activeElement && document.activeElement.id;
   const axes = data.measures.map((measure) => [measure.name, measure.title]);
@@ -191,6 +259,8 @@ function drawControls() {
     ["codec", "Codec", several(codecsShown().map((codec) => [codec, codec]))],
     ["x", "Across", axes], ["y", "Up", axes],
     ["hardware", "Decode times of", data.devices.map((d) => [d.id, d.name])],
+    ["against", "Ranks against", data.devices.length ? [["", measures.get(COST).label],
+      ...data.devices.filter((d) => d.id !== state.hardware).map((d) => [d.id, d.name])] : []],
     ["steps", "Steps", [["", "all"], ...distinct("steps").sort((a, b) => a - b).map((v) => [String(v), number(v)])]],
     ["lmbda", "Lambda", [["", "all"], ...distinct("lmbda").sort((a, b) => a - b).map((v) => [String(v), String(v)])]],
     ["cost", "Cost axis", [["log", "log"], ["linear", "linear"]]],
@@ -203,17 +273,21 @@ function drawControls() {
       return element("label", {}, title, select);
     }),
     element("button", { type: "button", id: "reset", onclick: reset }, "Reset"));
-  const hidden = hiddenFamilies();
-  document.getElementById("families").replaceChildren(...data.families.map((style) => {
-    const toggle = () => {
-      if (!hidden.delete(style.family)) hidden.add(style.family);
-      state.hidden = [...hidden].join(",");
-      refresh();
-    };
-    return element("button", { type: "button", class: "chip", id: `family-${style.family}`,
-      "aria-pressed": String(!hidden.has(style.family)), onclick: toggle }, marker(style), style.family);
-  }), ...gapKey());
+  document.getElementById("families").replaceChildren(
+    ...data.families.map((style) => toggle(style.family, marker(style), style.family)), ...gapKey());
   if (focused && document.getElementById(focused)) document.getElementById(focused).focus();
+}
+
+// A button that hides the points of a family, or shows them again.
+function toggle(family, icon, text) {
+  const hidden = hiddenFamilies();
+  const change = () => {
+    if (!hidden.delete(family)) hidden.add(family);
+    state.hidden = [...hidden].join(",");
+    refresh();
+  };
+  return element("button", { type: "button", class: "chip", id: `family-${family}`,
+    "aria-pressed": String(!hidden.has(family)), onclick: change }, icon, text);
 }
 
 function gapKey() {
@@ -226,13 +300,13 @@ function gapKey() {
   const others = new Set(otherCodecs().map((codec) => codec.family));
   if (others.has("overfitted")) kinds.push("codec overfitted to each image");
   if (others.has("classical")) kinds.push("classical codec at its best setting for the lambda");
-  const diamond = (shape, text) => {
+  const diamond = (shape) => {
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
     icon.append(svg("path", { class: "reference", d: shape }));
-    key.push(element("span", { class: "chip" }, icon, text));
+    return icon;
   };
-  if (kinds.length) diamond(REFERENCE, kinds.join(", or "));
-  if (isKodak() && state.y === CLAIMED) diamond(CLAIM, "published, not measured here");
+  if (kinds.length) key.push(element("span", { class: "chip" }, diamond(REFERENCE), kinds.join(", or ")));
+  if (claims([state.x, state.y]).length) key.push(toggle(PUBLISHED, diamond(CLAIM), "published, not measured here"));
   for (const gap of Object.keys(GAPS)) {
     if (!columns.state.includes(gap)) continue;
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
@@ -245,7 +319,7 @@ function gapKey() {
 function reset() {
   Object.assign(state, defaults);
   document.getElementById("search").value = "";
-  setBrush(null);
+  setBrush([]);
 }
 
 function drawBars() {
@@ -277,7 +351,7 @@ document.getElementById("search").addEventListener("input", (event) => {
   drawTable(shownPoints());
 });
 document.getElementById("download").addEventListener("click", downloadCsv);
-document.getElementById("clear-brush").addEventListener("click", () => setBrush(null));
+document.getElementById("clear-brush").addEventListener("click", () => setBrush([]));
 document.getElementById("more").addEventListener("click", () => { rowsShown = Infinity; drawTable(shownPoints()); });
 window.addEventListener("hashchange", () => { readAddress(); refresh(); });
 let pending = 0, lastWidth = innerWidth;

@@ -17,7 +17,7 @@ function drawPlot(host, options) {
   const width = Math.max(host.clientWidth, 280);
   const height = Math.min(Math.max(width * options.aspect, 250), 540);
   const box = {
-    left: 58, right: width - (lines.some((line) => line.name) ? (width < NARROW ? 72 : 140) : 14),
+    left: 58, right: width - (lines.some((line) => line.name) ? (width < NARROW ? 78 : 146) : 14),
     top: gaps.length ? 14 + STRIP : 14, bottom: height - 46,
   };
   const xDomain = options.xDomain ||
@@ -32,23 +32,25 @@ function drawPlot(host, options) {
     class: "chart", viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "application",
     "aria-roledescription": "scatter plot",
     "aria-label": `${options.yLabel} over ${options.xLabel}, ${points.length} points. ` +
-      "Left and right arrow keys step through them; the table below holds the same points.",
+      "Left and right arrow keys step through them, with Shift they select, Escape clears; " +
+      "the table below holds the same points.",
   });
-  drawAxes(chart, options, x, y, box, width, hasY);
-  drawLines(chart, options, x, y, box, width);
-  drawReferences(chart, models, x, y, box);
+  const titles = drawAxes(chart, options, x, y, box, hasY);
+  const drawn = drawLines(chart, options, x, y, box, width);
+  const grey = drawReferences(chart, models, x, y, width);
   const at = drawPoints(chart, options, x, y);
   drawGaps(chart, options, x, box, at);
-  drawNames(chart, options, at, box);
+  drawNames(chart, grey, at, drawn, box);
   const marks = svg("g");
   chart.append(marks);
-  host.append(chart);
+  host.append(...titles, chart);
   const plot = { id: options.id, chart, marks, at, options, y };
   plots.set(options.id, plot);
   listen(plot, box);
 }
 
-function drawAxes(chart, options, x, y, box, width, hasY) {
+// Titles that are longer than their axes, as lines to be put above the chart.
+function drawAxes(chart, options, x, y, box, hasY) {
   for (const tick of x.ticks) {
     chart.append(svg("line", { class: "grid", x1: x(tick), x2: x(tick), y1: box.top, y2: box.bottom }));
     chart.append(svg("text", { class: "tick", x: x(tick), y: box.bottom + 17, "text-anchor": "middle" }, x.text(tick)));
@@ -58,9 +60,14 @@ function drawAxes(chart, options, x, y, box, width, hasY) {
     chart.append(svg("text", { class: "tick", x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }, y.text(tick)));
   }
   chart.append(svg("path", { class: "axis", d: `M${box.left},${box.top}V${box.bottom}H${box.right}` }));
-  chart.append(svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, options.xLabel));
-  const middle = (box.top + box.bottom) / 2;
-  chart.append(svg("text", { transform: `translate(14,${middle}) rotate(-90)`, "text-anchor": "middle" }, options.yLabel));
+  const above = [], title = (text, room, arrow, attributes) => {
+    if (text.length * 6.6 > room) above.push(element("p", { class: "note" }, `${arrow} ${text}`));
+    else chart.append(svg("text", { "text-anchor": "middle", ...attributes }, text));
+  };
+  const [middle, centre] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+  title(options.yLabel, box.bottom + 30, "↑", { transform: `translate(14,${centre}) rotate(-90)` });
+  title(options.xLabel, box.right, "→", { x: middle, y: box.bottom + 38 });
+  return above;
 }
 
 function drawLines(chart, options, x, y, box, width) {
@@ -68,17 +75,18 @@ function drawLines(chart, options, x, y, box, width) {
   const window_ = svg("clipPath", { id: clip });
   window_.append(svg("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top }));
   chart.append(window_);
-  const ends = [];
+  const ends = [], drawn = [];
   for (const line of options.lines || []) {
-    const d = line.points.map(([a, b], i) => `${i ? "L" : "M"}${round(x(a))},${round(y(b))}`).join("");
+    const corners = line.points.map(([a, b]) => [x(a), y(b)]);
+    drawn.push(corners);
+    const d = corners.map(([a, b], i) => `${i ? "L" : "M"}${round(a)},${round(b)}`).join("");
     const path = svg("path", { class: line.kind, d, "clip-path": `url(#${clip})` });
     if (line.colour) path.setAttribute("stroke", line.colour);
     if (line.dash) path.setAttribute("stroke-dasharray", line.dash);
     chart.append(path);
     if (!line.name) continue;
     // Where the line leaves the window: at the right, or earlier through the top.
-    const inside = line.points.map(([a, b]) => [x(a), y(b)]);
-    const end = exitOf(inside, box);
+    const end = exitOf(corners, box);
     if (end) ends.push({ line, x: end[0], y: end[1] });
   }
   ends.sort((a, b) => a.y - b.y);
@@ -90,6 +98,7 @@ function drawLines(chart, options, x, y, box, width) {
     chart.append(svg("text", { class: "baseline-label tick", x: box.right + 7, y: height + 4 },
       width < NARROW ? end.line.name.split(" (")[0] : end.line.name));
   }
+  return drawn;
 }
 
 function exitOf(line, box) {
@@ -104,25 +113,21 @@ function exitOf(line, box) {
   return last;
 }
 
-function drawReferences(chart, models, x, y, box) {
-  const at = models.map((model) => ({ x: round(x(model.x)), y: round(y(model.y)) }));
-  const taken = at.map(occupied), named = new Set(); // points of one name share a label
-  models.forEach(({ model }, k) => {
-    const { x: px, y: py } = at[k];
+function drawReferences(chart, models, x, y, width) {
+  return models.map(({ model, x: across, y: up }) => {
+    const px = round(x(across)), py = round(y(up));
     const diamond = svg("path", { class: "reference", d: model.source ? CLAIM : REFERENCE, transform: `translate(${px},${py})` });
-    const source = model.source ? `; cost: ${model.source}` : "";
+    const source = model.source ? `; source: ${model.source}` : "";
     diamond.append(svg("title", {}, `${model.label}, ${model.family}: ${told(model)}${source}`));
     chart.append(diamond);
-    if (named.has(model.label)) return;
-    named.add(model.label);
-    const place = freePlace(at[k], model.label, taken, box);
-    chart.append(svg("text", { class: "baseline-label tick", x: place[0], y: place[3] - 2 }, model.label));
+    return { x: px, y: py, text: width < NARROW ? model.label.split(",")[0] : model.label };
   });
 }
 
 function told(model) {
-  const names = [...data.told, CLAIMED].filter((name) => name in model);
-  return names.map((name) => `${measures.get(name).title} ${number(model[name])}`).join(", ");
+  const names = [...data.told, CLAIMED, SAVED].filter((name) => name in model);
+  const against = model.bd_anchor ? ` against ${model.bd_anchor}` : "";
+  return names.map((name) => `${measures.get(name).title} ${number(model[name])}`).join(", ") + against;
 }
 
 function drawPoints(chart, options, x, y) {
@@ -163,31 +168,60 @@ function drawGaps(chart, options, x, box, at) {
   }
 }
 
-// Names beside their points.
-function drawNames(chart, options, at, box) {
-  const named = at.filter(({ i }) => columns.name[i]);
-  if (named.length > 40) return;
-  const taken = at.length < 600 ? at.map(occupied) : [];
-  for (const point of named) {
-    const text = columns.name[point.i], place = freePlace(point, text, taken, box);
-    chart.append(svg("text", { class: "label", x: place[0], y: place[3] - 2 }, text));
+// Names beside their points, over everything else: of grey ones that share a name, and
+// of own ones, the first place of all that hides least.
+function drawNames(chart, grey, at, lines, box) {
+  const named = at.filter(({ i }) => columns.name[i]).map((point) => ({ ...point, text: columns.name[point.i] }));
+  const groups = new Map();
+  for (const point of grey) groups.set(point.text, [...(groups.get(point.text) || []), point]);
+  const labels = [...[...groups.values()].map((points) => ({ points, kind: "baseline-label tick" })),
+    ...(named.length > 40 ? [] : named.map((point) => ({ points: [point], kind: "label" })))];
+  if (!labels.length) return;
+  const few = at.length < 600; // among more, no place is free
+  const taken = [...grey, ...(few ? at : [])].map(({ x, y }) => [x - 6, y - 6, x + 6, y + 6]);
+  if (few) taken.push(...lines.flatMap(alongLine).map(([x, y]) => [x - 1, y - 2, x + 1, y + 2]));
+  for (const { points, kind } of labels) {
+    const { point, place } = freePlace(points, taken, box);
+    taken.push(place);
+    const [left, top, right, bottom] = place;
+    if (Math.hypot(Math.max(left - point.x, 0, point.x - right), Math.max(top - point.y, 0, point.y - bottom)) > 12) {
+      const end = [Math.min(Math.max(point.x, left), right), point.y < top ? top : bottom];
+      chart.append(svg("path", { class: "leader", d: `M${point.x},${point.y}L${round(end[0])},${round(end[1])}` }));
+    }
+    chart.append(svg("text", { class: kind, x: left, y: bottom - 3 }, point.text));
   }
 }
 
-const occupied = (point) => [point.x - 5, point.y - 5, point.x + 5, point.y + 5];
-
-// The first of six places for a text beside a point that is free, from now on taken;
-// where none is, over others rather than over the border.
-function freePlace(point, text, taken, box) {
-  const wide = text.length * 7;
-  const places = [[8, 4], [-8 - wide, 4], [8, -5], [-8 - wide, -5], [8, 14], [-8 - wide, 14]].map(
-    ([dx, dy]) => [point.x + dx, point.y + dy - 9, point.x + dx + wide, point.y + dy + 2]);
-  const inside = places.filter(([a, , c]) => a > box.left && c < box.right);
-  const free = ([a, b, c, d]) => !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
-  const place = inside.find(free) || inside[0] || places[0];
-  taken.push(place);
-  return place;
+// Points of a line, every ten pixels and less.
+function alongLine(corners) {
+  return corners.slice(1).flatMap(([x1, y1], k) => {
+    const [x0, y0] = corners[k], steps = Math.min(Math.ceil(Math.hypot(x1 - x0, y1 - y0) / 10), 200);
+    return Array.from({ length: steps }, (_, n) => [x0 + ((x1 - x0) * n) / steps, y0 + ((y1 - y0) * n) / steps]);
+  });
 }
+
+// Boxes beside each of the points, nearest first, and of those the one that hides least.
+function freePlace(points, taken, box) {
+  const wide = points[0].text.length * 6.6, high = 13;
+  let best = null;
+  for (const reach of [0, 1, 2, 3, 4]) {
+    for (const point of points) {
+      const rise = reach * high;
+      for (const [dx, dy] of [[8, rise], [8, -rise], [-8 - wide, rise], [-8 - wide, -rise], [-wide / 2, rise + 14], [-wide / 2, -rise - 14]]) {
+        const left = point.x + dx, top = point.y + dy - high / 2;
+        const place = [left, top, left + wide, top + high];
+        const outside = wide * high - shared(place, [box.left, box.top, box.right, box.bottom]);
+        const hides = 10 * outside + taken.reduce((sum, other) => sum + shared(place, other), 0);
+        if (best === null || hides < best.hides) best = { point, place, hides };
+        if (hides === 0) return best;
+      }
+    }
+  }
+  return best;
+}
+
+const shared = ([a, b, c, d], [e, f, g, h]) =>
+  Math.max(0, Math.min(c, g) - Math.max(a, e)) * Math.max(0, Math.min(d, h) - Math.max(b, f));
 
 function listen(plot, box) {
   const { chart, at } = plot;
@@ -223,23 +257,33 @@ function listen(plot, box) {
     const [px, py] = toChart(event);
     if (rectangle) {
       const [[a, c], [b, d]] = [[start[0], px], [start[1], py]].map((v) => v.sort((m, n) => m - n));
-      setBrush(new Set(at.filter((p) => p.x >= a && p.x <= c && p.y >= b && p.y <= d).map((p) => p.i)));
+      setBrush(at.filter((p) => p.x >= a && p.x <= c && p.y >= b && p.y <= d).map((p) => p.i));
     }
     start = rectangle = null;
   });
   chart.addEventListener("pointerleave", () => highlight(null, plot));
   chart.addEventListener("blur", () => highlight(null, plot));
-  const inOrder = [...at].sort((a, b) => a.x - b.x || a.y - b.y);
-  let position = -1;
+  const inOrder = [...at].sort((a, b) => a.x - b.x || a.y - b.y).map((point) => point.i);
   chart.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") setBrush(null);
+    if (event.key === "Escape") setBrush([]);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    position = (position + step + inOrder.length) % inOrder.length;
-    highlight(inOrder[position].i, plot);
+    const last = inOrder.length - 1, here = inOrder.indexOf(cursor.i);
+    const next = here < 0 ? (step > 0 ? 0 : last) : Math.min(Math.max(here + step, 0), last);
+    cursor.i = inOrder[next];
+    if (event.shiftKey) {
+      const from = inOrder.indexOf(cursor.from), ends = [from < 0 ? next : from, next];
+      setBrush(inOrder.slice(Math.min(...ends), Math.max(...ends) + 1));
+    } else {
+      cursor.from = cursor.i;
+    }
+    highlight(cursor.i, plots.get(plot.id));
   });
 }
+
+// The point that keys have come to, and that from which Shift selects.
+const cursor = { i: null, from: null };
 
 // Rings the point in every plot, and tells about it beside the one in use.
 function highlight(i, source) {
@@ -277,8 +321,9 @@ function details(i) {
     const measure = measures.get(name); // those of hardware follow, for each stage
     if (!measure.per_hardware) rows.push([measure.title, number(columns[name][i])]);
   }
-  if (columns.rd_loss_low[i] !== null) {
-    rows.push(["RD loss, 95 %", `${number(columns.rd_loss_low[i])} to ${number(columns.rd_loss_high[i])}`]);
+  for (const measure of measures.values()) {
+    const ends = interval(measure, i);
+    if (ends) rows.push([`${measure.label}, 95 %`, ends.map((end) => number(end)).join(" to ")]);
   }
   if (columns.frontier_probability[i] !== null) {
     rows.push(["on the frontier in", `${Math.round(100 * columns.frontier_probability[i])} % of the draws`]);

@@ -15,6 +15,7 @@ const defaults = {
   dataset: data.datasets.length ? data.datasets[0].name : "",
   hardware: data.devices.length ? data.devices[0].id : "",
   codec: "", x: data.axes[0], y: data.axes[1],
+  against: data.devices.length > 1 ? data.devices[1].id : "",
   steps: "", lmbda: "", cost: "log", time: "log",
   hidden: "", search: "", sort: "kflops_per_px", order: "up",
 };
@@ -66,6 +67,12 @@ function decode(statistic, stage, i) {
 // A measure of a point; of hardware, that of the network alone on the chosen one.
 function valueOf(name, i) {
   return measures.get(name).per_hardware ? decode(name, data.stages[0], i) : columns[name][i];
+}
+
+// Its ends, where images were resampled; null without.
+function interval(measure, i) {
+  const ends = measure.interval.map((name) => columns[name][i]);
+  return ends.length && ends[0] !== null ? ends : null;
 }
 
 // Of the frontier: those of the sweep, or the axes where others were chosen.

@@ -14,8 +14,8 @@ const TABLE = [
       number: (i) => decode(measure.name, stage, i),
     }))
     : { key: measure.name, title: measure.title, number: (i) => columns[measure.name][i] })),
-  { key: "rd_loss_low", title: "RD loss, from", number: (i) => columns.rd_loss_low[i] },
-  { key: "rd_loss_high", title: "to (95 %)", number: (i) => columns.rd_loss_high[i] },
+  ...data.measures.flatMap(({ label, interval }) => interval.map((key, k) => (
+    { key, title: k ? "to (95 %)" : `${label}, from`, number: (i) => columns[key][i] }))),
   { key: "frontier_probability", title: "On the frontier in", number: (i) => columns.frontier_probability[i] },
   ...[["steps", "Steps"], ["batch_size", "Batch"], ["lmbda", "Lambda"]].map(
     ([key, title]) => ({ key, title, number: (i) => columns[key][i] })),
@@ -54,7 +54,7 @@ function drawTable(points) {
     const active = column.key === state.sort;
     const sorted = !active ? "none" : state.order === "down" ? "descending" : "ascending";
     const arrow = !active ? "" : state.order === "down" ? " ▼" : " ▲";
-    head.append(element("th", { scope: "col", class: column.number ? "number" : "", "aria-sort": sorted, "data-key": column.key },
+    head.append(element("th", { scope: "col", class: classes(column), "aria-sort": sorted, "data-key": column.key },
       element("button", { type: "button", onclick: () => sortBy(column.key) }, column.title + arrow)));
   }
   const body = element("tbody");
@@ -74,12 +74,17 @@ function drawTable(points) {
   more.textContent = `Show all ${number(rows.length)} rows`;
 }
 
+// Paper has room for what most are compared by; the CSV has the rest.
+const PRINTED = new Set(["star", "name", "family", "status", ...data.objectives, ...data.told,
+  ...data.objectives.flatMap((name) => measures.get(name).interval), "frontier_probability", "lmbda", "differs_in"]);
+const classes = (column) => `${column.number ? "number" : ""} ${PRINTED.has(column.key) ? "" : "unprinted"}`.trim();
+
 function cell(column, i) {
   if (column.number) {
     const value = column.number(i);
-    return element("td", { class: value === null ? "number missing" : "number" }, number(value));
+    return element("td", { class: value === null ? `${classes(column)} missing` : classes(column) }, number(value));
   }
-  const node = element("td", {});
+  const node = element("td", { class: classes(column) });
   if (column.key === "family") {
     const text = element("span", { class: "chip-text" }, ` ${column.value(i)}`);
     node.append(marker(styles.get(columns.family[i]), Boolean(columns.differs_in[i])), text);

@@ -19,10 +19,12 @@ function svg(tag, attributes = {}, text = null) {
   return node;
 }
 
-function number(value, digits = 4) {
+// Made once: a format for each number takes longer than the rest of a table.
+const INTEGERS = new Intl.NumberFormat("en"), DECIMALS = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+
+function number(value) {
   if (value === null || value === undefined) return "missing";
-  if (Number.isInteger(value)) return value.toLocaleString("en");
-  return value.toLocaleString("en", { maximumSignificantDigits: digits });
+  return (Number.isInteger(value) ? INTEGERS : DECIMALS).format(value);
 }
 
 // Path data of one marker of radius r around (x, y).
@@ -70,6 +72,17 @@ function marker(style, hollow = false) {
     "stroke-width": hollow ? 1.6 : 0.6,
   }));
   return icon;
+}
+
+// Ranks from 1 on by a value of each point; equal ones share the mean of theirs.
+function ranks(points, value) {
+  const sorted = [...points].sort((a, b) => value(a) - value(b)), found = new Map();
+  for (let first = 0, last; first < sorted.length; first = last) {
+    last = first + 1;
+    while (last < sorted.length && value(sorted[last]) === value(sorted[first])) last++;
+    for (let k = first; k < last; k++) found.set(sorted[k], (first + 1 + last) / 2);
+  }
+  return found;
 }
 
 // The value at x of a curve of points with ascending x; null outside.

@@ -34,6 +34,9 @@ def test_points_have_the_bd_rate_of_their_curve(sweep: SweepOutput) -> None:
     (window,) = curve["bd_window"].unique()
     assert window == "JPEG (measured), pchip, 26.00 to 38.00 dB"
     assert curve["on_frontier"].all()
+    # At 38 dB the curve is better than all of the anchor.
+    own = curve["anchor_rate_percent"].tolist()
+    assert own == pytest.approx([expected] * 4 + [expected], abs=1e-6)
     assert curve["bd_gap"].isna().all()
     assert pd.isna(alone["bd_rate_percent"])
     assert pd.isna(alone["bd_window"])
@@ -49,6 +52,13 @@ def test_a_model_of_the_sweep_is_an_anchor_by_its_curve_id(sweep: SweepOutput) -
     assert table["bd_window"][0].startswith(f"{curve_id} (model), pchip, ")
     rows = tables["curves"].set_index("anchor")["anchor_source"].to_dict()
     assert rows == {"JPEG": "measured", curve_id: "model"}
+
+
+def test_an_anchor_of_too_few_points_is_the_reason(sweep: SweepOutput) -> None:
+    curves = gather(sweep.out, OBJECTIVES, anchor="alone")["curves"]
+    row = curves[curves["anchor"] == "alone"].iloc[0]
+    assert row["reason"].startswith("the anchor has at least 4 points; got 1")
+    assert pd.isna(row["bd_rate_percent"])
 
 
 def test_an_anchor_that_nothing_is_called_is_refused(sweep: SweepOutput) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.bd_rate import INTERPOLATIONS, bd_rate
+from analysis.bd_rate import INTERPOLATIONS, bd_rate, rates_at_equal_psnr
 from rdc.errors import ConfigError, DataError
 
 PSNR = np.array([30.0, 32.0, 34.0, 36.0, 38.0])
@@ -93,3 +93,13 @@ def test_refuses_curves_without_an_answer(
 def test_refuses_an_unknown_interpolation() -> None:
     with pytest.raises(ConfigError, match="unknown interpolation; got 'spline'"):
         bd_rate(BPP, PSNR, BPP, PSNR, "spline")
+
+
+def test_rates_at_equal_psnr_are_those_of_the_anchor_between_its_points() -> None:
+    psnr = np.array([28.0, 30, 32, 34])
+    anchor = 0.1 * 2 ** ((psnr - 28) / 4)  # straight in the logarithm
+    found = rates_at_equal_psnr(anchor[::-1], psnr[::-1], [0.3, 0.1, 1], [31, 29, 35])
+    expected = [100 * (0.3 / (0.1 * 2**0.75) - 1), 100 * (2**-0.25 - 1), np.nan]
+    np.testing.assert_allclose(found, expected)
+    with pytest.raises(DataError, match="rises strictly"):
+        rates_at_equal_psnr([0.1, 0.2, 0.3, 0.4], [28, 27, 29, 30], [0.3], [28])

@@ -9,7 +9,14 @@ import pytest
 
 from analysis import baselines, reference_points
 from analysis.gather import gather
-from analysis.reference_points import LMBDA, ReferencePoint, chosen, claims, table
+from analysis.reference_points import (
+    LMBDA,
+    ReferencePoint,
+    chosen,
+    claimed_savings,
+    claims,
+    table,
+)
 from analysis.report.data import ReportData
 from analysis.report.figures import frontier_figure, published_figure
 from analysis.report.payload import payload
@@ -167,3 +174,11 @@ def test_all_fields_are_in_the_table() -> None:
     """But those of costs and BD-rates, which stand under what they are of."""
     left_out = {"kmacs_per_px", "mac_scope", "bd_rate_percent", "bd_anchor"}
     assert set(asdict(POINTS["RDC A"])) - left_out <= set(table(chosen()).columns)
+
+
+def test_savings_stand_under_their_own_anchor_alone() -> None:
+    table = claimed_savings("bpg444-tfc")
+    assert table["label"].str.startswith("RDC ").all()
+    assert table["bd_rate_percent"].tolist() == sorted(table["bd_rate_percent"])
+    assert table["kflops_per_px"].iloc[0] == pytest.approx(2 * 538.2)
+    assert claimed_savings("vtm-compressai").empty  # of which version, nobody says

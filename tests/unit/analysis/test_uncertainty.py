@@ -63,6 +63,39 @@ def test_images_alike_leave_no_doubt(tmp_path: Path) -> None:
     (row,) = read_tables(tmp_path)["curves"].to_dict("records")
     for end in ("bd_rate_low_percent", "bd_rate_high_percent"):
         assert row[end] == pytest.approx(row["bd_rate_percent"])
+        np.testing.assert_allclose(found[end], row["bd_rate_percent"])
+
+
+def test_many_bd_rates_over_an_asked_range() -> None:
+    anchor, curve = curves(0, 6), curves(1, 5)
+    overlap = [
+        pick(anchor[1][:, end], curve[1][:, end])
+        for pick, end in ((np.maximum, 0), (np.minimum, -1))
+    ]
+    low, high = overlap[0] + 0.5, overlap[1] - 0.5
+    found = bd_rates(*anchor, *curve, (low, high))
+    expected = [
+        bd_rate(*one, psnr_range_db=window)
+        for *one, window in zip(
+            *anchor, *curve, zip(low, high, strict=True), strict=True
+        )
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert np.isnan(bd_rates(*anchor, *curve, (low - 1, high))).all()
+
+
+def test_a_model_that_is_the_anchor_has_intervals_against_itself(
+    tmp_path: Path,
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    write_curve(sweep, better_db=1.0)
+    curve_id = gather(tmp_path)["frontier"]["curve_id"].iloc[0]
+    gather(tmp_path, anchor=curve_id)
+    resample(tmp_path, DEFAULT_OBJECTIVES)
+    tables = read_tables(tmp_path)
+    for table in (tables["intervals"], tables["curves"]):
+        ends = table[["bd_rate_low_percent", "bd_rate_high_percent"]]
+        np.testing.assert_allclose(ends, 0, atol=1e-9)
 
 
 def test_what_all_points_find_hard_cancels_out(tmp_path: Path) -> None:

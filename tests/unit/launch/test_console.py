@@ -104,3 +104,18 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"pip install 'rdc-frontier\[report\]'"):
         check_extra()
+
+
+def test_pick_by_any_measures(capsys) -> None:
+    arguments = ("pick", "--best", "ms_ssim", "--limit", "bpp=0.5", "--max-kflops")
+    found = json.loads(printed(capsys, *arguments, "40", "--format", "json"))
+    models = references.kodak()
+    within = models[(models["bpp"] <= 0.5) & (models["kflops_per_px"] <= 40)]
+    assert found["pick"]["ms_ssim"] == within["ms_ssim"].max()
+    assert found["limits"] == ["kflops_per_px at most 40", "bpp at most 0.5"]
+    assert "next cheaper" in printed(capsys, *arguments, "40")
+    assert "Add --limit" in refused(capsys, "pick", "--best", "psnr_db")
+    assert "--best" in refused(capsys, "pick", "--limit", "bpp=0.5")
+    assert "--lmbda" in refused(
+        capsys, "pick", "--best", "rd_loss", "--max-kflops", "9"
+    )

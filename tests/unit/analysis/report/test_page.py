@@ -33,8 +33,8 @@ def test_writes_one_page_with_figures_and_csv(report: Path, mixed_sweep: Path) -
     assert report == mixed_sweep / "report" / "index.html"
     names = {path.name for path in (report.parent / "figures").iterdir()}
     plots = {
-        *("frontier", "published", "winners"),
-        *("decode_time", "rate_distortion", "cost_breakdown", "bd_rate", "savings"),
+        *("frontier", "published", "winners", "ranks", "decode_time"),
+        *("rate_distortion", "cost_breakdown", "bd_rate", "savings"),
     }
     assert names == {f"{p}.{k}" for p in plots for k in ("svg", "png", "pdf")}
     for path in (report.parent / "figures").glob("*.png"):

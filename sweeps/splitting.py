@@ -27,6 +27,7 @@ class Splitting(Spec):
       teacher_weights: of torchvision's layout, a safetensors file; left out, teachers
         are trained.
       methods: blocks as those of a grid, of fields of methods.
+      unlabelled: methods that need no labels learn from data.train, too.
       seeds: of the methods that are trained.
     """
 
@@ -36,6 +37,7 @@ class Splitting(Spec):
     methods: tuple[Block, ...] = ()
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
     folds: int = 5
+    unlabelled: bool = True
     seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:

@@ -195,7 +195,9 @@ def _split(settings: TaskSettings) -> Iterator[Work]:
         if "evaluate" not in settings.stages:
             continue
         for one in chosen:
-            images = settings.train_set if one.is_distilled else None
+            images = (
+                settings.train_set if one.is_distilled and wanted.unlabelled else None
+            )
             job = SplitJob(
                 method=one.method,
                 codec_id=one.codec_id,

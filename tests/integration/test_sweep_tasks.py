@@ -1,0 +1,83 @@
+"""A sweep of split methods: teachers of two folds, stopped in a student, resumed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rdc.system.files import read_json
+from tests.integration.whole_sweep import TIMEOUT_SECONDS, command, completed, started
+
+pytestmark = pytest.mark.timeout(2 * TIMEOUT_SECONDS)
+NETWORKS = (
+    "{encoder_channels: [4, 4], latent_channels: 3, decoder_channels: [8, 4], "
+    "feature_channels: 4}"
+)
+STUDENTS = "splits/*/*/attempts"
+RECIPE = "{epochs: %d, batch: 4, crop_px: 32}"
+METHODS = (
+    "split.methods=[{base: {name: input, codec: jpeg, rate: 5}}, "
+    f"{{base: {{name: student, beta: 1, networks: {NETWORKS}, "
+    f"distillation: {RECIPE % 160}, fine_tuning: {RECIPE % 4}}}}}]"
+)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reddish and bluish noise."""
+    root = tmp_path_factory.mktemp("labelled")
+    random = np.random.default_rng(0)
+    for name, tint in (("blue", (0, 0, 90)), ("red", (90, 0, 0))):
+        (root / name).mkdir()
+        for i in range(4):
+            pixels = random.integers(0, 120, (40, 44, 3)) + tint
+            Image.fromarray(pixels.astype("u1")).save(root / name / f"{i}.png")
+    return root
+
+
+def test_methods_of_a_task_are_trained_resumed_and_measured(
+    labelled: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = command(
+        *("+grid=sc2_mini", f"split.photographs={labelled}", f"out={out}"),
+        *("split.folds=2", "split.seeds=[0]", METHODS, "launcher=local", "codecs=[]"),
+        "split.teacher.widths=[4,4,4,8]",
+        f"split.teacher.recipe={RECIPE % 8}",
+        "stages=[plan,train,evaluate,gather]",
+    )
+    sweep = started(arguments, tmp_path)
+    try:
+        while not (saved := [*out.glob(f"{STUDENTS}/1/checkpoint/stage_one/200")]):
+            assert sweep.poll() is None
+            time.sleep(0.1)
+    finally:
+        sweep.send_signal(signal.SIGKILL)
+        sweep.wait()
+    completed(arguments, tmp_path)
+    log = (saved[0].parents[3] / "2/log.txt").read_text()
+    assert "step 400 of" in log
+    assert "step 200 of" not in log
+
+    answers = pd.read_parquet(out / "tables/task_answers.parquet")
+    names = {f"{name}/{i}.png" for name in ("blue", "red") for i in range(4)}
+    for _, rows in answers.groupby(["method", "setting"]):
+        assert sorted(rows["photograph"]) == sorted(names)  # each once, out of fold
+    results = pd.read_parquet(out / "tables/task_results.parquet").set_index("method")
+    assert list(results.index) == ["jpeg", "local", "remote", "student"]
+    assert (results["image_count"] == len(names)).all()
+    files = [path.stat().st_size for path in labelled.glob("*/*.png")]
+    assert results.loc["remote", "bytes_per_datum"] == np.mean(files)
+    student = results.loc["student"]
+    assert abs(student["coded_over_estimated"]) < 0.05  # of some ten bytes' payload
+    assert student["exr"] == student["encoder_bits"] * student["bytes_per_datum"]
+    for job in out.glob("splits/*/*"):
+        spec, record = read_json(job / "spec.json"), read_json(job / "record.json")
+        assert spec["method"]["name"] in ("input", "student")
+        assert record["status"] == "ok"

@@ -4,13 +4,10 @@ import dataclasses
 import errno
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 from launch.commands.benchmark import BENCHMARK_APP
 from launch.commands.clean import CLEAN_APP
@@ -24,7 +21,7 @@ from launch.config.app import App, Call, run_app
 from launch.config.composing import CONFIG_DIR, Composer
 from launch.staging import stage_code
 from rdc.architectures import NAMED
-from rdc.errors import ConfigError, DataError, ExitCode
+from rdc.errors import ConfigError, ExitCode
 from rdc.specs.recipe import Recipe
 from rdc.specs.timing import BenchmarkSpec
 from rdc.system.files import storage_error
@@ -89,19 +86,6 @@ def test_the_plan_of_a_sweep_without_models_is_its_jobs(tmp_path, capsys):
     assert "jobs by stage: 3 codec, 6 overfit" in capsys.readouterr().out
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """Two classes of grey noise in colour files."""
-    root = tmp_path_factory.mktemp("labelled")
-    random = np.random.default_rng(0)
-    for i in range(10):
-        folder = root / "ab"[i % 2]
-        folder.mkdir(exist_ok=True)
-        pixels = random.integers(0, 255, (8, 8, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-    return root
-
-
 @pytest.mark.parametrize("grid", GRIDS)
 def test_every_grid_plans_as_it_expects(grid, tmp_path, labelled):
     options = [f"out={tmp_path}", "stages=[plan,train]"]
@@ -109,32 +93,6 @@ def test_every_grid_plans_as_it_expects(grid, tmp_path, labelled):
         options.append(f"split.photographs={labelled}")
     sweep = prepared(f"+grid={grid}", *options)
     assert sweep.config.grid.expect.jobs == len(sweep.plan.runs)
-
-
-def stages_of(*arguments):
-    return Counter(task.job.stage for task in prepared(*arguments).tasks())
-
-
-def test_tasks_are_planned_fold_by_fold_or_once_for_a_test_set(tmp_path, labelled):
-    options = (f"out={tmp_path}", f"split.photographs={labelled}", "codecs=[]")
-    mini = stages_of("+grid=sc2_mini", *options)
-    methods = 4 * 3 + 6 + 3 + 2 * (4 + 2 + 3 + 2)  # light has six rates
-    assert mini == {"teacher": 5, "split": 5 * methods}
-    full = stages_of("+grid=sc2_full", *options, f"split.test={labelled}")
-    assert full["teacher"] == 1
-    weights = tmp_path / "resnet50.safetensors"
-    with pytest.raises(ConfigError, match="teacher_weights is a safetensors file"):
-        prepared("+grid=sc2_full", *options, f"split.teacher_weights={weights}")
-
-
-def test_what_no_task_can_be_is_refused_at_the_plan(tmp_path, labelled, capsys):
-    options = ("+grid=sc2_mini", f"out={tmp_path}", f"split.photographs={labelled}")
-    assert run_app(SWEEP_APP, options[:2]) == ExitCode.BAD_INPUT
-    assert "answer labelled photographs; got none" in capsys.readouterr().err
-    with pytest.raises(DataError, match="for each of 9 folds"):
-        prepared(*options, "split.folds=9")
-    with pytest.raises(ConfigError, match="has the 16 channels of the teacher's"):
-        prepared(*options, "split.teacher.widths=[16,16,16,16]")
 
 
 def test_rdc_mini_covers_five_families_with_real_spread(tmp_path):

@@ -40,7 +40,7 @@ def cost_counter(folder: Path | None = None) -> Iterator[CountCost]:
     known = _read(path)
     before = len(known)
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_use_cpu) as pool:
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=use_cpu) as pool:
 
         def count(architecture: ArchitectureSpec) -> Cost:
             identity = arch_id(architecture)
@@ -82,7 +82,8 @@ def _write(path: Path, known: dict[str, Cost]) -> None:
         _log.warning("counted costs are not kept: %s", error)
 
 
-def _use_cpu() -> None:
+def use_cpu() -> None:
+    """Of a process that counts."""
     # Shapes alone are traced; the accelerator is left to the jobs.
     os.environ["JAX_PLATFORMS"] = "cpu"
 

@@ -15,13 +15,19 @@ from launch.commands.execution import execute
 from launch.commands.outputs import check_out, open_outputs, write_sweep
 from launch.commands.propose import check_proposing, print_proposal
 from launch.commands.report import checked_objectives, gather_and_report
-from launch.commands.tasks_data import NO_TASKS, TasksData, tasks_data_of
+from launch.commands.tasks_data import (
+    NO_TASKS,
+    TasksData,
+    tasks_data_of,
+    training_costs,
+)
 from launch.config.app import App, Call
 from launch.config.groups import NAMES
 from launch.config.roots import SweepConfig
 from launch.executors.hardware import describe_hardware
 from launch.executors.local import LocalExecutor
 from launch.staging import staged_code
+from launch.terminal.methods_table import print_methods
 from launch.terminal.plan_table import print_plan
 from rdc.data.image_facts import KnownImages
 from rdc.data.image_sets import usable_images
@@ -230,6 +236,10 @@ def run_sweep(call: Call[SweepConfig]) -> int:
         tasks = sweep.tasks()
         throughput = config.chosen_throughput(call.options)
         print_plan(console, sweep.chosen, tasks, throughput)
+        if sweep.tasks_data.photographs is not None:
+            images = len(sweep.images[0])
+            costs = training_costs(config.split, sweep.tasks_data, images)
+            print_methods(console, tasks, costs, throughput)
         with sweep.outputs.lease(wait_seconds=config.lease.wait_seconds):
             _migrate(sweep, console)
             console.print(f"plan: {_write_plan(sweep)}")

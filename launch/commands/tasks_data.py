@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from launch.commands.costs import use_cpu
+from launch.terminal.methods_table import TEACHER
 from rdc.data.image_sets import file_sha256
 from rdc.errors import ConfigError
+from rdc.specs.tasks import TeacherSpec
 from rdc.tasks.labelled import (
     LabelledPhotographs,
     check_photographs,
@@ -24,6 +30,7 @@ class TasksData:
     photographs: ImageSet | None = None
     test: ImageSet | None = None
     teacher_weights: ImageFile | None = None
+    learned: int = 0  # photographs of one training
 
 
 NO_TASKS = TasksData()
@@ -53,7 +60,58 @@ def tasks_data_of(split: Splitting) -> TasksData:
             raise ConfigError("split.teacher_weights is a safetensors file", path)
         weights = ImageFile(str(path), file_sha256(path).hex())
     answered = None if test is None else _image_set(test)
-    return TasksData(_image_set(photographs), answered, weights)
+    learned = round(len(photographs) * (1 - 1 / split.fold_count) or len(photographs))
+    return TasksData(_image_set(photographs), answered, weights, learned)
+
+
+def training_costs(
+    split: Splitting, data: TasksData, unlabelled: int
+) -> dict[str, float]:
+    """FLOPs of one training, by `launch.terminal.methods_table.cost_key`.
+
+    Counted in a process of its own, as costs of architectures are.
+
+    Args:
+      unlabelled: photographs without labels.
+    """
+    trained = [
+        (f"{one.method.title} {one.method.setting}", one)
+        for one in split.expanded()
+        if one.method.is_trained
+    ]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=use_cpu) as pool:
+        found = {
+            key: pool.submit(
+                _method_flops,
+                one.method,
+                split.teacher,
+                data.learned,
+                unlabelled if one.is_distilled and split.unlabelled else 0,
+            )
+            for key, one in trained
+        }
+        if data.teacher_weights is None:
+            found[TEACHER] = pool.submit(_teacher_flops, split.teacher, data.learned)
+        return {key: future.result() for key, future in found.items()}
+
+
+# Classes change no count that anyone would see; ImageNet has as many.
+_CLASSES = 1000
+
+
+def _method_flops(
+    method: Any, teacher: TeacherSpec, labelled: int, unlabelled: int
+) -> float:
+    from rdc.split.costs import training_flops
+
+    return training_flops(method, teacher.network(_CLASSES), labelled, unlabelled)
+
+
+def _teacher_flops(teacher: TeacherSpec, photographs: int) -> float:
+    from rdc.split.costs import teacher_flops
+
+    return teacher_flops(teacher.network(_CLASSES), teacher.recipe, photographs)
 
 
 def _image_set(photographs: LabelledPhotographs) -> ImageSet:

@@ -23,7 +23,8 @@ os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-@pytest.fixture(scope="session")
+# Of one file: Playwright keeps a loop of events, which other tests must not find.
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     needs("browser")
     with open_browser(tmp_path_factory.mktemp("profile")) as context:

@@ -22,6 +22,8 @@ from rdc.jobs.job import (
     Job,
     OverfitJob,
     Request,
+    SplitJob,
+    TeacherJob,
     TrainingEstimateJob,
     TrainJob,
     parse_job,
@@ -34,7 +36,10 @@ from rdc.specs.coding import CodecSettings
 from rdc.specs.compiler import CompilerTarget
 from rdc.specs.model import ModelSpec
 from rdc.specs.recipe import Recipe
+from rdc.specs.tasks import TaskRecipe, TeacherSpec
 from rdc.specs.timing import BenchmarkSpec
+from rdc.split.network_specs import StudentSpec
+from rdc.split.specs import StudentMethod
 from tests.architectures import ALL
 
 MODEL = ModelSpec(
@@ -66,7 +71,21 @@ ESTIMATE = EstimateJob(
     width_px=768,
 )
 STEP = TrainingEstimateJob.of(replace(MODEL, rates=(0.01, 0.02)), ESTIMATE.target)
-JOBS: tuple[Job, ...] = (*(TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK, ESTIMATE, STEP),)
+TEACHER = TeacherJob(
+    teacher=TeacherSpec(), dataset="flowers", data_sha256="ab", fold=0, fold_count=5
+)
+SPLIT = SplitJob(
+    method=StudentMethod(beta=1.0),
+    teacher="0123",
+    dataset="flowers",
+    data_sha256="ab",
+    fold=0,
+    fold_count=5,
+    seed=0,
+)
+JOBS: tuple[Job, ...] = (
+    *(TRAIN, EVALUATE, CODEC, OVERFIT, BENCHMARK, ESTIMATE, STEP, TEACHER, SPLIT),
+)
 every_job = pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stage)
 
 # Ids of NUMERICS_VERSION 3. One that changes has every OUT computed again: see
@@ -79,6 +98,8 @@ GOLDEN = {
     "benchmark": "322e6e0afe750d9b",
     "estimate": "60fbe051d9bcc030",
     "estimate_training": "1923e36288c65aa7",
+    "teacher": "d9183a64e5f7b253",
+    "split": "d7fbecdc9ffbefb5",
 }
 # Another valid value of every field that identities are made of.
 OTHER: dict[type, dict[str, Any]] = {
@@ -149,6 +170,25 @@ OTHER: dict[type, dict[str, Any]] = {
         "precision": "highest",
         "note": "one chip",
     },
+    TeacherJob: {
+        **{"dataset": "photos", "data_sha256": "cd", "test_sha256": "ef"},
+        **{"weights_sha256": "01", "fold": 1, "fold_count": 4},
+    },
+    TeacherSpec: {
+        **{"widths": (8, 8, 8, 8), "blocks": (2, 1, 1, 1), "bottleneck": True},
+        **{"recipe": TaskRecipe(epochs=1), "seed": 1},
+    },
+    SplitJob: {
+        **{"codec_id": "45", "teacher": "4567", "dataset": "photos"},
+        **{"data_sha256": "cd", "unlabelled_sha256": "ef", "test_sha256": "ef"},
+        **{"fold": 1, "fold_count": 4, "seed": 1},
+    },
+    StudentMethod: {
+        "beta": 2.0,
+        "networks": StudentSpec(hyper_channels=16),
+        "distillation": TaskRecipe(epochs=1),
+        "fine_tuning": TaskRecipe(epochs=1),
+    },
     OverfittedSpec: {
         "grids": 5,
         "context": 7,
@@ -176,6 +216,8 @@ ONLY_ONE = {
     (EstimateJob, "target"),
     (TrainingEstimateJob, "target"),
     (TrainingEstimateJob, "recipe"),
+    (TeacherJob, "teacher"),
+    (SplitJob, "method"),
     (CompilerTarget, "gpu"),  # which wants another precision
     (ClassicalSpec, "name"),  # CodecJob's `codec` is another one
     *((Recipe, name) for name in OF_A_TEACHER),
@@ -213,7 +255,7 @@ def family(job: Job) -> dict[str, Job]:
             found[name] = TrainJob(model=replace(job.model, recipe=recipe))
         return found
     found |= dict(variations(job))
-    for field in ("codec", "benchmark", "target", "recipe"):
+    for field in ("codec", "benchmark", "target", "recipe", "teacher", "method"):
         spec = getattr(job, field, None)
         if isinstance(spec, Spec):
             for name, other in variations(spec):
@@ -316,9 +358,9 @@ def test_models_of_one_curve_differ_in_their_rate_alone() -> None:
     [
         (
             {"stage": "tune"},
-            "got 'tune'. One of train, evaluate, codec, overfit, benchmark, estimate",
+            "got 'tune'. One of train, evaluate, codec, overfit, teacher, split, bench",
         ),
-        ({}, "got None. One of train, evaluate, codec, overfit, benchmark, estimate"),
+        ({}, "got None. One of train, evaluate, codec, overfit, teacher, split"),
         ({"stage": "evaluate", "run_id": "ab"}, "evaluate job is complete; got no"),
         # As an OUT from before models without lambda has them.
         ({"stage": "train", "architecture": {}, "train": {}}, "use a new out=DIR"),
@@ -348,6 +390,6 @@ def test_kinds_have_folders_of_their_own() -> None:
     folders = {kind.folder_name for kind in JOB_KINDS.values()}
     assert folders == {
         *("runs", "evaluations", "codecs", "overfitted", "benchmarks", "estimates"),
-        "training_estimates",
+        *("training_estimates", "teachers", "splits"),
     }
     assert all(dataclasses.is_dataclass(kind) for kind in JOB_KINDS.values())

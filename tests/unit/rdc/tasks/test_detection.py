@@ -105,6 +105,7 @@ def test_losses_are_those_by_hand() -> None:
     assert loss(*twice) == pytest.approx(focal + smooth, rel=1e-5)
 
 
+@pytest.mark.benchmark  # the compilation takes most of it
 def test_rectangles_are_learned_and_kept(
     boxed: BoxedPhotographs, tmp_path: Path
 ) -> None:

@@ -123,7 +123,28 @@ _REDUCTION = _published(20, 32, tenths_at=(0.25, 0.5, 0.75))  # its code: a batc
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentMethod(MethodSpec):
+class _WithStudent(MethodSpec):
+    """Methods of the student's networks."""
+
+    beta: float
+    networks: StudentSpec = _STUDENT
+
+    def __post_init__(self) -> None:
+        _check_beta(self.beta)
+
+    @property
+    def title(self) -> str:
+        return (
+            self.name if self.networks.hyper_channels is None else f"{self.name}_mshp"
+        )
+
+    @property
+    def setting(self) -> str:
+        return f"beta={self.beta:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentMethod(_WithStudent):
     """Entropic Student: distilled without labels, then its server's side fine-tuned.
 
     Attributes:
@@ -132,25 +153,12 @@ class StudentMethod(MethodSpec):
     """
 
     name: ClassVar[str] = "student"
-    beta: float
-    networks: StudentSpec = _STUDENT
     distillation: TaskRecipe = _DISTILLATION
     fine_tuning: TaskRecipe = _FINE_TUNING
 
-    def __post_init__(self) -> None:
-        _check_beta(self.beta)
-
-    @property
-    def title(self) -> str:
-        return _with_prior(self.name, self.networks)
-
-    @property
-    def setting(self) -> str:
-        return f"beta={self.beta:g}"
-
 
 @dataclass(frozen=True, kw_only=True)
-class EndToEndMethod(MethodSpec):
+class EndToEndMethod(_WithStudent):
     """The student's networks and the task network's tail, trained together afresh.
 
     Attributes:
@@ -159,20 +167,7 @@ class EndToEndMethod(MethodSpec):
     """
 
     name: ClassVar[str] = "end_to_end"
-    beta: float
-    networks: StudentSpec = _STUDENT
     recipe: TaskRecipe = _FROM_SCRATCH
-
-    def __post_init__(self) -> None:
-        _check_beta(self.beta)
-
-    @property
-    def title(self) -> str:
-        return _with_prior(self.name, self.networks)
-
-    @property
-    def setting(self) -> str:
-        return f"beta={self.beta:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +237,3 @@ def parse_method(values: Mapping[str, Any], where: str = "method") -> MethodSpec
 
 def _check_beta(beta: float) -> None:
     require(beta > 0, "beta is positive", beta)
-
-
-def _with_prior(name: str, networks: StudentSpec) -> str:
-    return name if networks.hyper_channels is None else f"{name}_mshp"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rdc.jobs.job import SplitJob, TeacherJob, TrainJob
+from rdc.jobs.job import TrainJob
 from rdc.jobs.layout import job_folder
 from sweeps.capacity import Resources
 from sweeps.forecast import Part, part_of
@@ -50,9 +50,7 @@ class Board:
         self._together: dict[str, list[str]] = defaultdict(list)
         for task in self.tasks.values():
             if task.parent is not None:
-                taught = isinstance(task.job, SplitJob)
-                kind = TeacherJob if taught else TrainJob
-                self._parents[task.parent] = kind.folder_name
+                self._parents[task.parent] = task.job.parent_folder_name
             if task.parent is not None and not isinstance(task.job, TrainJob):
                 self._measuring[task.parent].append(task)
             if task.together is not None:

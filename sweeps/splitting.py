@@ -12,7 +12,13 @@ from rdc.specs.base import Spec, require
 from rdc.specs.classical import SETTINGS
 from rdc.specs.tasks import TeacherSpec
 from rdc.split.network_specs import PlacementSpec
-from rdc.split.specs import DISTILLED, InputMethod, MethodSpec, parse_method
+from rdc.split.specs import (
+    DISTILLED,
+    InputMethod,
+    MethodSpec,
+    TrainedMethod,
+    parse_method,
+)
 from sweeps.grid import Block, Grid, expand
 
 
@@ -76,14 +82,13 @@ class Splitting(Spec):
 
     def _check_channels(self, method: MethodSpec) -> None:
         """Before anything is trained."""
-        channels = self.teacher.network(classes=2).channels
-        networks = getattr(method, "networks", None)
+        if not isinstance(method, TrainedMethod):
+            return
+        channels, networks = self.teacher.network(classes=2).channels, method.networks
         if isinstance(networks, PlacementSpec):
             stage, own = networks.stage, networks.channels
-        elif networks is not None:
-            stage, own = 1, networks.feature_channels
         else:
-            return
+            stage, own = 1, networks.feature_channels
         require(
             own == channels[stage - 1],
             f"{method.title} has the {channels[stage - 1]} channels of the teacher's "
@@ -109,8 +114,8 @@ class Chosen:
     @property
     def title(self) -> str:
         """For people."""
-        method, seed = self.method, f", seed {self.seed}" if self.seed else ""
-        return f"{method.title} {method.setting}{seed}"
+        seed = f", seed {self.seed}" if self.seed else ""
+        return f"{self.method.described}{seed}"
 
     @property
     def is_distilled(self) -> bool:

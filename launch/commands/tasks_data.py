@@ -17,7 +17,7 @@ from rdc.tasks.labelled import (
     LabelledPhotographs,
     check_photographs,
     labelled_photographs,
-    stratified_folds,
+    learned_rows,
 )
 from sweeps.splitting import Splitting
 from sweeps.task_settings import ImageFile, ImageSet
@@ -47,10 +47,9 @@ def tasks_data_of(split: Splitting) -> TasksData:
         return NO_TASKS
     photographs = labelled_photographs(split.photographs)
     check_photographs(photographs)
+    learned = len(learned_rows(photographs, 0, split.fold_count))
     test = None
-    if split.test is None:
-        stratified_folds(photographs, split.folds)
-    else:
+    if split.test is not None:
         test = labelled_photographs(split.test)
         check_photographs(test, photographs.classes)
     weights = None
@@ -60,36 +59,31 @@ def tasks_data_of(split: Splitting) -> TasksData:
             raise ConfigError("split.teacher_weights is a safetensors file", path)
         weights = ImageFile(str(path), file_sha256(path).hex())
     answered = None if test is None else _image_set(test)
-    learned = round(len(photographs) * (1 - 1 / split.fold_count) or len(photographs))
     return TasksData(_image_set(photographs), answered, weights, learned)
 
 
 def training_costs(
     split: Splitting, data: TasksData, unlabelled: int
 ) -> dict[str, float]:
-    """FLOPs of one training, by `launch.terminal.methods_table.cost_key`.
+    """FLOPs of one training, as `launch.terminal.methods_table` takes them.
 
     Counted in a process of its own, as costs of architectures are.
 
     Args:
       unlabelled: photographs without labels.
     """
-    trained = [
-        (f"{one.method.title} {one.method.setting}", one)
-        for one in split.expanded()
-        if one.method.is_trained
-    ]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=use_cpu) as pool:
         found = {
-            key: pool.submit(
+            one.method.described: pool.submit(
                 _method_flops,
                 one.method,
                 split.teacher,
                 data.learned,
                 unlabelled if one.is_distilled and split.unlabelled else 0,
             )
-            for key, one in trained
+            for one in split.expanded()
+            if one.method.is_trained
         }
         if data.teacher_weights is None:
             found[TEACHER] = pool.submit(_teacher_flops, split.teacher, data.learned)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.console.output import add_format, check_extra, print_json, print_rows
-from launch.console.pick_points import print_point
+from launch.console.pick_points import conditions_of, print_point
 from rdc.errors import ConfigError
 from rdc.system.store import is_url
 
@@ -110,13 +110,8 @@ def _pick(options: argparse.Namespace) -> None:
     aim = Aim(lmbda, options.min_psnr, options.max_bpp)
     budget = Budget(options.max_ms, options.max_kflops, column)
     found = pick(points, aim, budget)
-    first = points.iloc[0]
     conditions = {
-        "source": source.name,
-        "dataset": first["dataset"],
-        "codec": first["codec"],
-        "device": None if device is None else str(device),
-        "stage": None if device is None else options.stage,
+        **conditions_of(options, source, points, device),
         "times": None if device is None else device.conditions,
         "models": found.of,
     }

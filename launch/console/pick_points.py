@@ -62,13 +62,8 @@ def print_point(
     }
     shown = dict.fromkeys([*chosen, *measures_of(_TOLD)])
     aim = f"{'least' if best.minimise else 'most'} {best.name}"
-    first = points.iloc[0]
     conditions = {
-        "source": source.name,
-        "dataset": first["dataset"],
-        "codec": first["codec"],
-        "device": None if device is None else str(device),
-        "stage": None if device is None else options.stage,
+        **conditions_of(options, source, points, device),
         "bd_window": found.best.get("bd_window"),
         "points": found.of,
     }
@@ -94,6 +89,24 @@ def print_point(
     if any(_interval(found.best, m) for m in shown):
         print("In brackets: 95 % of the draws when images, and seeds, are resampled.")
     print("\n".join(f"note: {note}" for note in notes))
+
+
+def conditions_of(
+    options: argparse.Namespace, source: Source, points: pd.DataFrame, device: Any
+) -> dict[str, str | None]:
+    """Under which a pick holds.
+
+    Args:
+      device: whose times count; None: none do.
+    """
+    first = points.iloc[0]
+    return {
+        "source": source.name,
+        "dataset": first["dataset"],
+        "codec": first["codec"],
+        "device": None if device is None else str(device),
+        "stage": None if device is None else options.stage,
+    }
 
 
 def _name(row: pd.Series) -> str:

@@ -23,12 +23,13 @@ def print_methods(
     """Prints a line for each method at one setting.
 
     Args:
-      flops: of one training by `cost_key`; methods without training have none.
+      flops: of one training, by what a method is `described` as, and of `TEACHER`;
+        methods without training have none.
     """
     jobs: dict[str, int] = {}
     for task in tasks:
         if isinstance(task.job, SplitJob | TeacherJob):
-            key = cost_key(task.job)
+            key = _what(task.job)
             jobs[key] = jobs.get(key, 0) + 1
     table = Table(title="tasks behind codecs", title_justify="left")
     table.add_column("method", overflow="fold")
@@ -48,8 +49,5 @@ def print_methods(
     )
 
 
-def cost_key(job: SplitJob | TeacherJob) -> str:
-    """What costs the same: a method at one setting, whatever its fold and seed."""
-    if isinstance(job, TeacherJob):
-        return TEACHER
-    return f"{job.method.title} {job.method.setting}"
+def _what(job: SplitJob | TeacherJob) -> str:
+    return TEACHER if isinstance(job, TeacherJob) else job.method.described

@@ -21,6 +21,7 @@ class Job(abc.ABC):
     stage: ClassVar[str]
     folder_name: ClassVar[str]
     resumes: ClassVar[bool] = False  # from what earlier attempts left behind
+    parent_folder_name: ClassVar[str] = "runs"  # of a job that it depends on
 
     @property
     def job_id(self) -> str:

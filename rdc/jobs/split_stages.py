@@ -13,9 +13,9 @@ from rdc.codec.model_folders import model_folder
 from rdc.complexity import count_network
 from rdc.data.image_sets import image_files
 from rdc.errors import NodeError
-from rdc.jobs.inputs import given, images_of
+from rdc.jobs.attempts import given, images_of, progress_of
 from rdc.jobs.job import Assignment
-from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
+from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER
 from rdc.jobs.records import SplitResult, TeacherResult
 from rdc.jobs.splits import SplitJob, TeacherJob
 from rdc.specs.classical import SETTINGS, SUBSAMPLED, ClassicalSpec
@@ -26,7 +26,6 @@ from rdc.split.measures import Labelled, measure, task_answer
 from rdc.split.network_specs import STAGES
 from rdc.split.specs import FeatureMethod, InputMethod, TrainedMethod
 from rdc.split.train import TrainingImages, trained
-from rdc.system.files import write_json_atomically
 from rdc.tasks import teachers
 from rdc.tasks.labelled import (
     LabelledPhotographs,
@@ -35,7 +34,6 @@ from rdc.tasks.labelled import (
     stratified_folds,
 )
 from rdc.tasks.state_dicts import load_torchvision
-from rdc.training.fit import Progress
 
 TASK = "classification"
 
@@ -55,7 +53,7 @@ def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
             folder,
             checkpoints=attempt.folder / CHECKPOINT_FOLDER,
             earlier=_earlier(attempt),
-            progress=_progress(attempt),
+            progress=progress_of(attempt),
         )
     photographs, rows = _asked(attempt, learned)
     answers = []
@@ -148,7 +146,7 @@ def _method(
         job.seed,
         checkpoints=attempt.folder / CHECKPOINT_FOLDER,
         earlier=_earlier(attempt),
-        progress=_progress(attempt),
+        progress=progress_of(attempt),
     )
 
 
@@ -212,11 +210,3 @@ def _planned(folder: str, data_sha256: str) -> LabelledPhotographs:
 def _earlier(attempt: Assignment) -> list[Path]:
     """Checkpoint folders of earlier attempts, newest last."""
     return [Path(path) / CHECKPOINT_FOLDER for path in attempt.request.resume_from]
-
-
-def _progress(attempt: Assignment) -> Progress:
-    def write(step: int, steps: int, loss: float) -> None:
-        values = {"step": step, "steps": steps, "loss": loss}
-        write_json_atomically(attempt.folder / PROGRESS_FILE, values)
-
-    return write

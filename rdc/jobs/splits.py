@@ -76,6 +76,7 @@ class SplitJob(Job):
     stage: ClassVar[str] = "split"
     folder_name: ClassVar[str] = "splits"
     resumes: ClassVar[bool] = True
+    parent_folder_name: ClassVar[str] = TeacherJob.folder_name
 
     method: MethodSpec
     codec_id: str = ""

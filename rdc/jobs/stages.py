@@ -23,7 +23,7 @@ from rdc.data.image_sets import (
 from rdc.data.images import MAX_PIXELS, read_image
 from rdc.data.photograph import photograph
 from rdc.errors import NodeError, RdcError
-from rdc.jobs.inputs import given, images_of
+from rdc.jobs.attempts import given, images_of, progress_of
 from rdc.jobs.job import (
     Assignment,
     BenchmarkJob,
@@ -38,7 +38,7 @@ from rdc.jobs.job import (
     TrainingEstimateJob,
     TrainJob,
 )
-from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER, PROGRESS_FILE
+from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER
 from rdc.jobs.records import (
     BenchmarkResult,
     CodecResult,
@@ -52,7 +52,6 @@ from rdc.jobs.records import (
 from rdc.specs.base import Spec
 from rdc.specs.coding import CodecSettings
 from rdc.specs.compiler import CompilerTarget
-from rdc.system.files import write_json_atomically
 
 _log = logging.getLogger(__name__)
 Result = Spec | RdcError  # of a type in `rdc.jobs.records.RESULTS`
@@ -148,14 +147,11 @@ def _overfit(attempt: Assignment[OverfitJob]) -> CodecResult:
         )
     steps = schedule_of(job.effort).steps
 
-    def progress(step: int, loss: float) -> None:
-        values = {"step": step, "steps": steps, "loss": loss}
-        write_json_atomically(attempt.folder / PROGRESS_FILE, values)
-
+    told = progress_of(attempt)
     codec = OverfittedCodec(
         job.codec,
         max_pixels=MAX_PIXELS,
-        progress=progress,
+        progress=lambda step, loss: told(step, steps, loss),
         saved=SavedSearch(
             attempt.folder / CHECKPOINT_FOLDER,
             [Path(path) / CHECKPOINT_FOLDER for path in request.resume_from],

@@ -75,8 +75,8 @@ class DecodeTime(Spec):
         in the same precision.
       memory_gb_per_s: of a pass over an array far larger than caches.
       roofline_ms: of the stage `network`: its products at these rates, each by
-        computation or by memory, whichever takes it longer; no less without fewer
-        products, as Winograd's scheme has. What is elementwise counts as fused.
+        computation or by memory, whichever takes longer; what is elementwise counts as
+        fused. Winograd's scheme has fewer products, and may take less.
       memory_bound: share of `roofline_ms` in products that wait for memory.
       clock_mhz, temperature_c, is_throttled: of the device after the block; None where
         it does not tell. So are all from `others_busy_cores` on in earlier records.

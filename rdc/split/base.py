@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from rdc.codec.base import check_image_array
+from rdc.codec.base import Codec, check_image_array
 from rdc.codec.container import NUMERICS_IDS, Header, check_writer, pack, unpack
 from rdc.codec.exported import named_weights, with_weights
 from rdc.complexity import count_network
@@ -222,6 +222,11 @@ def network_input(image: np.ndarray) -> np.ndarray:
             "scale it down: task networks see a few hundred pixels a side",
         )
     return image[None].astype(np.float32) / 255
+
+
+def setting_of(codec: Codec, rate: float) -> float | None:
+    """What a rate's number stands for in a classical codec; None in a learned one."""
+    return codec.operating_points[int(rate)].setting
 
 
 def compiled(

@@ -18,6 +18,7 @@ from rdc.split.base import (
     compiled,
     front_bits,
     network_input,
+    setting_of,
 )
 from rdc.split.network_specs import check_stage
 
@@ -51,6 +52,7 @@ class FeatureCompression(SplitMethod):
             {
                 "codec": codec.codec_id,
                 "rate": rate,
+                "setting": setting_of(codec, rate),
                 "stage": stage,
                 "teacher": weights_sha256(teacher),
             },

@@ -8,7 +8,12 @@ import numpy as np
 
 from rdc.codec.base import Codec
 from rdc.identity import content_id
-from rdc.split.base import PARAMETER_BITS, SplitMethod, network_input
+from rdc.split.base import (
+    PARAMETER_BITS,
+    SplitMethod,
+    network_input,
+    setting_of,
+)
 
 
 class InputCompression(SplitMethod):
@@ -23,9 +28,12 @@ class InputCompression(SplitMethod):
         super().__init__(teacher, 0)
         codec.check_point(rate)
         self.name, self.setting = name, f"rate={rate:g}"
-        self.method_id = content_id(
-            "split_method", {"codec": codec.codec_id, "rate": rate}
-        )
+        values = {
+            "codec": codec.codec_id,
+            "rate": rate,
+            "setting": setting_of(codec, rate),
+        }
+        self.method_id = content_id("split_method", values)
         self._codec, self._rate = codec, rate
         cost = codec.cost()
         params = sum(

@@ -5,6 +5,7 @@ A method at one setting is one spec; `parse_method` reads one from plain data.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from rdc.split.network_specs import (
 )
 
 
-class MethodSpec(Spec):
+class MethodSpec(Spec, abc.ABC):
     """A method at one setting.
 
     Attributes:
@@ -37,9 +38,14 @@ class MethodSpec(Spec):
         return self.name
 
     @property
+    @abc.abstractmethod
     def setting(self) -> str:
         """What is varied to trade bytes for the task, for people."""
-        raise NotImplementedError
+
+    @property
+    def described(self) -> str:
+        """With its setting, for people; equal ones cost the same."""
+        return f"{self.title} {self.setting}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, **super().to_dict()}
@@ -53,7 +59,8 @@ class InputMethod(MethodSpec):
     """A codec's stream, and the whole task network on the server.
 
     Attributes:
-      codec: a classical codec, or a model that comes with this package, as `light`.
+      codec: a classical codec, a model that comes with this package, as `light`, or the
+        `run_id` of a trained one; in configurations, the folder of that.
       rate: the codec's setting.
     """
 

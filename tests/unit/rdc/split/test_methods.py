@@ -245,6 +245,20 @@ def test_features_are_near_those_of_the_teacher(
     assert error.mean() < 0.02 * np.ptp(features)
 
 
+def test_codecs_of_other_settings_are_other_methods(teacher: SmallTeacher) -> None:
+    """Also where each is the only one of its codec, and so has the same number."""
+    specs = [ClassicalSpec(name="jpeg", settings=(q,)) for q in (5, 50)]
+    five, fifty = map(ClassicalCodec, specs)
+    assert (
+        InputCompression("jpeg", five, 0, teacher).method_id
+        != InputCompression("jpeg", fifty, 0, teacher).method_id
+    )
+    assert (
+        FeatureCompression(five, 0, teacher, 1).method_id
+        != FeatureCompression(fifty, 0, teacher, 1).method_id
+    )
+
+
 def test_sizes_are_null_where_there_is_none(
     teacher: SmallTeacher, methods: dict[str, SplitMethod], codec: Codec
 ) -> None:

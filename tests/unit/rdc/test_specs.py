@@ -168,7 +168,10 @@ def test_jobs_survive_plain_data() -> None:
 
 @cache
 def spec_classes() -> list[type[Spec]]:
-    """Every spec of the packages whose specs may come into an identity."""
+    """Every spec of the packages whose specs may come into an identity.
+
+    Private ones are parts of others and never stand alone.
+    """
     for package in ("rdc", "sweeps", "launch/config"):
         for path in sorted((ROOT / package).rglob("*.py")):
             if re.search(r"^class \w+\(.*Spec\b.*\):", path.read_text(), re.MULTILINE):
@@ -183,6 +186,7 @@ def spec_classes() -> list[type[Spec]]:
         cls
         for cls in found
         if dataclasses.is_dataclass(cls)
+        and not cls.__name__.startswith("_")
         and cls.__module__.startswith(("rdc.", "sweeps.", "launch."))
     ]
 

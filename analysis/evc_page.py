@@ -14,7 +14,12 @@ import pandas as pd
 
 from analysis.gather import gather
 from analysis.pages import run, table
-from analysis.paired import Difference, difference, losses
+from analysis.paired import (
+    Difference,
+    coded_over_estimated,
+    difference,
+    losses,
+)
 from rdc.errors import DataError
 from rdc.system.files import write_bytes_atomically
 
@@ -28,8 +33,10 @@ TEMPLATE = """\
 bpp + lambda MSE from the bytes of whole files, at four lambdas; a difference is the
 mean logarithm of the ratio over rates, images and seeds. In brackets, 95 % of 4000
 draws of seeds and images. Trainings of one seed share teacher and crops, so that
-differences are paired. **Small models and short trainings: an effect that does not
-show here may show at EVC's size, and the reverse.**
+differences are paired. {coded}
+
+**Small models and short trainings: an effect that does not show here may show at EVC's
+size, and the reverse.**
 
 `python launch/sweep.py +grid=evc_mini data.train=TRAIN data.eval=KODAK
 'stages=[plan,complexity,train,evaluate,gather]' out=OUT`, then
@@ -108,6 +115,7 @@ def page(tables: dict[str, pd.DataFrame]) -> str:
         images=rows["image"].nunique(),
         dataset=" and ".join(sorted(rows["dataset"].unique())),
         steps=int(runs["steps"].min()),
+        coded=coded_over_estimated(rows),
         claims=_claims(by_label),
         table=_table(runs, by_label),
     )
@@ -166,7 +174,7 @@ def _claims(by_label: dict[str, pd.DataFrame]) -> str:
     for claim, better, other in _CLAIMS:
         if better in by_label and other in by_label:
             found = difference(by_label[better], by_label[other])
-            lines.append((claim, _shown(found), str(found.seeds), _verdict(found)))
+            lines.append((claim, found.shown, str(found.seeds), _verdict(found)))
         else:
             lines.append((claim, "-", "0", "not measured"))
     return table(lines)
@@ -188,13 +196,9 @@ def _table(runs: pd.DataFrame, by_label: dict[str, pd.DataFrame]) -> str:
             shown = "-"
         else:
             found = difference(by_label[str(label)], by_label[TEACHER])
-            seeds, shown = found.seeds, _shown(found)
+            seeds, shown = found.seeds, found.shown
         lines.append((str(label), shown, str(seeds), *costs))
     return table(lines)
-
-
-def _shown(found: Difference) -> str:
-    return f"{found.percent:+.2f} % ({found.low:+.2f} to {found.high:+.2f})"
 
 
 def main(arguments: list[str] | None = None) -> int:

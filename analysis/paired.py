@@ -35,6 +35,11 @@ class Difference:
         """Which one is better."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"{self.percent:+.2f} % ({self.low:+.2f} to {self.high:+.2f})"
+
 
 def losses(rate_distortion: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """Logarithm of bpp + lmbda MSE, mean over the rates of a model.
@@ -59,6 +64,22 @@ def difference(model: pd.DataFrame, other: pd.DataFrame) -> Difference:
     values = (model.loc[seeds] - other.loc[seeds]).to_numpy()
     percent, low, high = (100 * float(np.expm1(v)) for v in mean_interval(values))
     return Difference(percent, low, high, len(seeds))
+
+
+def coded_over_estimated(rate_distortion: pd.DataFrame) -> str:
+    """How far whole files are from what likelihoods say, in words.
+
+    Args:
+      rate_distortion: rows of images, at least one.
+    """
+    rows = rate_distortion
+    total = rows["bpp_coded"].sum() / rows["bpp_estimated"].sum() - 1
+    means = rows.groupby(["run_id", "rate"])[["bpp_coded", "bpp_estimated"]].mean()
+    each = means["bpp_coded"] / means["bpp_estimated"] - 1
+    return (
+        f"Whole files are {100 * total:+.2f} % of their estimates, "
+        f"{100 * each.min():+.2f} to {100 * each.max():+.2f} % over models and rates."
+    )
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float, float]:

@@ -75,6 +75,7 @@ def tables() -> dict[str, pd.DataFrame]:
                             "dataset": "kodak",
                             "image": image,
                             "bpp_coded": 0.5 * loss,
+                            "bpp_estimated": 0.5 * loss,
                             "mse_255": 0.5 * loss / lmbda,
                         }
                     )

@@ -36,6 +36,8 @@ def run_without_anything(
     """The probe on a machine that has nothing but the installed packages."""
     (tmp_path / "probe.py").write_text(PROBE)
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml"]
+    # Else pytest clears away what earlier runs left, which takes as long as it takes.
+    command += ["--basetemp", str(tmp_path / "nested")]
     nowhere = str(tmp_path / "nowhere")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     inherited.pop("RDC_TEST_MISSING", None)

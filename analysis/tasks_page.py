@@ -26,6 +26,8 @@ from analysis.task_curves import (
     difference,
     label_of,
 )
+from analysis.task_methods import TASK_MEASURES, TaskMeasure, task_methods
+from analysis.task_verdicts import EXPLAINED, told_of
 from rdc.errors import DataError
 from rdc.system.files import write_bytes_atomically
 
@@ -46,6 +48,12 @@ are JPEG files of quality 90 already, which flatters JPEG.
 
 The teacher itself answers {teacher} right (remote: it is sent {remote} as they are;
 local: the device holds all of it and sends none).
+
+## When a codec, when a student, when the device itself
+
+{explained}
+
+{verdicts}
 
 ## At equal bytes
 
@@ -97,12 +105,6 @@ _CLAIMS = (
 )
 _SIGNS = dict(zip(MEASURES, (1, 1, -1), strict=True))
 _BY = {"right": "", "agrees": ", by agreement", "kl_nats": ", by divergence alone"}
-_TITLES = {
-    "metric": "right answers (%)",
-    "teacher_agreement": "agreement with the teacher (%)",
-    "kl": "divergence from the teacher (nats)",
-}
-_PERCENT = ("metric", "teacher_agreement")
 
 
 def write_page(out: Path, path: Path = PAGE) -> Path:
@@ -142,6 +144,8 @@ def page(answers: pd.DataFrame, results: pd.DataFrame, picture: str) -> str:
         seeds=seeds,
         teacher=f"{100 * remote['metric']:.1f} % (+- {100 * remote['se']:.1f})",
         remote=f"files of {remote['bytes_per_datum'] / 1000:.1f} kB",
+        explained=EXPLAINED,
+        verdicts="\n".join(f"- {line}" for line in told_of(task_methods(answers))),
         claims=_claims(curves(answers)),
         results=_results(results),
     )
@@ -228,24 +232,23 @@ def picture(results: pd.DataFrame) -> Figure:
     rows = results.assign(label=labels)
     drawn = rows[~rows["method"].isin([REMOTE, LOCAL])]
     styles = {style.family: style for style in family_styles(drawn["label"].unique())}
-    panels = figure.subplots(1, len(_TITLES))
-    for axes, (measure, title) in zip(panels, _TITLES.items(), strict=True):
-        scale = 100 if measure in _PERCENT else 1
+    panels = figure.subplots(1, len(TASK_MEASURES))
+    for axes, measure in zip(panels, TASK_MEASURES, strict=True):
         for label, own in drawn.groupby("label"):
-            columns = ["bytes_per_datum", measure]
+            columns = ["bytes_per_datum", measure.name]
             means = own.groupby("setting")[columns].mean().sort_values(columns[0])
             style = styles[label]
             axes.plot(
                 means["bytes_per_datum"],
-                scale * means[measure],
+                measure.scale * means[measure.name],
                 marker=MARKERS[style.marker],
                 color=style.colour,
                 markersize=4,
                 linewidth=1.2,
                 label=label,
             )
-        _teacher_line(axes, rows, measure, scale)
-        axes.set(xscale="log", xlabel="bytes per photograph", title=title)
+        _teacher_line(axes, rows, measure)
+        axes.set(xscale="log", xlabel="bytes per photograph", title=measure.title)
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
@@ -253,10 +256,10 @@ def picture(results: pd.DataFrame) -> Figure:
     return figure
 
 
-def _teacher_line(axes: Axes, rows: pd.DataFrame, measure: str, scale: int) -> None:
+def _teacher_line(axes: Axes, rows: pd.DataFrame, measure: TaskMeasure) -> None:
     remote = rows[rows["method"] == REMOTE]
     if len(remote):
-        value = scale * remote.iloc[0][measure]
+        value = measure.scale * remote.iloc[0][measure.name]
         axes.axhline(value, color="black", linewidth=0.8, linestyle=":")
         axes.annotate(
             "teacher", (0.01, value), xycoords=("axes fraction", "data"), va="bottom"

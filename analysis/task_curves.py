@@ -71,7 +71,7 @@ class TaskDifference:
 def label_of(method: str, setting: str) -> str:
     """A method without what is varied on its curve: `placement stage=1`."""
     fixed, _, _ = setting.rpartition(",")
-    return f"{method} {fixed}".strip()
+    return f"{method} {fixed}".replace(",", " ").strip()
 
 
 def of_photographs(answers: pd.DataFrame) -> pd.DataFrame:

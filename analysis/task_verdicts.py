@@ -59,7 +59,7 @@ class TaskVerdict:
             return f"{within}: no method sends so little."
         best = self.best
         seeds = "" if best.seeds == 1 else f", {best.seeds} seeds"
-        names = ", ".join(map(_name, self.alike))
+        names = "; ".join(map(_name, self.alike))
         alike = f" Not told apart from it: {names}." if names else ""
         return (
             f"{within}: {_name(best)} ({best.bytes_per_datum:,.0f} B{seeds}), "
@@ -124,7 +124,7 @@ def told_of(methods: Sequence[MeasuredMethod]) -> list[str]:
     photographs = max((m.image_count for m in methods), default=0)
     few = [_name(m) for m in methods if m.image_count < photographs]
     left_out = (
-        [f"Left out, not all photographs are answered yet: {', '.join(few)}."]
+        [f"Left out, not all photographs are answered yet: {'; '.join(few)}."]
         if few
         else []
     )

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 from analysis.gather import gather
+from analysis.report.data import ReportData
+from analysis.report.page import page as report_page
+from analysis.report.tasks_section import tasks_payload
 from analysis.tables import LOCAL, REMOTE
 from analysis.task_curves import curves, difference, label_of
 from analysis.task_results import task_results
@@ -97,6 +100,28 @@ def test_the_page_says_what_holds(out: Path, tmp_path: Path) -> None:
     assert line.endswith("B | 2 | holds |")
     assert "83.3 %" in text
     assert (tmp_path / "sc2.png").stat().st_size > 10_000
+
+
+def test_the_report_has_a_section_of_tasks(out: Path) -> None:
+    gather(out)
+    data = ReportData.read(out)
+    text = report_page(data)
+    assert "<h2>Tasks</h2>" in text
+    assert "<li>Within 1 kB: student beta=1 (401 B, 2 seeds), 100.0 % right" in text
+    assert data.summary() == "2 methods of a task at 6 settings"
+    found = tasks_payload(data)
+    assert found is not None
+    methods, points = found["methods"], found["points"]
+    assert len(methods["label"]) == 6 + 2
+    assert len(points["row"]) == 3 * 1 + 3 * 2 + 2
+    student = [methods["label"][row] == "student" for row in points["row"]]
+    assert [seed for seed, own in zip(points["seed"], student, strict=True) if own] == (
+        [0, 0, 0, 1, 1, 1]
+    )
+    local = methods["label"].index(LOCAL)
+    assert (methods["bytes_per_datum"][local], methods["exr"][local]) == (None, None)
+    assert methods["encoder_bits"][local] == 3.2  # kbit
+    assert methods["metric"][local] == pytest.approx(100 * 10 / 12, abs=1e-3)
 
 
 def test_without_methods_there_is_no_page(tmp_path: Path) -> None:

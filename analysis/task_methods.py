@@ -7,7 +7,7 @@ answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -53,15 +53,17 @@ class Estimate:
     se: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaskMethod:
-    """A method at one setting.
+    """A method at one setting, with its answers.
 
     Attributes:
       label: of its settings together, see `analysis.task_curves.label_of`.
       run_id: of a codec trained by a sweep, else empty.
       bytes_per_datum, encoder_bits, encoder_kmacs_per_px, exr: None where it has no
         such thing or nobody counted it.
+      values: by `analysis.task_curves.MEASURES`, f64[seeds, photographs] by name.
+      teacher: right answers of the teacher, f64[1, photographs].
     """
 
     dataset: str
@@ -77,17 +79,6 @@ class TaskMethod:
     encoder_kmacs_per_px: float | None
     tail_kmacs_per_px: float | None
     exr: float | None
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredMethod(TaskMethod):
-    """With its answers.
-
-    Attributes:
-      values: by `analysis.task_curves.MEASURES`, f64[seeds, photographs] by name.
-      teacher: right answers of the teacher, f64[1, photographs].
-    """
-
     values: dict[str, pd.DataFrame]
     teacher: pd.DataFrame
 
@@ -121,18 +112,22 @@ def estimate(values: pd.DataFrame, other: pd.DataFrame | None = None) -> Estimat
     return Estimate(float(np.mean(means)), float(np.sqrt(variance)))
 
 
-def task_methods(answers: pd.DataFrame) -> list[MeasuredMethod]:
-    """Of the table `task_answers`, by label and bytes; also remote and local."""
+def task_methods(answers: pd.DataFrame) -> list[TaskMethod]:
+    """Of the table `task_answers`, by task, label and bytes; also remote and local."""
     rows = of_photographs(answers)
     rows["run_id"] = rows["run_id"].fillna("")
     found = [
         _method(dict(zip(_KEYS, key, strict=True)), own)
         for key, own in rows.groupby(_KEYS, sort=True)
     ]
-    return sorted(found, key=lambda m: (m.dataset, m.label, m.bytes_per_datum or 0))
+    return sorted(found, key=_order)
 
 
-def _method(facts: dict[str, str], rows: pd.DataFrame) -> MeasuredMethod:
+def _order(method: TaskMethod) -> tuple[str, str, str, float]:
+    return method.dataset, method.task, method.label, method.bytes_per_datum or 0
+
+
+def _method(facts: dict[str, str], rows: pd.DataFrame) -> TaskMethod:
     tables = {
         name: rows.pivot_table(
             index="seed", columns="photograph", values=name, dropna=False
@@ -147,7 +142,7 @@ def _method(facts: dict[str, str], rows: pd.DataFrame) -> MeasuredMethod:
         _or_none(rows[name].iloc[0])
         for name in ("encoder_bits", "encoder_kmacs_per_px", "tail_kmacs_per_px")
     )
-    return MeasuredMethod(
+    return TaskMethod(
         **facts,
         seeds=len(tables["right"]),
         image_count=int(whole.sum()),
@@ -165,11 +160,15 @@ def _or_none(value: float) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def methods_table(methods: Sequence[MeasuredMethod]) -> pd.DataFrame:
+def methods_table(methods: Sequence[TaskMethod]) -> pd.DataFrame:
     """A row a method and setting, with measures as in `task_results`, their standard
     errors, and right answers lost against the teacher.
     """
-    names = list(TaskMethod.__dataclass_fields__)
+    names = [
+        field.name
+        for field in fields(TaskMethod)
+        if field.name not in ("values", "teacher")
+    ]
     rows = []
     for method in methods:
         row = {name: getattr(method, name) for name in names}
@@ -178,6 +177,12 @@ def methods_table(methods: Sequence[MeasuredMethod]) -> pd.DataFrame:
             row |= {measure.name: own.value, measure.error: own.se}
         rows.append({**row, "lost": method.lost.value, "lost_se": method.lost.se})
     return pd.DataFrame(rows)
+
+
+def compared(methods: Sequence[TaskMethod]) -> list[TaskMethod]:
+    """Of methods of one task, those that answered as many photographs as any."""
+    most = max((method.image_count for method in methods), default=0)
+    return [method for method in methods if method.image_count == most]
 
 
 def is_reference(method: TaskMethod) -> bool:

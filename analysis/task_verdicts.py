@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.tables import LOCAL
-from analysis.task_methods import Estimate, MeasuredMethod, estimate, is_reference
+from analysis.task_methods import (
+    Estimate,
+    TaskMethod,
+    compared,
+    estimate,
+    is_reference,
+)
 
 # What stands above the sentences.
 EXPLAINED = (
     "The most right answers within a budget of bytes of a photograph, on average. +- "
-    "is one standard error over photographs and seeds; methods within two of a "
-    "difference are not told apart."
+    "is one standard error over photographs and seeds; methods whose difference is "
+    "less than two of its own are not told apart. The best of several is flattered by "
+    "the choice."
 )
 BUDGETS_BYTES = (200, 500, 1000, 2000, 4000)
 DEVICE = "the device itself"
@@ -41,9 +48,9 @@ class TaskVerdict:
     """
 
     budget_bytes: int
-    best: MeasuredMethod | None
-    alike: tuple[MeasuredMethod, ...]
-    local: MeasuredMethod | None
+    best: TaskMethod | None
+    alike: tuple[TaskMethod, ...]
+    local: TaskMethod | None
 
     @property
     def who(self) -> str:
@@ -69,24 +76,23 @@ class TaskVerdict:
 
 
 def task_verdicts(
-    methods: Sequence[MeasuredMethod], budgets_bytes: Sequence[int] = BUDGETS_BYTES
+    methods: Sequence[TaskMethod], budgets_bytes: Sequence[int] = BUDGETS_BYTES
 ) -> list[TaskVerdict]:
     """A verdict a budget.
 
     Args:
       methods: of one task; those with fewer photographs than others do not compare.
     """
-    photographs = max((m.image_count for m in methods), default=0)
-    whole = [m for m in methods if m.image_count == photographs]
+    whole = compared(methods)
     local = next((m for m in whole if m.method == LOCAL), None)
     sent = [m for m in whole if not is_reference(m)]
     return [_verdict(sent, budget, local) for budget in budgets_bytes]
 
 
 def _verdict(
-    methods: Sequence[MeasuredMethod], budget: int, local: MeasuredMethod | None
+    methods: Sequence[TaskMethod], budget: int, local: TaskMethod | None
 ) -> TaskVerdict:
-    by_label: dict[tuple[str, str], MeasuredMethod] = {}
+    by_label: dict[tuple[str, str], TaskMethod] = {}
     for method in methods:
         if method.bytes_per_datum is None or method.bytes_per_datum > budget:
             continue
@@ -99,12 +105,12 @@ def _verdict(
     return TaskVerdict(budget, best, alike, local)
 
 
-def _rank(method: MeasuredMethod) -> tuple[float, float]:
+def _rank(method: TaskMethod) -> tuple[float, float]:
     """Of equal right answers, the one that sends less."""
     return method.right.value, -(method.bytes_per_datum or 0)
 
 
-def _are_told_apart(method: MeasuredMethod, other: MeasuredMethod) -> bool:
+def _are_told_apart(method: TaskMethod, other: TaskMethod) -> bool:
     found = estimate(method.values["right"], other.values["right"])
     return abs(found.value) > _DOUBT * found.se
 
@@ -118,11 +124,11 @@ def summary(verdicts: Sequence[TaskVerdict]) -> str:
     return f"By right answers alone: {'; '.join(parts)}."
 
 
-def told_of(methods: Sequence[MeasuredMethod]) -> list[str]:
+def told_of(methods: Sequence[TaskMethod]) -> list[str]:
     """The sentences of one task: a verdict a budget, their summary, who is left out."""
     verdicts = task_verdicts(methods)
-    photographs = max((m.image_count for m in methods), default=0)
-    few = [_name(m) for m in methods if m.image_count < photographs]
+    whole = compared(methods)
+    few = [_name(m) for m in methods if m not in whole]
     left_out = (
         [f"Left out, not all photographs are answered yet: {'; '.join(few)}."]
         if few
@@ -131,12 +137,12 @@ def told_of(methods: Sequence[MeasuredMethod]) -> list[str]:
     return [*(verdict.text for verdict in verdicts), summary(verdicts), *left_out]
 
 
-def _kind(method: MeasuredMethod) -> str:
+def _kind(method: TaskMethod) -> str:
     found = (kind for name, kind in KINDS.items() if method.method.startswith(name))
     return next(found, _CODEC)
 
 
-def _costs_less(local: MeasuredMethod | None, method: MeasuredMethod) -> bool:
+def _costs_less(local: TaskMethod | None, method: TaskMethod) -> bool:
     """Whether the device has no more to do for the whole network, which sends nothing;
     not where nobody counted a cost.
     """
@@ -146,7 +152,7 @@ def _costs_less(local: MeasuredMethod | None, method: MeasuredMethod) -> bool:
     return encoder is not None and local.encoder_kmacs_per_px <= encoder
 
 
-def _cost(method: MeasuredMethod, local: MeasuredMethod | None) -> str:
+def _cost(method: TaskMethod, local: TaskMethod | None) -> str:
     encoder = method.encoder_kmacs_per_px
     if encoder is None:
         return "Its encoder's cost was not counted."
@@ -164,7 +170,7 @@ def _cost(method: MeasuredMethod, local: MeasuredMethod | None) -> str:
     return f"{told}, {100 * encoder / whole:.0f} % of the whole network's kMAC/px."
 
 
-def _name(method: MeasuredMethod) -> str:
+def _name(method: TaskMethod) -> str:
     return f"{method.method} {method.setting}".strip()
 
 

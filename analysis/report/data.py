@@ -32,7 +32,7 @@ from analysis.ranks import (
 from analysis.reference_points import claims
 from analysis.report.style import FamilyStyle, family_styles
 from analysis.tables import POINT, read_tables
-from analysis.task_methods import MeasuredMethod, is_reference, task_methods
+from analysis.task_methods import TaskMethod, is_reference, task_methods
 from rdc.errors import StorageError
 from rdc.jobs.layout import SWEEP_FILE
 from rdc.system.files import read_json
@@ -219,7 +219,7 @@ class ReportData:
         return configurations(self.tables["architectures"])
 
     @cached_property
-    def task_methods(self) -> list[MeasuredMethod]:
+    def task_methods(self) -> list[TaskMethod]:
         """Of tasks behind a codec; none where the sweep has no task."""
         return task_methods(self.tables["task_answers"])
 

@@ -41,6 +41,7 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
     data = ReportData.read(out, objectives)
     path = Path(out) / REPORT_FILE
     folder = path.parent
+    methods = data.task_methods
     for name, table in (
         ("frontier", data.frontier),
         ("runs", data.tables["runs"]),
@@ -51,10 +52,8 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
         ("inversions", data.inversions),
         ("estimated_ranks", data.estimated_ranks),
         ("decode_estimates", data.estimates),
-        ("task_methods", methods_table(data.task_methods)),
+        *([("task_methods", methods_table(methods))] if methods else []),
     ):
-        if name == "task_methods" and table.empty:
-            continue
         text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_bytes_atomically(folder / f"{name}.csv", text.encode(), durable=False)
     write_figures(data, folder / "figures")

@@ -14,7 +14,8 @@ from analysis.report.sections import text
 from analysis.report.style import family_styles
 from analysis.task_methods import (
     TASK_MEASURES,
-    MeasuredMethod,
+    TaskMethod,
+    compared,
     is_reference,
     methods_table,
 )
@@ -62,7 +63,7 @@ def tasks(data: ReportData) -> str:
     return _SECTION.format(explained=text(EXPLAINED), verdicts="\n".join(parts))
 
 
-def _name(method: MeasuredMethod) -> str:
+def _name(method: TaskMethod) -> str:
     return f"{method.dataset}, {method.task}"
 
 
@@ -78,6 +79,7 @@ def tasks_payload(data: ReportData) -> dict[str, Any] | None:
     points = data.tables["task_results"].assign(
         run_id=lambda table: table["run_id"].fillna("")
     )
+    whole = [m for _, own in groupby(methods, key=_name) for m in compared(list(own))]
     own = [places[tuple(key)] for key in points[_KEYS].to_numpy()]
     values = [*AXES, *(measure.name for measure in TASK_MEASURES)]
     errors = [measure.error for measure in TASK_MEASURES]
@@ -99,6 +101,7 @@ def tasks_payload(data: ReportData) -> dict[str, Any] | None:
         ],
         "methods": {
             "name": [_name(method) for method in methods],
+            "compares": [method in whole for method in methods],
             "is_reference": [is_reference(method) for method in methods],
             **{
                 name: rows[name].tolist()

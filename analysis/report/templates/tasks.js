@@ -9,7 +9,7 @@ const methodOf = (column, i) => tasks.methods[column][tasks.points.row[i]];
 const TASKS = tasks && {
   styles: new Map(tasks.families.map((style) => [style.family, style])),
   family: (i) => methodOf("label", i),
-  isHollow: () => false,
+  isHollow: (i) => !methodOf("compares", i),
   isFaded: (i) => tasksSelected !== null && !tasksSelected.has(i),
   name: () => null,
   title: (i) => `${methodOf("method", i)} ${methodOf("setting", i)}`,
@@ -41,7 +41,7 @@ function drawTasks() {
   const drawn = shown.filter((k) => known(methods, k));
   drawTaskPlot(points.row.map((_, i) => i).filter((i) => isShown(points.row[i])
     && !methods.is_reference[points.row[i]] && known(points, i)), drawn, shown);
-  drawTaskNote(shown.filter((k) => !drawn.includes(k)), shown.length);
+  drawTaskNote(shown, drawn);
   const selected = tasksSelected && new Set([...tasksSelected].map((i) => points.row[i]));
   const rows = shown.filter((k) => selected === null || selected.has(k));
   const front = new Set(taskFront(drawn));
@@ -65,7 +65,7 @@ function drawTaskControls() {
 function taskFront(methods) {
   const { [state.task_x]: across, [state.task_y]: up } = tasks.methods;
   const sign = taskMeasures.get(state.task_y).minimise ? 1 : -1;
-  return nondominated(methods.filter((k) => !tasks.methods.is_reference[k])
+  return nondominated(methods.filter((k) => tasks.methods.compares[k] && !tasks.methods.is_reference[k])
     .map((i) => ({ i, costs: [across[i], sign * up[i]] })));
 }
 
@@ -99,14 +99,16 @@ function drawTaskPlot(points, drawn, shown) {
   });
 }
 
-function drawTaskNote(leftOut, count) {
+function drawTaskNote(shown, drawn) {
+  const leftOut = shown.filter((k) => !drawn.includes(k));
   const [across, up] = [state.task_x, state.task_y].map((name) => taskMeasures.get(name));
   const names = [...new Set(leftOut.map((k) => tasks.methods.label[k]))].join(", ");
   document.getElementById("tasks-note").textContent =
     `Points are seeds, lines their means by setting. Better: less ${across.title}, ${up.minimise ? "less" : "more"} ${up.title}. ` +
     "The black staircase joins the means that none dominates, bold in the table. remote: the teacher is sent the " +
     "photographs as they are; local: the device holds all of it and sends none." +
-    (leftOut.length ? ` ${leftOut.length} of ${count} have no ${across.title} and are left out: ${names}.` : "");
+    (shown.every((k) => tasks.methods.compares[k]) ? "" : " Hollow, and on no frontier: not all photographs are answered yet.") +
+    (leftOut.length ? ` ${leftOut.length} of ${shown.length} have no ${across.title} and are left out: ${names}.` : "");
 }
 
 if (tasks) {

@@ -121,6 +121,7 @@ def test_the_report_has_a_section_of_tasks(out: Path) -> None:
     local = methods["label"].index(LOCAL)
     assert (methods["bytes_per_datum"][local], methods["exr"][local]) == (None, None)
     assert methods["encoder_bits"][local] == 3.2  # kbit
+    assert all(methods["compares"])
     assert methods["metric"][local] == pytest.approx(100 * 10 / 12, abs=1e-3)
 
 

@@ -71,7 +71,22 @@ class TaskDifference:
 def label_of(method: str, setting: str) -> str:
     """A method without what is varied on its curve: `placement stage=1`."""
     fixed, _, _ = setting.rpartition(",")
-    return f"{method} {fixed}".strip()
+    return f"{method} {fixed}".replace(",", " ").strip()
+
+
+def of_photographs(answers: pd.DataFrame) -> pd.DataFrame:
+    """The table `task_answers` with `label`, `MEASURES` and `teacher_right`."""
+    return answers.assign(
+        label=[
+            label_of(method, setting)
+            for method, setting in zip(
+                answers["method"], answers["setting"], strict=True
+            )
+        ],
+        right=(answers["answer"] == answers["label"]).astype(float),
+        agrees=(answers["answer"] == answers["teacher_answer"]).astype(float),
+        teacher_right=(answers["teacher_answer"] == answers["label"]).astype(float),
+    )
 
 
 def curves(answers: pd.DataFrame) -> dict[str, dict[int, Curve]]:
@@ -80,15 +95,7 @@ def curves(answers: pd.DataFrame) -> dict[str, dict[int, Curve]]:
     Methods of one setting, and photographs that one of a method's settings lacks, are
     left out.
     """
-    rows = answers[~answers["method"].isin([REMOTE, LOCAL])]
-    rows = rows.assign(
-        label=[
-            label_of(method, setting)
-            for method, setting in zip(rows["method"], rows["setting"], strict=True)
-        ],
-        right=(rows["answer"] == rows["label"]).astype(float),
-        agrees=(rows["answer"] == rows["teacher_answer"]).astype(float),
-    )
+    rows = of_photographs(answers[~answers["method"].isin([REMOTE, LOCAL])])
     found: dict[str, dict[int, Curve]] = {}
     for (label, seed), own in rows.groupby(["label", "seed"], sort=False):
         curve = _curve(own)

@@ -10,13 +10,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from analysis.gather import gather
 from analysis.pages import number, run, table
-from analysis.report.style import MARKERS, family_styles
+from analysis.report.tasks_figure import tasks_figure
 from analysis.tables import LOCAL, REMOTE
 from analysis.task_curves import (
     MEASURES,
@@ -24,8 +21,9 @@ from analysis.task_curves import (
     TaskDifference,
     curves,
     difference,
-    label_of,
 )
+from analysis.task_methods import task_methods
+from analysis.task_verdicts import EXPLAINED, told_of
 from rdc.errors import DataError
 from rdc.system.files import write_bytes_atomically
 
@@ -46,6 +44,12 @@ are JPEG files of quality 90 already, which flatters JPEG.
 
 The teacher itself answers {teacher} right (remote: it is sent {remote} as they are;
 local: the device holds all of it and sends none).
+
+## When a codec, when a student, when the device itself
+
+{explained}
+
+{verdicts}
 
 ## At equal bytes
 
@@ -97,12 +101,6 @@ _CLAIMS = (
 )
 _SIGNS = dict(zip(MEASURES, (1, 1, -1), strict=True))
 _BY = {"right": "", "agrees": ", by agreement", "kl_nats": ", by divergence alone"}
-_TITLES = {
-    "metric": "right answers (%)",
-    "teacher_agreement": "agreement with the teacher (%)",
-    "kl": "divergence from the teacher (nats)",
-}
-_PERCENT = ("metric", "teacher_agreement")
 
 
 def write_page(out: Path, path: Path = PAGE) -> Path:
@@ -121,7 +119,7 @@ def write_page(out: Path, path: Path = PAGE) -> Path:
             "run a sweep with split.methods",
         )
     image = io.BytesIO()
-    picture(results).savefig(image, format="png")
+    tasks_figure(results).savefig(image, format="png")
     beside = path.with_suffix(".png")
     write_bytes_atomically(beside, image.getvalue())
     text = page(tables["task_answers"], results, beside.name)
@@ -142,6 +140,8 @@ def page(answers: pd.DataFrame, results: pd.DataFrame, picture: str) -> str:
         seeds=seeds,
         teacher=f"{100 * remote['metric']:.1f} % (+- {100 * remote['se']:.1f})",
         remote=f"files of {remote['bytes_per_datum'] / 1000:.1f} kB",
+        explained=EXPLAINED,
+        verdicts="\n".join(f"- {line}" for line in told_of(task_methods(answers))),
         claims=_claims(curves(answers)),
         results=_results(results),
     )
@@ -216,51 +216,6 @@ def _results(results: pd.DataFrame) -> str:
             )
         )
     return table(lines)
-
-
-def picture(results: pd.DataFrame) -> Figure:
-    """Each measure over bytes per photograph, a line per method, seeds averaged."""
-    figure = Figure(figsize=(13.5, 4.6), dpi=130, layout="constrained")
-    labels = [
-        label_of(m, s)
-        for m, s in zip(results["method"], results["setting"], strict=True)
-    ]
-    rows = results.assign(label=labels)
-    drawn = rows[~rows["method"].isin([REMOTE, LOCAL])]
-    styles = {style.family: style for style in family_styles(drawn["label"].unique())}
-    panels = figure.subplots(1, len(_TITLES))
-    for axes, (measure, title) in zip(panels, _TITLES.items(), strict=True):
-        scale = 100 if measure in _PERCENT else 1
-        for label, own in drawn.groupby("label"):
-            columns = ["bytes_per_datum", measure]
-            means = own.groupby("setting")[columns].mean().sort_values(columns[0])
-            style = styles[label]
-            axes.plot(
-                means["bytes_per_datum"],
-                scale * means[measure],
-                marker=MARKERS[style.marker],
-                color=style.colour,
-                markersize=4,
-                linewidth=1.2,
-                label=label,
-            )
-        _teacher_line(axes, rows, measure, scale)
-        axes.set(xscale="log", xlabel="bytes per photograph", title=title)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.grid(alpha=0.3)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
-    return figure
-
-
-def _teacher_line(axes: Axes, rows: pd.DataFrame, measure: str, scale: int) -> None:
-    remote = rows[rows["method"] == REMOTE]
-    if len(remote):
-        value = scale * remote.iloc[0][measure]
-        axes.axhline(value, color="black", linewidth=0.8, linestyle=":")
-        axes.annotate(
-            "teacher", (0.01, value), xycoords=("axes fraction", "data"), va="bottom"
-        )
 
 
 def main(arguments: list[str] | None = None) -> int:

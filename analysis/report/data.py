@@ -32,6 +32,7 @@ from analysis.ranks import (
 from analysis.reference_points import claims
 from analysis.report.style import FamilyStyle, family_styles
 from analysis.tables import POINT, read_tables
+from analysis.task_methods import TaskMethod, is_reference, task_methods
 from rdc.errors import StorageError
 from rdc.jobs.layout import SWEEP_FILE
 from rdc.system.files import read_json
@@ -218,6 +219,11 @@ class ReportData:
         return configurations(self.tables["architectures"])
 
     @cached_property
+    def task_methods(self) -> list[TaskMethod]:
+        """Of tasks behind a codec; none where the sweep has no task."""
+        return task_methods(self.tables["task_answers"])
+
+    @cached_property
     def labels(self) -> pd.Series:
         """Per `arch_id`."""
         return labels(self.tables["architectures"])
@@ -256,13 +262,23 @@ class ReportData:
     @property
     def title(self) -> str:
         grid = self.sweep.get("grid") or self.out.resolve().name
-        names = ", ".join(dataset["name"] for dataset in self.datasets)
+        found = [dataset["name"] for dataset in self.datasets]
+        names = ", ".join(found or sorted({m.dataset for m in self.task_methods}))
         title = f"Rate-distortion-computation frontier of {grid}"
         return f"{title} on {names}" if names else f"{title}, nothing evaluated yet"
 
     def summary(self) -> str:
-        """One line: how much of what was planned was measured, and how trained."""
+        """One line: how much of what was planned was measured, and how trained; of a
+        task, how many methods.
+        """
+        methods = [m for m in self.task_methods if not is_reference(m)]
+        told = (
+            f"{len({m.label for m in methods})} methods of a task at {len(methods)} "
+            "settings"
+        )
         runs = self.tables["runs"]
+        if methods and runs.empty:
+            return told
         families = self.tables["architectures"]["family"].nunique()
         measured = self.frontier.loc[self.frontier["state"] == "measured", "run_id"]
         parts = [
@@ -280,7 +296,7 @@ class ReportData:
                 values = [values[0], "…", values[-1]]
             texts = [v if isinstance(v, str) else f"{v:,g}" for v in values]
             parts.append(template.format(" / ".join(texts)))
-        return " · ".join(parts)
+        return " · ".join([*parts, told] if methods else parts)
 
 
 def _with_intervals(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

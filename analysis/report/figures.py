@@ -41,6 +41,7 @@ from analysis.report.style import (
     CLASSICAL_DASHES,
     COMPONENT_COLOURS,
 )
+from analysis.report.tasks_figure import tasks_figure
 from analysis.report.winners_figure import winners_figure
 from rdc.measurements.rows import STAGES
 from rdc.system.files import write_bytes_atomically
@@ -69,7 +70,7 @@ RC: dict[Any, Any] = {
 def write_figures(data: ReportData, folder: Path) -> None:
     """Writes every figure into `folder`, in every format."""
     with mpl.rc_context(RC):
-        for name, draw in FIGURES.items():
+        for name, draw in (FIGURES | (TASKS if data.task_methods else {})).items():
             figure = draw(data)
             figure.draw_without_rendering()  # lays out once, not once per format
             figure.set_layout_engine("none")
@@ -322,6 +323,18 @@ FIGURES: dict[str, Callable[[ReportData], Figure]] = {
     "bd_rate": bd_rate_figure,
     "savings": savings_figure,
 }
+
+
+# Of a sweep with a task.
+TASKS: dict[str, Callable[[ReportData], Figure]] = {
+    "tasks": lambda data: tasks_figure(_first_task(data)),
+}
+
+
+def _first_task(data: ReportData) -> pd.DataFrame:
+    results = data.tables["task_results"]
+    first = results.iloc[0][["dataset", "task"]]
+    return results[(results[["dataset", "task"]] == first).all(axis=1)]
 
 
 def _shown(data: ReportData) -> pd.DataFrame:

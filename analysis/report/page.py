@@ -8,15 +8,16 @@ from pathlib import Path
 from string import Template
 
 from analysis.measures import DEFAULT_OBJECTIVES
-from analysis.report import sections
+from analysis.report import sections, tasks_section
 from analysis.report.data import ReportData
 from analysis.report.figures import write_figures
 from analysis.report.payload import payload
+from analysis.task_methods import methods_table
 from rdc.jobs.layout import REPORT_FILE
 from rdc.system.files import write_bytes_atomically
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_SCRIPTS = ("util.js", "state.js", "plot.js", "table.js", "app.js")
+_SCRIPTS = ("util.js", "state.js", "plot.js", "table.js", "tasks.js", "app.js")
 
 
 def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> Path:
@@ -25,7 +26,8 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
     Beside it: figures/*.{svg,png,pdf}, frontier.csv, runs.csv, curves.csv,
     cost_breakdown.csv, rank_correlation.csv, ranks_between_devices.csv,
     inversions.csv, and of devices that are not at hand
-    decode_estimates.csv and estimated_ranks.csv.
+    decode_estimates.csv and estimated_ranks.csv; of a sweep with a task
+    task_methods.csv.
 
     Args:
       objectives: of the frontier, names of `analysis.measures.MEASURES`; the first two
@@ -39,6 +41,7 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
     data = ReportData.read(out, objectives)
     path = Path(out) / REPORT_FILE
     folder = path.parent
+    methods = data.task_methods
     for name, table in (
         ("frontier", data.frontier),
         ("runs", data.tables["runs"]),
@@ -49,6 +52,7 @@ def write_report(out: Path, objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> P
         ("inversions", data.inversions),
         ("estimated_ranks", data.estimated_ranks),
         ("decode_estimates", data.estimates),
+        *([("task_methods", methods_table(methods))] if methods else []),
     ):
         text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
         write_bytes_atomically(folder / f"{name}.csv", text.encode(), durable=False)
@@ -66,6 +70,7 @@ def page(data: ReportData) -> str:
         summary=sections.text(data.summary()),
         notices=sections.notices(data),
         css=_read("report.css"),
+        tasks=tasks_section.tasks(data),
         bars_note=f"{shown} of {counted} architectures, cheapest first.",
         status=sections.status(data),
         curves=sections.curves(data),

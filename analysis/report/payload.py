@@ -14,7 +14,9 @@ from analysis.decode_times import statistics
 from analysis.measures import MEASURES
 from analysis.reference_points import claimed_savings
 from analysis.report.data import ReportData
+from analysis.report.json_columns import numbers, texts
 from analysis.report.style import COMPONENT_COLOURS
+from analysis.report.tasks_section import tasks_payload
 from rdc.measurements.rows import STAGES
 
 _TEXTS = (
@@ -67,8 +69,8 @@ def payload(data: ReportData) -> dict[str, Any]:
         "published": [
             {
                 "label": label,
-                "bpp": _numbers(points["bpp"]),
-                "psnr_db": _numbers(points["psnr_db"]),
+                "bpp": numbers(points["bpp"]),
+                "psnr_db": numbers(points["psnr_db"]),
             }
             for codec, label in baselines.LABELS.items()
             for points in [baselines.kodak_curve(codec)]
@@ -77,8 +79,8 @@ def payload(data: ReportData) -> dict[str, Any]:
             {
                 "label": label,
                 "dataset": dataset,
-                "bpp": _numbers(points["bpp"]),
-                "psnr_db": _numbers(points["psnr_db"]),
+                "bpp": numbers(points["bpp"]),
+                "psnr_db": numbers(points["psnr_db"]),
             }
             for (dataset, label), points in data.classical.groupby(
                 ["dataset", "label"], sort=False
@@ -87,6 +89,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         "references": _references(),
         "other_codecs": _other_codecs(data.other_codecs),
         "claims": _claims(data),
+        "tasks": tasks_payload(data),
     }
 
 
@@ -94,13 +97,13 @@ def _points(data: ReportData) -> dict[str, Any]:
     table = data.frontier
     plain = [m.name for m in MEASURES.values() if m.of != "hardware"]
     devices = [c for c in table if "." in c and c.split(".")[0] in statistics()]
-    columns: dict[str, Any] = {name: _texts(table[name]) for name in _TEXTS}
+    columns: dict[str, Any] = {name: texts(table[name]) for name in _TEXTS}
     for name in (*_NUMBERS, *plain, *devices):
-        columns[name] = _numbers(table[name])
-    columns["bd_anchor"] = _texts(table["bd_anchor"].map(anchor_label, "ignore"))
+        columns[name] = numbers(table[name])
+    columns["bd_anchor"] = texts(table["bd_anchor"].map(anchor_label, "ignore"))
     errors = data.tables["runs"].set_index("run_id")["error"]
-    columns["error"] = _texts(table["run_id"].map(errors))
-    columns["config"] = _texts(table["arch_id"].map(data.configurations))
+    columns["error"] = texts(table["run_id"].map(errors))
+    columns["config"] = texts(table["arch_id"].map(data.configurations))
     columns["curve"] = _curves(table)
     return columns
 
@@ -112,7 +115,7 @@ def _estimates(data: ReportData) -> list[dict[str, Any]]:
         {
             "name": f"{device_kind}, estimated",
             "note": f"{NO_MEASUREMENT}: {conditions(rows)}",
-            "network_ms": _numbers(
+            "network_ms": numbers(
                 architectures.map(rows.set_index("arch_id")["decode_ms"])
             ),
         }
@@ -152,17 +155,3 @@ def _other_codecs(points: pd.DataFrame) -> list[dict[str, Any]]:
     told = ["label", "family", "dataset", "lmbda", "distortion", *names]
     rows = points[told].to_dict("records")
     return [{k: v for k, v in row.items() if v == v} for row in rows]
-
-
-def _texts(column: pd.Series) -> dict[str, list]:
-    """Distinct values once, and their positions; null is -1."""
-    codes, values = pd.factorize(column)
-    return {"values": list(values), "codes": codes.tolist()}
-
-
-def _numbers(column: pd.Series) -> list[float | int | None]:
-    """Six significant digits: more than any measurement has."""
-    return [
-        None if v != v else int(v) if v == int(v) else float(f"{v:.6g}")
-        for v in column.astype(float).tolist()
-    ]

@@ -20,6 +20,7 @@ from analysis.report.page import write_report
 from rdc.jobs.layout import REPORT_FILE
 from rdc.specs.coding import CodecSettings
 from rdc.system.files import read_json
+from tests.unit.analysis.answered import write_task
 from tests.unit.analysis.builder import CURVE_LAMBDAS, SweepOutput, write_curve
 from tests.unit.analysis.estimated import V5E, estimate_decoder
 from tests.unit.analysis.invented import architectures
@@ -158,6 +159,61 @@ def test_estimates_have_marked_panels_of_their_own(
     # Nothing was timed, and what was estimated does not stand in for it.
     assert watched.page.locator("#plot-times path.points").count() == 0
     watched.page.close()
+    assert watched.complaints == []
+
+
+def test_methods_of_a_task_have_a_panel_and_a_table(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    sweep = SweepOutput(tmp_path)
+    sweep.finish(sweep.plan(architectures((32,))))
+    write_task(tmp_path)
+    for spec in tmp_path.glob("splits/*/*/spec.json"):  # a fold is still to come
+        job = read_json(spec)
+        if (job["method"].get("rate"), job["fold"]) == (60, 1):
+            spec.with_name("record.json").unlink()
+    gather(tmp_path)
+    path = tmp_path / REPORT_FILE
+    path.parent.mkdir()
+    path.write_text(page_of(ReportData.read(tmp_path)))
+    watched = Watched(browser, tmp_path)
+    page = watched.page
+    plot, note = page.locator("#plot-tasks"), page.locator("#tasks-note")
+    chart, rows = plot.locator("svg.chart"), page.locator("#task-methods tbody tr")
+    # Three settings each, the student's by two seeds; remote is a diamond, local none.
+    assert "9 points" in (chart.get_attribute("aria-label") or "")
+    assert plot.locator("path.own-curve").count() == 2
+    assert plot.locator("path.reference").count() == 1
+    assert "1 of 8 have no bytes per photograph" in note.inner_text()
+    assert "Hollow, and on no frontier: not all" in note.inner_text()
+    jpeg = plot.locator("path.points[data-family=jpeg]")
+    fills = jpeg.evaluate_all("nodes => nodes.map((node) => node.getAttribute('fill'))")
+    assert len(fills) == 2
+    assert "var(--page)" in fills
+    assert rows.count() == 8
+    assert page.locator("#plot-frontier path.points").count() > 0
+    # Both of the student's first settings dominate every JPEG; its third is no better.
+    front = page.locator("#task-methods tr.star td:nth-child(2)").all_inner_texts()
+    assert front == ["beta=4", "beta=1"]
+    page.select_option("#select-task_x", "encoder_kmacs_per_px")
+    assert "4 of 8 have no encoder (kMAC/px)" in note.inner_text()
+    assert "jpeg" in note.inner_text()
+    assert "6 points" in (chart.get_attribute("aria-label") or "")
+    page.select_option("#select-task_y", "kl")
+    page.click("#task-methods th[data-key=kl] button")
+    kl = page.locator("#task-methods td:nth-child(10)").all_inner_texts()
+    assert [float(value) for value in kl] == sorted(map(float, kl))
+    page.focus("#plot-tasks svg.chart")
+    page.keyboard.press("ArrowRight")
+    assert "student beta=" in page.locator("#tip").inner_text()
+    page.keyboard.press("Shift+ArrowRight")
+    assert "selected in the plot" in page.inner_text("#tasks-count")
+    assert rows.count() < 8
+    page.click("#clear-tasks")
+    page.click("[id='task_hidden-jpeg']")
+    assert rows.count() == 5
+    assert "task_hidden=jpeg" in page.url
+    page.close()
     assert watched.complaints == []
 
 

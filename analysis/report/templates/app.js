@@ -11,6 +11,7 @@ function refresh() {
   drawQuality(points);
   drawSavings(points);
   drawTable(points);
+  drawTasks();
   if (focused && plots.has(focused.id)) plots.get(focused.id).chart.focus({ preventScroll: true });
 }
 
@@ -25,13 +26,8 @@ function drawFrontier(points) {
   const { x, y } = state, [across, up] = [measures.get(x), measures.get(y)];
   const placed = points.filter((i) => valueOf(x, i) !== null);
   const shown = placed.filter((i) => isMeasured(i) && valueOf(y, i) !== null);
-  const steps = frontiers(points, [x, y]).map((front) => ({
-    kind: "staircase",
-    points: front.flatMap((i, k) => {
-      const corner = [valueOf(x, i), valueOf(y, i)];
-      return k ? [[corner[0], valueOf(y, front[k - 1])], corner] : [corner];
-    }),
-  }));
+  const steps = frontiers(points, [x, y]).map((front) =>
+    staircase(front, (i) => valueOf(x, i), (i) => valueOf(y, i)));
   const held = heldEqual([x, y]);
   const groups = new Set(shown.map((i) => groupOf(held, i)));
   drawFrontierNote(held, points);
@@ -45,6 +41,11 @@ function drawFrontier(points) {
     references: references([x, y]).filter(({ model }) =>
       !shown.length || model.bd_anchor || groups.has(held.map((name) => model[name]).join(" "))),
   });
+}
+
+function staircase(front, x, y) {
+  const corners = front.flatMap((i, k) => [...(k ? [[x(i), y(front[k - 1])]] : []), [x(i), y(i)]]);
+  return { kind: "staircase", points: corners };
 }
 
 // A linear axis would show little but its largest values: one training of many went wrong.
@@ -133,7 +134,15 @@ function references(axes) {
   const [x, y] = axes, published = hiddenFamilies().has(PUBLISHED) ? [] : claims(axes);
   const known = [...(isKodak() ? data.references : []), ...otherCodecs()];
   return [...known.filter((model) => x in model && y in model), ...published].map(
-    (model) => ({ model, x: model[x], y: model[y] }));
+    (model) => ({ model, title: told(model), x: model[x], y: model[y] }));
+}
+
+function told(model) {
+  const names = [...data.told, CLAIMED, SAVED].filter((name) => name in model);
+  const values = names.map((name) => `${measures.get(name).title} ${number(model[name])}`).join(", ");
+  const against = model.bd_anchor ? ` against ${model.bd_anchor}` : "";
+  const source = model.source ? `; source: ${model.source}` : "";
+  return `${model.label}, ${model.family}: ${values}${against}${source}`;
 }
 
 // What was published with both of these; BD-rates against the anchor of own ones alone.
@@ -250,10 +259,10 @@ function drawRanks(points) {
   });
 }
 
+const several = (options) => (options.length > 1 ? options : []);
+
 function drawControls() {
-  const focused = document.activeElement && document.activeElement.id;
   const axes = data.measures.map((measure) => [measure.name, measure.title]);
-  const several = (options) => (options.length > 1 ? options : []);
   const choices = [
     ["dataset", "Image set", data.datasets.map((d) => [d.name, `${d.name} (${d.images} images)`])],
     ["codec", "Codec", several(codecsShown().map((codec) => [codec, codec]))],
@@ -266,27 +275,37 @@ function drawControls() {
     ["cost", "Cost axis", [["log", "log"], ["linear", "linear"]]],
     ["time", "Time axis", [["log", "log"], ["linear", "linear"]]],
   ];
-  document.getElementById("selects").replaceChildren(
-    ...choices.filter(([, , options]) => options.length).map(([key, title, options]) => {
-      const select = element("select", { id: `select-${key}`, onchange: () => { state[key] = select.value; refresh(); } },
-        ...options.map(([value, text]) => element("option", { value, selected: state[key] === value }, text)));
-      return element("label", {}, title, select);
-    }),
-    element("button", { type: "button", id: "reset", onclick: reset }, "Reset"));
-  document.getElementById("families").replaceChildren(
-    ...data.families.map((style) => toggle(style.family, marker(style), style.family)), ...gapKey());
-  if (focused && document.getElementById(focused)) document.getElementById(focused).focus();
+  renew("selects", ...selects(choices), element("button", { type: "button", id: "reset", onclick: reset }, "Reset"));
+  renew("families", ...data.families.map((style) => toggle("hidden", style.family, marker(style), style.family)), ...gapKey());
 }
 
-// A button that hides the points of a family, or shows them again.
-function toggle(family, icon, text) {
-  const hidden = hiddenFamilies();
+// New controls for old ones; what had the focus has it again.
+function renew(id, ...controls) {
+  const focused = document.activeElement && document.activeElement.id;
+  document.getElementById(id).replaceChildren(...controls);
+  if (focused && document.activeElement.id !== focused && document.getElementById(focused)) {
+    document.getElementById(focused).focus();
+  }
+}
+
+// Of choices [key of the state, title, options]; without options, none.
+function selects(choices) {
+  return choices.filter(([, , options]) => options.length).map(([key, title, options]) => {
+    const select = element("select", { id: `select-${key}`, onchange: () => { state[key] = select.value; refresh(); } },
+      ...options.map(([value, text]) => element("option", { value, selected: state[key] === value }, text)));
+    return element("label", {}, title, select);
+  });
+}
+
+// A button that hides the points of a family, or shows them again; state[key] lists them.
+function toggle(key, family, icon, text) {
+  const hidden = listed(key);
   const change = () => {
     if (!hidden.delete(family)) hidden.add(family);
-    state.hidden = [...hidden].join(",");
+    state[key] = [...hidden].join(",");
     refresh();
   };
-  return element("button", { type: "button", class: "chip", id: `family-${family}`,
+  return element("button", { type: "button", class: "chip", id: `${key === "hidden" ? "family" : key}-${family}`,
     "aria-pressed": String(!hidden.has(family)), onclick: change }, icon, text);
 }
 
@@ -306,7 +325,7 @@ function gapKey() {
     return icon;
   };
   if (kinds.length) key.push(element("span", { class: "chip" }, diamond(REFERENCE), kinds.join(", or ")));
-  if (claims([state.x, state.y]).length) key.push(toggle(PUBLISHED, diamond(CLAIM), "published, not measured here"));
+  if (claims([state.x, state.y]).length) key.push(toggle("hidden", PUBLISHED, diamond(CLAIM), "published, not measured here"));
   for (const gap of Object.keys(GAPS)) {
     if (!columns.state.includes(gap)) continue;
     const icon = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
@@ -318,6 +337,7 @@ function gapKey() {
 
 function reset() {
   Object.assign(state, defaults);
+  tasksSelected = null;
   document.getElementById("search").value = "";
   setBrush([]);
 }

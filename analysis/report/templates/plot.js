@@ -6,6 +6,19 @@ const REFERENCE = "M0,-6l6,6l-6,6l-6,-6z";
 const CLAIM = "M0,-6l3.5,6l-3.5,6l-3.5,-6z"; // thinner: published, not measured
 const STRIP = 26; // height of the strip of runs without result, px
 
+// Points of the sweep: how they look, what is told of them, what selecting them does.
+const SWEEP = {
+  styles,
+  family: (i) => columns.family[i],
+  isHollow: (i) => Boolean(columns.differs_in[i]),
+  isFaded: (i) => brushed !== null && !brushed.has(i),
+  name: (i) => columns.name[i],
+  title: label,
+  details,
+  select: setBrush,
+};
+
+// Options: `of`, whose points they are; `id`, `points`, `x`, `y`, and what parts below take.
 function drawPlot(host, options) {
   host.replaceChildren();
   const { points, gaps = [], lines = [], references: models = [] } = options;
@@ -35,16 +48,17 @@ function drawPlot(host, options) {
       "Left and right arrow keys step through them, with Shift they select, Escape clears; " +
       "the table below holds the same points.",
   });
+  const of = options.of || SWEEP;
   const titles = drawAxes(chart, options, x, y, box, hasY);
   const drawn = drawLines(chart, options, x, y, box, width);
   const grey = drawReferences(chart, models, x, y, width);
-  const at = drawPoints(chart, options, x, y);
+  const at = drawPoints(chart, of, options, x, y);
   drawGaps(chart, options, x, box, at);
-  drawNames(chart, grey, at, drawn, box);
+  drawNames(chart, of, grey, at, drawn, box);
   const marks = svg("g");
   chart.append(marks);
   host.append(...titles, chart);
-  const plot = { id: options.id, chart, marks, at, options, y };
+  const plot = { id: options.id, of, chart, marks, at, options, y };
   plots.set(options.id, plot);
   listen(plot, box);
 }
@@ -114,23 +128,16 @@ function exitOf(line, box) {
 }
 
 function drawReferences(chart, models, x, y, width) {
-  return models.map(({ model, x: across, y: up }) => {
+  return models.map(({ model, title, x: across, y: up }) => {
     const px = round(x(across)), py = round(y(up));
     const diamond = svg("path", { class: "reference", d: model.source ? CLAIM : REFERENCE, transform: `translate(${px},${py})` });
-    const source = model.source ? `; source: ${model.source}` : "";
-    diamond.append(svg("title", {}, `${model.label}, ${model.family}: ${told(model)}${source}`));
+    diamond.append(svg("title", {}, title));
     chart.append(diamond);
     return { x: px, y: py, text: width < NARROW ? model.label.split(",")[0] : model.label };
   });
 }
 
-function told(model) {
-  const names = [...data.told, CLAIMED, SAVED].filter((name) => name in model);
-  const against = model.bd_anchor ? ` against ${model.bd_anchor}` : "";
-  return names.map((name) => `${measures.get(name).title} ${number(model[name])}`).join(", ") + against;
-}
-
-function drawPoints(chart, options, x, y) {
+function drawPoints(chart, of, options, x, y) {
   const { points } = options;
   const radius = points.length < 200 ? 5.5 : points.length < 1500 ? 4 : 2.4;
   const at = [];
@@ -138,14 +145,12 @@ function drawPoints(chart, options, x, y) {
   for (const i of points) {
     const px = round(x(options.x(i))), py = round(y(options.y(i)));
     at.push({ i, x: px, y: py });
-    const hollow = Boolean(columns.differs_in[i]);
-    const faded = brushed !== null && !brushed.has(i);
-    const key = JSON.stringify([columns.family[i], hollow, faded]);
-    paths.set(key, (paths.get(key) || "") + MARKERS[styles.get(columns.family[i]).marker](px, py, radius));
+    const family = of.family(i), key = JSON.stringify([family, of.isHollow(i), of.isFaded(i)]);
+    paths.set(key, (paths.get(key) || "") + MARKERS[of.styles.get(family).marker](px, py, radius));
   }
   for (const [key, d] of paths) {
     const [family, hollow, faded] = JSON.parse(key);
-    const { colour } = styles.get(family);
+    const { colour } = of.styles.get(family);
     chart.append(svg("path", {
       d, class: faded ? "points faded" : "points", "data-family": family,
       fill: hollow ? "var(--page)" : colour,
@@ -170,8 +175,8 @@ function drawGaps(chart, options, x, box, at) {
 
 // Names beside their points, over everything else: of grey ones that share a name, and
 // of own ones, the first place of all that hides least.
-function drawNames(chart, grey, at, lines, box) {
-  const named = at.filter(({ i }) => columns.name[i]).map((point) => ({ ...point, text: columns.name[point.i] }));
+function drawNames(chart, of, grey, at, lines, box) {
+  const named = at.filter(({ i }) => of.name(i)).map((point) => ({ ...point, text: of.name(point.i) }));
   const groups = new Map();
   for (const point of grey) groups.set(point.text, [...(groups.get(point.text) || []), point]);
   const labels = [...[...groups.values()].map((points) => ({ points, kind: "baseline-label tick" })),
@@ -224,7 +229,7 @@ const shared = ([a, b, c, d], [e, f, g, h]) =>
   Math.max(0, Math.min(c, g) - Math.max(a, e)) * Math.max(0, Math.min(d, h) - Math.max(b, f));
 
 function listen(plot, box) {
-  const { chart, at } = plot;
+  const { chart, at, of } = plot;
   const toChart = (event) => {
     const frame = chart.getBoundingClientRect();
     const zoom = frame.width / chart.viewBox.baseVal.width;
@@ -257,7 +262,7 @@ function listen(plot, box) {
     const [px, py] = toChart(event);
     if (rectangle) {
       const [[a, c], [b, d]] = [[start[0], px], [start[1], py]].map((v) => v.sort((m, n) => m - n));
-      setBrush(at.filter((p) => p.x >= a && p.x <= c && p.y >= b && p.y <= d).map((p) => p.i));
+      of.select(at.filter((p) => p.x >= a && p.x <= c && p.y >= b && p.y <= d).map((p) => p.i));
     }
     start = rectangle = null;
   });
@@ -265,7 +270,7 @@ function listen(plot, box) {
   chart.addEventListener("blur", () => highlight(null, plot));
   const inOrder = [...at].sort((a, b) => a.x - b.x || a.y - b.y).map((point) => point.i);
   chart.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") setBrush([]);
+    if (event.key === "Escape") of.select([]);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
@@ -274,7 +279,7 @@ function listen(plot, box) {
     cursor.i = inOrder[next];
     if (event.shiftKey) {
       const from = inOrder.indexOf(cursor.from), ends = [from < 0 ? next : from, next];
-      setBrush(inOrder.slice(Math.min(...ends), Math.max(...ends) + 1));
+      of.select(inOrder.slice(Math.min(...ends), Math.max(...ends) + 1));
     } else {
       cursor.from = cursor.i;
     }
@@ -285,11 +290,11 @@ function listen(plot, box) {
 // The point that keys have come to, and that from which Shift selects.
 const cursor = { i: null, from: null };
 
-// Rings the point in every plot, and tells about it beside the one in use.
+// Rings the point in every plot of its kind, and tells about it beside the one in use.
 function highlight(i, source) {
   for (const plot of plots.values()) {
     plot.marks.replaceChildren();
-    const point = i === null ? null : plot.at.find((p) => p.i === i);
+    const point = i === null || plot.of !== source.of ? null : plot.at.find((p) => p.i === i);
     if (!point) continue;
     const spread = plot.options.whisker ? plot.options.whisker(i) : null;
     if (spread) {
@@ -299,7 +304,7 @@ function highlight(i, source) {
   }
   tip.hidden = i === null;
   if (i === null) return;
-  tip.replaceChildren(element("b", {}, label(i)), details(i));
+  tip.replaceChildren(element("b", {}, source.of.title(i)), source.of.details(i));
   const frame = source.chart.getBoundingClientRect();
   const zoom = frame.width / source.chart.viewBox.baseVal.width;
   const point = source.at.find((p) => p.i === i);
@@ -339,7 +344,9 @@ function details(i) {
   if (columns.codec[i]) rows.push(["codec", columns.codec[i]]);
   rows.push(["trained", `${number(columns.steps[i])} steps, batch ${columns.batch_size[i]}, lambda ${columns.lmbda[i]}`]);
   if (columns.differs_in[i]) rows.push(["other than most in", columns.differs_in[i].replaceAll("_", " ")]);
-  const list = element("dl");
-  for (const [term, text] of rows) list.append(element("dt", {}, term), element("dd", {}, text));
-  return list;
+  return facts(rows);
+}
+
+function facts(rows) {
+  return element("dl", {}, ...rows.flatMap(([term, text]) => [element("dt", {}, term), element("dd", {}, text)]));
 }

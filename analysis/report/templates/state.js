@@ -11,6 +11,11 @@ const everyPoint = columns.run_id.map((_, i) => i);
 const measures = new Map(data.measures.map((measure) => [measure.name, measure]));
 const distinct = (name) => [...new Set(columns[name])].filter((v) => v !== null);
 
+// What is chosen under Tasks; nothing where the sweep has none.
+const TASK_DEFAULTS = data.tasks ? {
+  task: data.tasks.names[0], task_x: data.tasks.axes[0].name, task_y: data.tasks.measures[0].name,
+  task_hidden: "", task_sort: "bytes_per_datum", task_order: "up",
+} : {};
 const defaults = {
   dataset: data.datasets.length ? data.datasets[0].name : "",
   hardware: data.devices.length ? data.devices[0].id : "",
@@ -18,6 +23,7 @@ const defaults = {
   against: data.devices.length > 1 ? data.devices[1].id : "",
   steps: "", lmbda: "", cost: "log", time: "log",
   hidden: "", search: "", sort: "kflops_per_px", order: "up",
+  ...TASK_DEFAULTS,
 };
 const state = { ...defaults };
 let brushed = null; // a set of points, or null: all
@@ -38,7 +44,9 @@ function writeAddress() {
   history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
 }
 
-const hiddenFamilies = () => new Set(state.hidden.split(",").filter(Boolean));
+// Names that a list of the address holds, commas between.
+const listed = (key) => new Set(state[key].split(",").filter(Boolean));
+const hiddenFamilies = () => listed("hidden");
 
 // Codec settings of the points of the image set, commonest first; one at a time is shown.
 const codecsShown = () =>
@@ -103,17 +111,20 @@ function frontiers(points, names) {
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push({ i, costs: values.map((value, k) => sign[k] * value) });
   }
+  return [...groups.values()].map(nondominated);
+}
+
+// Of points { i, costs }, those that none of them dominates.
+function nondominated(points) {
   const order = (a, b) => {
     const k = a.costs.findIndex((cost, n) => cost !== b.costs[n]);
     return k < 0 ? 0 : a.costs[k] - b.costs[k];
   };
-  return [...groups.values()].map((group) => {
-    const front = []; // who dominates a point comes before it
-    for (const point of group.sort(order)) {
-      const dominated = front.some(({ costs }) =>
-        costs.every((cost, k) => cost <= point.costs[k]) && costs.some((cost, k) => cost < point.costs[k]));
-      if (!dominated) front.push(point);
-    }
-    return front.map(({ i }) => i);
-  });
+  const front = []; // who dominates a point comes before it
+  for (const point of points.sort(order)) {
+    const dominated = front.some(({ costs }) =>
+      costs.every((cost, k) => cost <= point.costs[k]) && costs.some((cost, k) => cost < point.costs[k]));
+    if (!dominated) front.push(point);
+  }
+  return front.map(({ i }) => i);
 }

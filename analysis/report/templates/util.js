@@ -22,8 +22,8 @@ function svg(tag, attributes = {}, text = null) {
 // Made once: a format for each number takes longer than the rest of a table.
 const INTEGERS = new Intl.NumberFormat("en"), DECIMALS = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 
-function number(value) {
-  if (value === null || value === undefined) return "missing";
+function number(value, none = "missing") {
+  if (value === null || value === undefined) return none;
   return (Number.isInteger(value) ? INTEGERS : DECIMALS).format(value);
 }
 

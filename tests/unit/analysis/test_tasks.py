@@ -8,61 +8,19 @@ import pandas as pd
 import pytest
 
 from analysis.gather import gather
+from analysis.report.data import ReportData
+from analysis.report.page import page as report_page
+from analysis.report.tasks_section import tasks_payload
 from analysis.tables import LOCAL, REMOTE
 from analysis.task_curves import curves, difference, label_of
 from analysis.task_results import task_results
 from analysis.tasks_page import write_page
 from rdc.errors import DataError
-from rdc.jobs.job import Job, SplitJob, TeacherJob
 from rdc.jobs.layout import OUT_SCHEMA_VERSION, SWEEP_FILE
-from rdc.jobs.records import Record, SplitResult, TeacherResult
-from rdc.measurements.rows import TaskAnswer
-from rdc.specs.tasks import TeacherSpec
-from rdc.split.specs import MethodSpec, parse_method
 from rdc.system.files import write_json_atomically
 from sweeps.plan import Plan
 from sweeps.plan_file import write_plan
-
-FOLDS, PHOTOGRAPHS = 2, 6  # of each fold
-SETTINGS: dict[str, list[dict]] = {
-    "jpeg": [{"name": "input", "codec": "jpeg", "rate": r} for r in (5, 20, 60)],
-    "student": [{"name": "student", "beta": b} for b in (4.0, 1.0, 0.25)],
-}
-
-
-def answers(method: str, step: int, fold: int, seed: int) -> tuple[TaskAnswer, ...]:
-    """JPEG doubles from 400 bytes and gets two, four, six photographs of a fold right;
-    the student doubles from 200 and gets all but one, and all behind its first setting.
-    """
-    size = {"jpeg": 400, "student": 200}[method] * 2**step + 2 * seed
-    right = 2 * (step + 1) if method == "jpeg" else PHOTOGRAPHS - (step == 0)
-    return tuple(
-        TaskAnswer(
-            photograph=f"{fold}{i}.jpg",
-            height_px=10,
-            width_px=20,
-            bytes=size,
-            bits_estimated=None if method == "jpeg" else 7.92 * size,
-            label=1,
-            answer=int(i < right),
-            teacher_answer=1,
-            kl_nats=0.5 - 0.1 * step,
-        )
-        for i in range(PHOTOGRAPHS)
-    )
-
-
-def write(out: Path, job: Job, result: TeacherResult | SplitResult) -> None:
-    folder = job.folder(out)
-    record = Record(
-        stage=job.stage,
-        job_id=job.job_id,
-        status="ok",
-        attempt=1,
-        result=result.to_dict(),
-    )
-    write_json_atomically(folder / "spec.json", job.to_dict())
-    write_json_atomically(folder / "record.json", record.to_dict())
+from tests.unit.analysis.answered import write_task
 
 
 @pytest.fixture(scope="module")
@@ -71,65 +29,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_plan(place, Plan("tasks", ()))
     sweep = {"schema_version": OUT_SCHEMA_VERSION, "grid": "tasks"}
     write_json_atomically(place / SWEEP_FILE, sweep)
-    for fold in range(FOLDS):
-        teacher = TeacherJob(
-            teacher=TeacherSpec(),
-            dataset="flowers",
-            data_sha256="0" * 64,
-            fold=fold,
-            fold_count=FOLDS,
-        )
-        whole = TeacherResult(
-            model_dir="model",
-            model_id=f"{fold}" * 16,
-            dataset="flowers",
-            fold=fold,
-            encoder_bits=3200,
-            encoder_kmacs_per_px=20.0,
-            answers=answers("student", 0, fold, 0),
-        )
-        write(place, teacher, whole)
-        for name, settings in SETTINGS.items():
-            for step, values in enumerate(settings):
-                for seed in range(2 if name == "student" else 1):
-                    method = parse_method(values)
-                    measured = result(name, method, step, fold, seed)
-                    write(place, split_job(teacher, method, fold, seed), measured)
+    write_task(place)
     return place
-
-
-def split_job(
-    teacher: TeacherJob, method: MethodSpec, fold: int, seed: int
-) -> SplitJob:
-    return SplitJob(
-        method=method,
-        teacher=teacher.job_id,
-        dataset="flowers",
-        data_sha256="0" * 64,
-        fold=fold,
-        fold_count=FOLDS,
-        seed=seed,
-    )
-
-
-def result(
-    name: str, method: MethodSpec, step: int, fold: int, seed: int
-) -> SplitResult:
-    return SplitResult(
-        method=name,
-        setting=method.setting,
-        method_id="1" * 16,
-        run_id=None,
-        dataset="flowers",
-        task="classification",
-        fold=fold,
-        seed=seed,
-        encoder_bits=None if name == "jpeg" else 1000,
-        encoder_kmacs_per_px=None if name == "jpeg" else 2.0,
-        tail_kmacs_per_px=9.0,
-        answers=answers(name, step, fold, seed),
-        model_id=f"{fold}" * 16,
-    )
 
 
 def test_results_are_over_all_folds(out: Path) -> None:
@@ -192,11 +93,36 @@ def test_labels() -> None:
 
 def test_the_page_says_what_holds(out: Path, tmp_path: Path) -> None:
     text = write_page(out, tmp_path / "sc2.md").read_text()
+    assert "- Within 200 B: no method sends so little." in text  # 201, over seeds
+    assert "- By right answers alone: " in text
     claim = "| the student beats JPEG of the photograph |"
     (line,) = [line for line in text.splitlines() if line.startswith(claim)]
     assert line.endswith("B | 2 | holds |")
     assert "83.3 %" in text
     assert (tmp_path / "sc2.png").stat().st_size > 10_000
+
+
+def test_the_report_has_a_section_of_tasks(out: Path) -> None:
+    gather(out)
+    data = ReportData.read(out)
+    text = report_page(data)
+    assert "<h2>Tasks</h2>" in text
+    assert "<li>Within 1 kB: student beta=1 (401 B, 2 seeds), 100.0 % right" in text
+    assert data.summary() == "2 methods of a task at 6 settings"
+    found = tasks_payload(data)
+    assert found is not None
+    methods, points = found["methods"], found["points"]
+    assert len(methods["label"]) == 6 + 2
+    assert len(points["row"]) == 3 * 1 + 3 * 2 + 2
+    student = [methods["label"][row] == "student" for row in points["row"]]
+    assert [seed for seed, own in zip(points["seed"], student, strict=True) if own] == (
+        [0, 0, 0, 1, 1, 1]
+    )
+    local = methods["label"].index(LOCAL)
+    assert (methods["bytes_per_datum"][local], methods["exr"][local]) == (None, None)
+    assert methods["encoder_bits"][local] == 3.2  # kbit
+    assert all(methods["compares"])
+    assert methods["metric"][local] == pytest.approx(100 * 10 / 12, abs=1e-3)
 
 
 def test_without_methods_there_is_no_page(tmp_path: Path) -> None:

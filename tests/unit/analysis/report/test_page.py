@@ -41,6 +41,8 @@ def test_writes_one_page_with_figures_and_csv(report: Path, mixed_sweep: Path) -
         with Image.open(path) as image:
             assert image.width > 1000
             assert image.convert("L").getextrema()[0] < 50  # something is drawn
+    assert "<h2>Tasks</h2>" not in report.read_text()
+    assert not (report.parent / "task_methods.csv").exists()
     frontier = pd.read_csv(report.parent / "frontier.csv")
     assert len(frontier) == 20
     assert len(pd.read_csv(report.parent / "rank_correlation.csv")) == 6

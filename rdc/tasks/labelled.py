@@ -124,6 +124,23 @@ def learned_rows(
     return np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
 
 
+def answered_rows(
+    photographs: LabelledPhotographs, fold: int, fold_count: int
+) -> np.ndarray:
+    """Those of a fold; all of them where there is but one: they are the test set."""
+    if fold_count == 1:
+        return np.arange(len(photographs))
+    return np.flatnonzero(stratified_folds(photographs, fold_count) == fold)
+
+
+def drawn_rows(photographs: LabelledPhotographs, count: int) -> np.ndarray:
+    """So many of them, as far as there are, by their names' hashes."""
+    dealt = sorted(
+        range(len(photographs)), key=lambda i: _name_hash(photographs.names[i])
+    )
+    return np.sort(np.asarray(dealt[:count], int))
+
+
 def _name_hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 

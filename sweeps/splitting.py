@@ -85,6 +85,7 @@ class Splitting(Spec):
         if not isinstance(method, TrainedMethod):
             return
         channels, networks = self.teacher.network(classes=2).channels, method.networks
+        channels += channels[-1:]  # the pooling's
         if isinstance(networks, PlacementSpec):
             stage, own = networks.stage, networks.channels
         else:

@@ -54,7 +54,8 @@ class Splitting(Spec):
                 self.photographs is not None,
                 "split.methods answer labelled photographs",
                 "none",
-                "add split.photographs=DIR, with labels.csv or a folder a class",
+                "add split.photographs=DIR, with labels.csv or a folder a class; of a "
+                "benchmark with a set to answer, split.test=DIR, too",
             )
 
     @property

@@ -29,7 +29,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         nargs="*",
         default=_CODECS,
         help="a classical codec at a quality; a learned one, by name or folder, at one "
-        "of its rates; the classical ones are attacked through the first learned one "
+        "of its rates; classical ones are attacked through the first learned "
         f"(default: {' '.join(_CODECS)})",
     )
     inflate.add_argument("--count", type=int, default=20, help="of photographs, or all")

@@ -22,6 +22,7 @@ from rdc.identity import content_id
 from rdc.system.files import write_bytes_atomically
 from rdc.system.user_cache import user_cache_folder
 
+_AT_ONCE = 10_000  # files that wait for a thread, of some 2 kB each (tracemalloc)
 Stamp = tuple[int, int]  # bytes, and when it was changed, in ns
 
 
@@ -125,13 +126,13 @@ class FactTable:
         ]
         try:
             with ThreadPoolExecutor() as pool:
-                read = pool.map(
-                    lambda name: _read_facts(name, decoded), [name for name, _ in fresh]
-                )
-                both = zip(fresh, read, strict=True)
-                for done, ((name, stamp), facts) in enumerate(both, 1):
-                    known[name] = _row(stamp, facts)
-                    progress(done, len(fresh))
+                for start in range(0, len(fresh), _AT_ONCE):
+                    some = fresh[start : start + _AT_ONCE]
+                    read = pool.map(lambda file: _read_facts(file[0], decoded), some)
+                    both = zip(some, read, strict=True)
+                    for done, ((name, stamp), facts) in enumerate(both, start + 1):
+                        known[name] = _row(stamp, facts)
+                        progress(done, len(fresh))
         finally:
             if fresh:
                 self._write({name: known[name] for name in names if name in known})

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rdc.codec.learned import LearnedCodec
-from rdc.codec.model_folders import trained_as
+from rdc.codec.model_folders import shipped_models, trained_as
 from rdc.errors import ConfigError, DataError
 from rdc.identity import content_id
 from rdc.jobs.job import parse_job
@@ -32,6 +32,7 @@ from rdc.jobs.records import Record, SplitResult
 from rdc.jobs.split_stages import codec_of
 from rdc.jobs.splits import SplitJob, TeacherJob
 from rdc.measurements.rows import Inflation
+from rdc.specs.classical import SETTINGS
 from rdc.split import folders
 from rdc.split.latents import LatentMethod
 from rdc.split.robustness import (
@@ -99,7 +100,7 @@ class Target:
 def codec_targets(
     specs: Iterable[InputMethod], rows: Sequence[int], steps: int
 ) -> list[Target]:
-    """Codecs at one of their rates; those without a gradient through the first learned.
+    """Codecs at one of their rates; classical ones through the first learned.
 
     Args:
       specs: a codec may be a model's folder, which is called as its training is.
@@ -109,25 +110,23 @@ def codec_targets(
     """
     targets: list[Target] = []
     through: dict[str, Attack] = {}
-    for spec in specs:
+    source = None
+    for spec in sorted(specs, key=lambda spec: spec.codec in SETTINGS):
         codec, rate = codec_of(spec)
         codec.check_point(rate)
+        name, attacks = spec.codec, through
+        identity = {"codec": codec.codec_id, "rate": rate, "through": source}
         if isinstance(codec, LearnedCodec):
-            attacks: dict[str, Attack] = {
-                GRADIENT: Inflated(codec_bits(codec, rate), steps)
-            }
-        else:
-            attacks = through
-        name = spec.codec
-        if Path(name).is_dir():
-            name = trained_as(Path(name))
+            attacks = {GRADIENT: Inflated(codec_bits(codec, rate), steps)}
+            identity["through"] = None
+            if name not in shipped_models():
+                name = trained_as(Path(name))
         encode = partial(codec.encode, rate=rate)
         load = partial(Encoder, encode, {**attacks, NOISE: noisy})
-        identity = {"codec": codec.codec_id, "rate": rate, "attacks": sorted(attacks)}
         target = Target(*(name, spec.setting, 0, identity, rows, steps), load)
         targets.append(target)
-        if GRADIENT in attacks and not through:
-            through = {f"through {target.title}": attacks[GRADIENT]}
+        if GRADIENT in attacks and source is None:
+            through, source = {f"through {target.title}": attacks[GRADIENT]}, identity
     return targets
 
 
@@ -157,7 +156,7 @@ def student_targets(
                 "name split.test of that sweep, or else its split.photographs",
             )
         own = {*answered_rows(photographs, job.fold, job.fold_count)} & {*rows}
-        identity = {"method": result.method_id, "teacher": result.model_id}
+        identity = {"job": job.job_id, "method": result.method_id}
         target = Target(
             *(result.method, result.setting, result.seed, identity, sorted(own), steps),
             partial(_student, out, model, job, steps),

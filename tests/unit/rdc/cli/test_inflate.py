@@ -35,12 +35,12 @@ def test_codecs_are_attacked_and_what_is_there_is_kept(
         assert main(["inflate", str(photographs), str(file), *options]) == 0
         return pd.read_csv(file)
 
-    both = attacked(f"{small_model_dir}:0", "jpeg:20")
-    learned, through = both["target"].iloc[0], "through"
+    both = attacked("jpeg:20", f"{small_model_dir}:0")
+    learned = both["target"].iloc[0]
     assert both.groupby(["target", "attack"]).size().to_dict() == {
         (learned, "gradient"): 6,
         (learned, "noise"): 6,
-        ("jpeg", f"{through} {learned} rate=0"): 6,
+        ("jpeg", f"through {learned} rate=0"): 6,
         ("jpeg", "noise"): 6,
     }
     own = both[both["attack"] == "gradient"].groupby("eps_255")[["bytes_after"]].mean()

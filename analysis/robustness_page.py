@@ -23,6 +23,8 @@ TEMPLATE = """\
 
 ![Bytes added over the strength of the attack]({picture})
 
+{summary}
+
 {photographs} labelled photographs, drawn by their names' hashes; each pixel's values
 may change by as many levels of 255 as stated. **gradient**: {steps} steps of projected
 gradient ascent on the bits that the target itself expects. **through**: the same of
@@ -101,10 +103,27 @@ def page(rows: pd.DataFrame, found: pd.DataFrame, picture: str) -> str:
     steps = sorted(rows["steps"].unique())
     return TEMPLATE.format(
         picture=picture,
+        summary=_summary(found),
         photographs=rows["photograph"].nunique(),
         steps=" or ".join(map(str, steps)),
         results=_results(found),
     )
+
+
+def _summary(found: pd.DataFrame) -> str:
+    """The strongest attack on each target, and its control."""
+    level = found["eps_255"].max()
+    lines = []
+    for (target, setting), own in found[found["eps_255"] == level].groupby(
+        ["target", "setting"], sort=False
+    ):
+        told = (f"{row.attack} {_percent(row.increase)}" for row in own.itertuples())
+        lines.append(f"- {target} {setting}: {', '.join(told)}")
+    return "\n".join([f"Bytes added at {level} levels, in the mean:", "", *lines])
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share, 1) + 0:+.1f} %"  # + 0: no minus before a zero
 
 
 def _results(found: pd.DataFrame) -> str:
@@ -119,7 +138,7 @@ def _results(found: pd.DataFrame) -> str:
                 *(row["target"], row["setting"], str(row["seeds"])),
                 *(str(row["photographs"]), row["attack"], str(row["eps_255"])),
                 *(f"{row[side]:,.0f}" for side in ("bytes_before", "bytes_after")),
-                *(f"{100 * row[name]:+.1f} %" for name in ("increase", "most")),
+                *(_percent(row[name]) for name in ("increase", "most")),
                 number(100 * row["right_before"], ".0f", " %"),
                 number(100 * row["right_after"], ".0f", " %"),
             )

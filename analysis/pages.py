@@ -17,21 +17,26 @@ def run(
     write: Callable[[Path, Path], Path],
     default: Path,
     arguments: Sequence[str] | None = None,
+    file: str | None = None,
 ) -> int:
     """`python -m MODULE OUT [PAGE]`: writes the page of a sweep; the exit code.
 
     Args:
       write: of OUT and the page's place; gives the page.
+      file: what a file is that stands in OUT's place; None: the folder of a sweep.
     """
+    name, told = ("OUT", "folder of a sweep") if file is None else ("FILE", file)
     parser = argparse.ArgumentParser(prog=f"python -m {module}")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of a sweep")
-    told = f"default: {default}"
-    parser.add_argument("page", type=Path, nargs="?", default=default, help=told)
+    parser.add_argument("source", type=Path, metavar=name, help=told)
+    place = f"default: {default}"
+    parser.add_argument("page", type=Path, nargs="?", default=default, help=place)
     options = parser.parse_args(arguments)
     try:
-        if not options.out.is_dir():
-            raise ConfigError("OUT is the folder of a sweep", options.out)
-        print(write(options.out, options.page))
+        source = options.source
+        if not (source.is_dir() if file is None else source.is_file()):
+            article = "the " if file is None else "a "
+            raise ConfigError(f"{name} is {article}{told}", source)
+        print(write(source, options.page))
     except RdcError as error:
         print(error, file=sys.stderr)
         return error.exit_code

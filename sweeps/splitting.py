@@ -54,7 +54,8 @@ class Splitting(Spec):
                 self.photographs is not None,
                 "split.methods answer labelled photographs",
                 "none",
-                "add split.photographs=DIR, with labels.csv or a folder a class",
+                "add split.photographs=DIR, with labels.csv or a folder a class; of a "
+                "benchmark with a set to answer, split.test=DIR, too",
             )
 
     @property
@@ -85,6 +86,7 @@ class Splitting(Spec):
         if not isinstance(method, TrainedMethod):
             return
         channels, networks = self.teacher.network(classes=2).channels, method.networks
+        channels += channels[-1:]  # the pooling's
         if isinstance(networks, PlacementSpec):
             stage, own = networks.stage, networks.channels
         else:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from launch.commands.costs import use_cpu
 from launch.terminal.methods_table import TEACHER
@@ -46,12 +49,12 @@ def tasks_data_of(split: Splitting) -> TasksData:
     if not split.methods or split.photographs is None:
         return NO_TASKS
     photographs = labelled_photographs(split.photographs)
-    check_photographs(photographs)
+    _check(photographs)
     learned = len(learned_rows(photographs, 0, split.fold_count))
     test = None
     if split.test is not None:
         test = labelled_photographs(split.test)
-        check_photographs(test, photographs.classes)
+        _check(test, photographs.classes)
     weights = None
     if split.teacher_weights is not None:
         path = Path(split.teacher_weights).expanduser().absolute()
@@ -60,6 +63,18 @@ def tasks_data_of(split: Splitting) -> TasksData:
         weights = ImageFile(str(path), file_sha256(path).hex())
     answered = None if test is None else _image_set(test)
     return TasksData(_image_set(photographs), answered, weights, learned)
+
+
+def _check(
+    photographs: LabelledPhotographs, classes: Sequence[str] | None = None
+) -> None:
+    """As `check_photographs`; people see how far it is."""
+    with Console(stderr=True).status("") as status:
+
+        def show(done: int, count: int) -> None:
+            status.update(f"decoding {photographs.folder}: {done} of {count}")
+
+        check_photographs(photographs, classes, show)
 
 
 def training_costs(

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from rdc.cli import coding, complexity, export, info, models, teachers
+from rdc.cli import coding, complexity, export, inflate, info, models, teachers
 from rdc.errors import ExitCode, RdcError
 
 
@@ -45,7 +45,7 @@ def parser(more: Sequence[ModuleType] = ()) -> argparse.ArgumentParser:
         "130 interrupted. `rdc COMMAND --help` says more of each.",
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for group in (coding, info, models, export, complexity, teachers, *more):
+    for group in (coding, info, models, export, complexity, teachers, inflate, *more):
         group.add_commands(commands)
     return whole
 

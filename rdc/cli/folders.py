@@ -44,7 +44,7 @@ def run_on_folder(
     faults: dict[Path, str] = {}
     started = time.monotonic()
     results = run_all(operation.run, left, processes)
-    with closing(results), _progress(len(left)) as advance:
+    with closing(results), progress(len(left)) as advance:
         for path, result in results:
             try:
                 coded = result()
@@ -112,7 +112,7 @@ def _summary(done: list[Coded], seconds: float) -> str:
 
 
 @contextmanager
-def _progress(count: int) -> Iterator[Callable[[str, bool], None]]:
+def progress(count: int) -> Iterator[Callable[[str, bool], None]]:
     """A function to call with the line of each file and whether it is at fault.
 
     On a terminal there is a bar, and faults alone are written out.

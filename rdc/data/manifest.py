@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,21 @@ class Manifest:
         return cls(*(values[name] for name in _COLUMNS))
 
 
-def known_images(source: str) -> KnownImages:
+def known_images(
+    source: str,
+    decoded: bool = False,
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> KnownImages:
     """The files of a set on this machine; only new or changed ones are read.
+
+    Args:
+      decoded, progress: as of `rdc.data.image_facts.FactTable.of`.
 
     Raises:
       DataError: as `rdc.data.image_sets.list_images`, or a file goes meanwhile.
     """
     names = [str(path) for path in list_images(source)]
-    facts = FactTable(source).of(names)
+    facts = FactTable(source).of(names, decoded, progress)
     gone = [name for name, known in zip(names, facts, strict=True) if known is None]
     if gone:
         raise DataError("image files stay while they are read", f"no {gone[0]}")

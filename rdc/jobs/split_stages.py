@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rdc.codec.base import Codec
 from rdc.codec.classical import ClassicalCodec
 from rdc.codec.learned import LearnedCodec
 from rdc.codec.model_folders import model_folder
@@ -29,9 +30,9 @@ from rdc.split.train import TrainingImages, trained
 from rdc.tasks import teachers
 from rdc.tasks.labelled import (
     LabelledPhotographs,
+    answered_rows,
     labelled_photographs,
     learned_rows,
-    stratified_folds,
 )
 from rdc.tasks.state_dicts import load_torchvision
 
@@ -124,12 +125,8 @@ def _method(
 ) -> SplitMethod:
     job, spec = attempt.job, attempt.job.method
     if isinstance(spec, InputMethod):
-        if spec.codec in SETTINGS:
-            classical = _classical(spec.codec, spec.rate)
-            return InputCompression(spec.codec, classical, 0, teacher.network)
-        folder = model_folder(attempt.request.codec_dir or spec.codec)
-        learned = LearnedCodec.load(folder)
-        return InputCompression(spec.codec, learned, spec.rate, teacher.network)
+        coding = codec_of(spec, attempt.request.codec_dir)
+        return InputCompression(spec.codec, *coding, teacher.network)
     if isinstance(spec, FeatureMethod):
         codec = _classical(spec.codec, spec.rate, "4:4:4")
         return FeatureCompression(codec, 0, teacher.network, spec.stage)
@@ -148,6 +145,13 @@ def _method(
         earlier=_earlier(attempt),
         progress=progress_of(attempt),
     )
+
+
+def codec_of(spec: InputMethod, folder: str | None = None) -> tuple[Codec, float]:
+    """A method's codec and which of its rates; a trained one's model is in `folder`."""
+    if spec.codec in SETTINGS:
+        return _classical(spec.codec, spec.rate), 0
+    return LearnedCodec.load(model_folder(folder or spec.codec)), spec.rate
 
 
 def _classical(name: str, rate: float, subsampling: str = "4:2:0") -> ClassicalCodec:
@@ -186,9 +190,9 @@ def _asked(
     job = attempt.job
     if job.test_sha256:
         photographs = _planned(given(attempt.request.test_photographs), job.test_sha256)
-        return photographs, np.arange(len(photographs))
-    folds = stratified_folds(learned, job.fold_count)
-    return learned, np.flatnonzero(folds == job.fold)
+    else:
+        photographs = learned
+    return photographs, answered_rows(photographs, job.fold, job.fold_count)
 
 
 def _planned(folder: str, data_sha256: str) -> LabelledPhotographs:

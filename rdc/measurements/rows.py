@@ -207,3 +207,35 @@ class TaskAnswer(Spec):
     answer: int
     teacher_answer: int
     kl_nats: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inflation(Spec):
+    """One photograph that was changed a little to make more bytes, in real bytes.
+
+    Attributes:
+      target: the codec or split method that encoded.
+      setting: as in `task_results`.
+      seed: of the method's training; 0 of a codec.
+      attack: `gradient` climbs the target's own bits; `through ...` is the same of
+        another codec, for a target without a gradient; `noise` is chance.
+      eps_255: levels by which a pixel's values changed at most.
+      steps: of the climb.
+      bytes_before, bytes_after: of the whole stream or file.
+      right_before, right_after: whether the server's answer from these bytes was right;
+        None where no task follows.
+      attack_id: 16 hex digits: of target, photographs and steps.
+    """
+
+    target: str
+    setting: str
+    seed: int
+    attack: str
+    photograph: str
+    eps_255: int
+    steps: int
+    bytes_before: int
+    bytes_after: int
+    right_before: bool | None
+    right_after: bool | None
+    attack_id: str

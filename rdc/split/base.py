@@ -32,7 +32,8 @@ class Teacher(Protocol):
     """A frozen task network in stages; the methods cut it between two of them.
 
     Attributes:
-      head_from: first of the stages whose outputs the head takes; 4 for the last alone.
+      head_from: first of the stages whose outputs the head takes: 4 for the last alone,
+        5 of a classifier, whose stage 5 is its pooling.
     """
 
     head_from: int
@@ -41,10 +42,10 @@ class Teacher(Protocol):
         """f32[B,H,W,3] in [0, 1] -> f32[B,ceil(H/4),ceil(W/4),C]."""
 
     def stage(self, i: int, x: jax.Array) -> jax.Array:
-        """Stage i, 1 to 4, on the output of the one before."""
+        """Stage i, from 1, on the output of the one before."""
 
     def head(self, *stages: jax.Array) -> jax.Array:
-        """The outputs of stages `head_from` to 4 -> answers, f32[B, ...].
+        """The outputs of the stages from `head_from` on -> answers, f32[B, ...].
 
         A classifier's are logits f32[B, classes].
         """
@@ -111,9 +112,10 @@ class Tail(nnx.Module):
         if self.first == 0:
             x = self.teacher.stem(x)
         taken = [x] if self.first > self.teacher.head_from else []
-        for i in range(max(self.first, 1), STAGES + 1):
+        head_from = self.teacher.head_from
+        for i in range(max(self.first, 1), max(STAGES, head_from) + 1):
             x = self.teacher.stage(i, x)
-            if i >= self.teacher.head_from:
+            if i >= head_from:
                 taken.append(x)
         return self.teacher.head(*taken)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rdc.layers import Network, ParameterFactory
 
 STAGES = 4  # of a task network
+POOLED = STAGES + 1  # what a classifier's pooling counts as
 
 
 def check_stage(stage: int) -> None:
@@ -196,7 +197,8 @@ class PlacementSpec(Spec):
     """Where the teacher is cut.
 
     Attributes:
-      stage: whose output is coded.
+      stage: whose output is coded; 5 is a classifier's pooling, of which a value a
+        channel is sent.
       channels: of that stage.
     """
 
@@ -204,5 +206,10 @@ class PlacementSpec(Spec):
     channels: int
 
     def __post_init__(self) -> None:
-        check_stage(self.stage)
+        require(
+            1 <= self.stage <= POOLED,
+            f"a prior stands after one of a network's stages 1 to {STAGES}, or after "
+            f"the pooling of a classifier: {POOLED}",
+            self.stage,
+        )
         require(self.channels >= 1, "channels are positive", self.channels)

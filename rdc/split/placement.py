@@ -1,4 +1,6 @@
-"""Placement: the prior directly on the output of a stage of the teacher."""
+"""Placement: the prior directly on the output of a stage of the teacher, or after its
+pooling.
+"""
 
 from __future__ import annotations
 

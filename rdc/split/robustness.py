@@ -6,8 +6,7 @@ a few levels of every pixel; what counts is measured in real bytes before and af
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdc.codec import LearnedCodec
-from rdc.errors import ConfigError, DataError
+from rdc.errors import ConfigError
 from rdc.model import CodingNetworks, run_coding_steps
 from rdc.ops.gaussian import bounded
 from rdc.ops.quantization import ste_round
@@ -28,64 +27,36 @@ LEVELS = (2, 4, 8)  # of 255, by which a pixel may change
 _STEP = 2.5  # all steps together, in units of the largest change
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inflation:
-    """What one strength of the attack did to some photographs.
-
-    Attributes:
-      eps_255: levels by which a pixel's values changed at most.
-      bytes_before, bytes_after: means over whole streams.
-      increase: bytes_after / bytes_before - 1.
-    """
-
-    eps_255: int
-    steps: int
-    image_count: int
-    bytes_before: float
-    bytes_after: float
-    increase: float
-
-
-def inflations(
-    encode: Callable[[np.ndarray], bytes],
-    bits: Bits,
-    images: Sequence[np.ndarray],
-    levels: Sequence[int] = LEVELS,
-    steps: int = 20,
-) -> list[Inflation]:
-    """One row for each of `levels`.
+class Inflated:
+    """The photographs of most bits for one model; what was found is remembered.
 
     Args:
-      encode: a method's or a codec's, u8[H,W,3] -> stream.
-      bits: of the same, see `method_bits` and `codec_bits`.
+      bits: that the model expects, see `method_bits` and `codec_bits`.
 
     Raises:
-      ConfigError: no steps, or levels out of 1 to 255.
-      DataError: no images.
+      ConfigError: no steps.
     """
-    if steps < 1 or not all(1 <= level <= 255 for level in levels):
-        raise ConfigError(
-            "an attack has steps, and changes pixels by 1 to 255 levels",
-            f"{steps} steps, {', '.join(map(str, levels))} levels",
-        )
-    if not images:
-        raise DataError("an attack is measured on at least one photograph", 0)
-    ascent = jax.jit(jax.value_and_grad(bits))
-    before = float(np.mean([len(encode(image)) for image in images]))
-    rows = []
-    for level in levels:
-        attacked = [inflated(image, ascent, level, steps) for image in images]
-        after = float(np.mean([len(encode(image)) for image in attacked]))
-        row = Inflation(
-            eps_255=level,
-            steps=steps,
-            image_count=len(images),
-            bytes_before=before,
-            bytes_after=after,
-            increase=after / before - 1,
-        )
-        rows.append(row)
-    return rows
+
+    def __init__(self, bits: Bits, steps: int):
+        if steps < 1:
+            raise ConfigError("an attack has one step or more", steps)
+        self._ascent = jax.jit(jax.value_and_grad(bits))
+        self._steps = steps
+        self._found: dict[tuple[bytes, int], np.ndarray] = {}
+
+    def __call__(self, image: np.ndarray, eps_255: int) -> np.ndarray:
+        """u8[H,W,3] of which no value changed by more than `eps_255`."""
+        key = image.tobytes(), eps_255
+        if key not in self._found:
+            self._found[key] = inflated(image, self._ascent, eps_255, self._steps)
+        return self._found[key]
+
+
+def noisy(image: np.ndarray, eps_255: int) -> np.ndarray:
+    """Every value moved by `eps_255`, up or down by chance: an attack's control."""
+    random = np.random.default_rng(0)
+    move = eps_255 * random.choice([-1, 1], image.shape)
+    return np.clip(image + move, 0, 255).astype(np.uint8)
 
 
 def inflated(

@@ -181,6 +181,8 @@ class EndToEndMethod(_WithStudent):
 class PlacementMethod(MethodSpec):
     """The prior directly on a stage's output, the whole teacher fine-tuned.
 
+    Published after stages 1 to 4 and after the pooling.
+
     Attributes:
       beta: as of `EndToEndMethod`; published 1e-15 to 1e-4, by stage.
     """

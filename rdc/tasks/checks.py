@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rdc.data.image_sets import first_few
@@ -23,7 +23,11 @@ def check_none_without(rule: str, where: Path, wrong: Iterable[str]) -> None:
 
 def check_colour_files(folder: Path, names: Iterable[str]) -> None:
     """Raises `DataError` if one of the files stores no colours."""
-    grey = [name for name in names if is_grey(folder / name)]
+    check_none_grey([name for name in names if is_grey(folder / name)])
+
+
+def check_none_grey(grey: Sequence[str]) -> None:
+    """Raises `DataError` if there are files without colours."""
     if grey:
         raise DataError(
             "photographs of a task are colour files",

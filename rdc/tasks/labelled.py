@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rdc.data.image_sets import IMAGE_SUFFIXES, first_few, list_images
 from rdc.data.images import read_image
 from rdc.data.manifest import known_images
 from rdc.errors import ConfigError, DataError
-from rdc.tasks.checks import check_colour_files, check_none_without
+from rdc.tasks.checks import check_none_grey, check_none_without
 
 LABELS_FILE = "labels.csv"
 _COLUMNS = ("file", "label", "label_id")
@@ -67,12 +67,15 @@ def labelled_photographs(folder: str | Path) -> LabelledPhotographs:
 
 
 def check_photographs(
-    photographs: LabelledPhotographs, classes: Sequence[str] | None = None
+    photographs: LabelledPhotographs,
+    classes: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> None:
-    """Decodes every photograph.
+    """Every photograph can be decoded; those that were, and did not change, are known.
 
     Args:
       classes: that a task network knows, in its order; None for those of the set.
+      progress: is told how many were decoded, of how many to be decoded.
 
     Raises:
       DataError: one is corrupt or a grey file, or of a class that is not known.
@@ -84,9 +87,16 @@ def check_photographs(
             ", ".join(photographs.classes),
             "take photographs of these classes, or a teacher of yours",
         )
-    check_colour_files(photographs.folder, photographs.names)
-    for i in range(len(photographs)):
-        photographs.image(i)
+    images = known_images(str(photographs.folder), decoded=True, progress=progress)
+    problems = [facts.problem for facts in images.facts if facts.problem]
+    if problems:
+        raise DataError(
+            "photographs of a task can be decoded",
+            f"{len(problems)} that cannot: {first_few(problems, 3)}",
+        )
+    pairs = zip(images, images.facts, strict=True)
+    grey = [path for path, facts in pairs if facts.is_grey]
+    check_none_grey([p.relative_to(photographs.folder).as_posix() for p in grey])
 
 
 def stratified_folds(photographs: LabelledPhotographs, count: int = 5) -> np.ndarray:
@@ -122,6 +132,23 @@ def learned_rows(
     if fold_count == 1:
         return np.arange(len(photographs))
     return np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
+
+
+def answered_rows(
+    photographs: LabelledPhotographs, fold: int, fold_count: int
+) -> np.ndarray:
+    """Those of a fold; all of them where there is but one: they are the test set."""
+    if fold_count == 1:
+        return np.arange(len(photographs))
+    return np.flatnonzero(stratified_folds(photographs, fold_count) == fold)
+
+
+def drawn_rows(photographs: LabelledPhotographs, count: int) -> np.ndarray:
+    """So many of them, as far as there are, by their names' hashes."""
+    dealt = sorted(
+        range(len(photographs)), key=lambda i: _name_hash(photographs.names[i])
+    )
+    return np.sort(np.asarray(dealt[:count], int))
 
 
 def _name_hash(name: str) -> str:

@@ -54,21 +54,27 @@ class ResNetStages(nnx.Module):
 
 
 class ResNet(ResNetStages):
-    """A classifier; see `rdc.split.base.Teacher`."""
+    """A classifier; see `rdc.split.base.Teacher`. Its stage 5 is the pooling."""
 
-    head_from = 4
+    head_from = 5
 
     def __init__(self, spec: ResNetSpec, parameters: ParameterFactory):
         super().__init__(spec, parameters)
         self.fc = _Linear(parameters, spec.channels[-1], spec.classes)
 
+    def stage(self, i: int, x: jax.Array) -> jax.Array:
+        """Layer i, 1 to 4, on the output of the one before; 5: -> f32[B,1,1,C]."""
+        if i == self.head_from:
+            return jnp.mean(x, (1, 2), keepdims=True)
+        return super().stage(i, x)
+
     def head(self, x: jax.Array) -> jax.Array:
-        """The output of layer 4 -> logits f32[B, classes]."""
-        return self.fc(jnp.mean(x, (1, 2)))
+        """Pooled features -> logits f32[B, classes]."""
+        return self.fc(x[:, 0, 0])
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x = self.stem(x)
-        for i in range(1, 5):
+        for i in range(1, self.head_from + 1):
             x = self.stage(i, x)
         return self.head(x)
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from rdc.cli import main as rdc
+from rdc.errors import ExitCode
 from rdc.system.files import read_json
 from tests.integration.whole_sweep import TIMEOUT_SECONDS, command, completed, started
 
@@ -81,3 +83,19 @@ def test_methods_of_a_task_are_trained_resumed_and_measured(tmp_path: Path) -> N
         spec, record = read_json(job / "spec.json"), read_json(job / "record.json")
         assert spec["method"]["name"] in ("input", "student")
         assert record["status"] == "ok"
+
+    attacked = tmp_path / "attacked.csv"
+    options = ("--sweep", str(out), "--codec", "--count", "1", "--steps", "2")
+    assert rdc(["inflate", str(asked), str(attacked), *options]) == 0
+    rows = pd.read_csv(attacked)
+    assert {*rows["target"]} == {"student"}
+    assert {*rows["attack"]} == {"gradient", "noise"}
+    own = answers[(answers["method"] == "student")].set_index("photograph")
+    before = own.loc[rows["photograph"].unique().item()]
+    assert (rows["bytes_before"] == before["bytes"]).all()
+    assert (rows["right_before"] == (before["answer"] == before["label"])).all()
+    content = attacked.read_bytes()
+    assert rdc(["inflate", str(asked), str(attacked), *options]) == 0
+    assert attacked.read_bytes() == content
+    wrong = ["inflate", str(learned), str(attacked), *options]
+    assert rdc(wrong) == ExitCode.BAD_INPUT

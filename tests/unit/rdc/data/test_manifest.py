@@ -60,6 +60,34 @@ def test_nothing_is_opened_again_that_is_known(folder, monkeypatch):
     assert ([path.name for path in usable], len(skipped)) == (["a.png", "b.png"], 1)
 
 
+def test_what_was_decoded_once_is_known(folder, monkeypatch):
+    """Damage amid a file and missing colours show then alone."""
+    damaged = bytearray((folder / "sub/b.png").read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    (folder / "sub/b.png").write_bytes(damaged)
+    with Image.open(folder / "small.png") as image:
+        image.convert("L").save(folder / "small.png")
+    header = known_images(str(folder)).facts
+    assert [bool(facts.problem) for facts in header] == [False, True, False, False]
+    assert {facts.is_grey for facts in header} == {None}
+    told = []
+
+    def stop(done, count):
+        told.append((done, count))
+        if told == [(1, 4), (2, 4)]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        known_images(str(folder), decoded=True, progress=stop)
+    decoded = known_images(str(folder), decoded=True, progress=stop).facts
+    assert told[2:] == [(1, 2), (2, 2)]
+    assert [bool(facts.problem) for facts in decoded] == [False, True, False, True]
+    assert [facts.is_grey for facts in decoded] == [False, False, True, False]
+    monkeypatch.setattr("rdc.data.image_facts._read_facts", None)
+    assert known_images(str(folder), decoded=True).facts == decoded
+    assert known_images(str(folder)).facts == decoded
+
+
 def test_a_file_that_changed_is_read_again(folder):
     planned = manifest(folder)
     shutil.copy(folder / "sub/b.png", folder / "a.png")

@@ -313,8 +313,8 @@ def test_measures(
 def test_what_cannot_be_is_refused(
     teacher: SmallTeacher, methods: dict[str, SplitMethod], image: np.ndarray
 ) -> None:
-    with pytest.raises(ConfigError, match="stages 1 to 4; got 5"):
-        PlacementSpec(stage=5, channels=CHANNELS)
+    with pytest.raises(ConfigError, match=r"after the pooling.*; got 6"):
+        PlacementSpec(stage=6, channels=CHANNELS)
     with pytest.raises(DataError, match="one latent"):
         methods["student"].encode(image[:4, :4])
     with pytest.raises(DataError, match="uint8"):

@@ -39,8 +39,8 @@ def test_published_recipes_are_the_defaults() -> None:
         ({"name": "studnt", "beta": 1}, "Did you mean student"),
         ({"name": "student", "beta": 0}, "beta is positive"),
         (
-            {"name": "placement", "beta": 1, "networks": {"stage": 5, "channels": 9}},
-            "after one of its stages 1 to",
+            {"name": "placement", "beta": 1, "networks": {"stage": 6, "channels": 9}},
+            "after one of a network's stages 1 to 4, or after the pooling",
         ),
         ({"name": "features", "codec": "jpg", "rate": 1}, "Did you mean jpeg"),
         (

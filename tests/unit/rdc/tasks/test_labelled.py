@@ -12,8 +12,11 @@ from PIL import Image
 from rdc.errors import ConfigError, DataError
 from rdc.tasks.labelled import (
     LabelledPhotographs,
+    answered_rows,
     check_photographs,
+    drawn_rows,
     labelled_photographs,
+    learned_rows,
     stratified_folds,
 )
 
@@ -121,3 +124,24 @@ def test_folds_are_even_and_hang_on_names_alone() -> None:
         stratified_folds(photographs, 13)
     with pytest.raises(ConfigError, match="two folds or more; got 1"):
         stratified_folds(photographs, 1)
+
+
+def test_what_is_answered_was_not_learned_unless_it_is_a_test_set() -> None:
+    labels = np.repeat(np.arange(2, dtype=np.int32), 12)
+    names = tuple(f"{i}" for i in range(24))
+    photographs = LabelledPhotographs(Path(), names, labels, CLASSES)
+    answered = [answered_rows(photographs, fold, 5) for fold in range(5)]
+    assert sorted(np.concatenate(answered)) == list(range(24))
+    for fold, own in enumerate(answered):
+        assert not {*own} & {*learned_rows(photographs, fold, 5)}
+    assert len(answered_rows(photographs, 0, 1)) == 24
+
+
+def test_photographs_are_drawn_by_their_names() -> None:
+    names = tuple(f"{i}" for i in range(24))
+    labels = np.zeros(24, np.int32)
+    photographs = LabelledPhotographs(Path(), names, labels, CLASSES[:1])
+    few, more = (drawn_rows(photographs, count) for count in (5, 9))
+    assert {*few} < {*more}
+    assert few.tolist() != [0, 1, 2, 3, 4]
+    assert drawn_rows(photographs, 99).tolist() == list(range(24))

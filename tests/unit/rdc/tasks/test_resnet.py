@@ -59,10 +59,13 @@ def test_stages_have_a_teachers_shapes() -> None:
     x = network.stem(jnp.zeros((2, 37, 64, 3)))
     assert x.shape == (2, 10, 16, 4)
     shapes = []
-    for i in range(1, 5):
+    for i in range(1, 6):
         x = network.stage(i, x)
         shapes.append(x.shape)
-    assert shapes == [(2, 10, 16, 4), (2, 5, 8, 5), (2, 3, 4, 6), (2, 2, 2, 7)]
+    assert shapes == [
+        *((2, 10, 16, 4), (2, 5, 8, 5), (2, 3, 4, 6), (2, 2, 2, 7)),
+        (2, 1, 1, 7),  # pooled
+    ]
     assert network.head(x).shape == (2, 5)
 
 

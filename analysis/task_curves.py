@@ -37,11 +37,13 @@ class Curve:
 
     def at(self, sizes: np.ndarray, measure: str) -> np.ndarray:
         """f64[sizes, photographs], of sizes within the curve's."""
+        values = self.values[measure]
+        if len(values) == 1:
+            return np.repeat(values, len(sizes), axis=0)
         logs, wanted = np.log(self.bytes), np.log(sizes)
         above = np.clip(np.searchsorted(logs, wanted), 1, len(logs) - 1)
         left, right = logs[above - 1], logs[above]
         share = ((wanted - left) / (right - left))[:, None]
-        values = self.values[measure]
         return (1 - share) * values[above - 1] + share * values[above]
 
 
@@ -112,7 +114,7 @@ def _curve(rows: pd.DataFrame) -> Curve | None:
     whole = tables["bytes"].notna().all()
     tables = {name: table.loc[:, whole] for name, table in tables.items()}
     sizes = tables["bytes"].mean(axis=1).sort_values()
-    if len(sizes.drop_duplicates()) < 2 or not whole.any():
+    if not sizes.is_unique or not whole.any():
         return None
     return Curve(
         bytes=sizes.to_numpy(),
@@ -126,13 +128,14 @@ def difference(
 ) -> TaskDifference | None:
     """Of two methods; None where their bytes or photographs have nothing in common.
 
-    A method without training has one curve, which counts for every seed.
+    A method without training has one curve, which counts for every seed. One of a
+    single setting is compared at its bytes.
     """
     pairs = list(_paired(method, other))
     least = max(max(c.bytes[0] for c in pair) for pair in pairs)
     most = min(min(c.bytes[-1] for c in pair) for pair in pairs)
     common = set.intersection(*(set(c.photographs) for pair in pairs for c in pair))
-    if least >= most or not common:
+    if least > most or not common:
         return None
     sizes = np.geomspace(least, most, _POINTS)
     names = sorted(common)

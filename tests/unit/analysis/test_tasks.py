@@ -82,8 +82,17 @@ def test_methods_without_common_bytes_are_not_compared(out: Path) -> None:
     rows.loc[far, "bytes"] *= 100
     found = curves(rows)
     assert difference(found["student"], found["jpeg"], "right") is None
-    one = curves(rows[~far | (rows["setting"] == "rate=5")])
-    assert set(one) == {"student"}
+
+
+def test_a_single_setting_is_compared_at_its_bytes(out: Path) -> None:
+    rows = gather(out)["task_answers"]
+    single = (rows["method"] == "jpeg") & (rows["setting"] == "rate=20")
+    found = curves(rows[single | (rows["method"] == "student")])
+    right = difference(found["student"], found["jpeg"], "right")
+    assert right is not None
+    assert right.least_bytes == right.most_bytes == rows[single]["bytes"].mean()
+    share = (rows[single]["answer"] == rows[single]["label"]).mean()
+    assert right.value == pytest.approx(1 - share)
 
 
 def test_labels() -> None:

@@ -62,6 +62,9 @@ class OptimizerSpec(Spec):
       decay: `tenths`, `cosine` to zero, or `poly`, a power of 0.9 to zero.
       tenths_at: of `tenths`: shares of the steps at which the learning rate falls to a
         tenth.
+      density_rate: times learning_rate, for densities of latents. They start so wide
+        that every symbol costs four bits, and a short training is over before they
+        are narrow: give it 10.
     """
 
     name: Literal["adam", "sgd"] = "adam"
@@ -69,9 +72,12 @@ class OptimizerSpec(Spec):
     weight_decay: float = 0.0
     decay: Literal["tenths", "cosine", "poly"] = "tenths"
     tenths_at: tuple[float, ...] = (0.5, 0.8)
+    density_rate: float = added(1.0)
 
     def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "learning_rate is positive", self.learning_rate)
+        for name in ("learning_rate", "density_rate"):
+            value = getattr(self, name)
+            require(value > 0, f"{name} is positive", value)
         require(
             self.weight_decay >= 0, "weight_decay is not negative", self.weight_decay
         )

@@ -36,9 +36,21 @@ def optimizer_of(recipe: FitRecipe) -> optax.GradientTransformation:
         falls = {round(share * steps): 0.1 for share in spec.tenths_at}
         rate = optax.piecewise_constant_schedule(spec.learning_rate, falls)
     moved = optax.adam(rate) if spec.name == "adam" else optax.sgd(rate, momentum=0.9)
+    if spec.density_rate != 1:
+        faster = optax.masked(optax.scale(spec.density_rate), _of_densities)
+        moved = optax.chain(moved, faster)
     if not spec.weight_decay:
         return moved
     return optax.chain(optax.add_decayed_weights(spec.weight_decay), moved)
+
+
+def _of_densities(params: Any) -> Any:
+    """True for parameters of a `density`, such as that of `rdc.split.priors`."""
+
+    def is_one(path: Any, _leaf: Any) -> bool:
+        return "density" in jax.tree_util.keystr(path)
+
+    return jax.tree_util.tree_map_with_path(is_one, params)
 
 
 def fit(

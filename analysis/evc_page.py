@@ -48,7 +48,9 @@ size, and the reverse.**
 
 ## Every model against its teacher
 
-Positive: worse than the teacher, large on both sides. Costs in kFLOPs/px of the
+Positive: worse than the teacher, large on both sides. Whatever came out of the teacher
+had its steps and as many more: a teacher that went on for as long is not in this grid,
+so a minus here is no gain by being small. Costs in kFLOPs/px of the
 networks; those of several encoders count every candidate, which is coded and decoded
 before one is chosen.
 

@@ -53,7 +53,7 @@ class TaskDifference:
 
     Attributes:
       low, high: 95 % of the draws of seeds and photographs lie between.
-      least_bytes, most_bytes: the common range.
+      least_bytes, most_bytes: of all seeds; each is compared over what it has.
     """
 
     value: float
@@ -126,27 +126,33 @@ def _curve(rows: pd.DataFrame) -> Curve | None:
 def difference(
     method: dict[int, Curve], other: dict[int, Curve], measure: str
 ) -> TaskDifference | None:
-    """Of two methods; None where their bytes or photographs have nothing in common.
+    """Of two methods; None where their seeds, bytes or photographs have nothing in common.
 
-    A method without training has one curve, which counts for every seed. One of a
-    single setting is compared at its bytes.
+    Each pair of curves is compared over the bytes that it has in common, one of a
+    single setting at its bytes. A method without training has one curve, which counts
+    for every seed.
     """
     pairs = list(_paired(method, other))
-    least = max(max(c.bytes[0] for c in pair) for pair in pairs)
-    most = min(min(c.bytes[-1] for c in pair) for pair in pairs)
-    common = set.intersection(*(set(c.photographs) for pair in pairs for c in pair))
-    if least > most or not common:
+    if not pairs:
         return None
-    sizes = np.geomspace(least, most, _POINTS)
+    least = [max(one.bytes[0], two.bytes[0]) for one, two in pairs]
+    most = [min(one.bytes[-1], two.bytes[-1]) for one, two in pairs]
+    common = set.intersection(*(set(c.photographs) for pair in pairs for c in pair))
+    if any(a > b for a, b in zip(least, most, strict=True)) or not common:
+        return None
     names = sorted(common)
-    values = np.stack(
-        [
-            _mean(one, sizes, measure, names) - _mean(two, sizes, measure, names)
-            for one, two in pairs
-        ]
+    values = []
+    for (one, two), low, high in zip(pairs, least, most, strict=True):
+        sizes = np.geomspace(low, high, _POINTS)
+        first, second = (_mean(c, sizes, measure, names) for c in (one, two))
+        values.append(first - second)
+    return TaskDifference(
+        *mean_interval(np.stack(values)),
+        least_bytes=min(least),
+        most_bytes=max(most),
+        seeds=len(pairs),
+        photographs=len(names),
     )
-    mean, low, high = mean_interval(values)
-    return TaskDifference(mean, low, high, least, most, len(pairs), len(names))
 
 
 def _paired(

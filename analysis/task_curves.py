@@ -126,7 +126,7 @@ def _curve(rows: pd.DataFrame) -> Curve | None:
 def difference(
     method: dict[int, Curve], other: dict[int, Curve], measure: str
 ) -> TaskDifference | None:
-    """Of two methods; None where their seeds, bytes or photographs have nothing in common.
+    """Of two methods; None where they have no seeds, bytes or photographs in common.
 
     Each pair of curves is compared over the bytes that it has in common, one of a
     single setting at its bytes. A method without training has one curve, which counts

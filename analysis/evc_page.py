@@ -28,13 +28,14 @@ TEACHER = "teacher"
 TEMPLATE = """\
 # EVC's claims at the size of two CPU cores
 
-{finished} of the {models} trainings of the grid `evc_mini`, on {images} images of
-{dataset}: tiny models of EVC's components, {steps} steps each where no others are
-named. What decides is RD loss,
-bpp + lambda MSE from the bytes of whole files, at four lambdas; a difference is the
-mean logarithm of the ratio over rates, images and seeds. In brackets, 95 % of 4000
-draws of seeds and images. Trainings of one seed share teacher and crops, so that
-differences are paired. {coded}
+{finished} of the {models} trainings of the grid `evc_mini`, on {images} images of {dataset}:
+tiny models of EVC's components, {steps} steps each where no others are named. What
+decides is RD loss, bpp + lambda MSE from the bytes of whole files, at four lambdas; a
+difference is the mean logarithm of the ratio over rates, images and seeds. In brackets,
+95 % of 4000 draws of seeds and images. Trainings of one seed share teacher and crops,
+so that differences are paired.
+
+{coded}
 
 **Small models and short trainings: an effect that does not show here may show at EVC's
 size, and the reverse.**
@@ -51,9 +52,8 @@ size, and the reverse.**
 
 Positive: worse than the teacher, large on both sides. Whatever came out of the teacher
 had its steps and as many more: a teacher that went on for as long is not in this grid,
-so a minus here is no gain by being small. Costs in kFLOPs/px of the
-networks; those of several encoders count every candidate, which is coded and decoded
-before one is chosen.
+so a minus here is no gain by being small. Costs in kFLOPs/px of the networks; those of
+several encoders count every candidate, which is coded and decoded before one is chosen.
 
 {table}
 """

@@ -29,8 +29,11 @@ TEMPLATE = """\
 crops. RD loss is bpp + lambda MSE from the bytes of whole files, at four lambdas; a
 difference from CHARM's is the mean logarithm of the ratio over rates, images and seeds.
 In brackets, 95 % of 4000 draws of seeds and images; bold where they leave no doubt.
-{coded} **Tiny models and short trainings: HPCM's table, in which a prior of this kind
-gains 10 % over CHARM, is of full ones.**
+
+{coded}
+
+**Tiny models and short trainings: HPCM's table, in which a prior of this kind gains
+10 % over CHARM, is of full ones.**
 
 `python launch/sweep.py +grid=priors_mini data.train=TRAIN data.eval=KODAK
 'stages=[plan,complexity,train,evaluate,benchmark,gather]' out=OUT`, once more with

@@ -29,11 +29,11 @@ TEMPLATE = """\
 # EVC's claims at the size of two CPU cores
 
 {finished} of the {models} trainings of the grid `evc_mini`, on {images} images of
-{dataset}: tiny models of EVC's components, {steps} steps each where no others are named. What
-decides is RD loss, bpp + lambda MSE from the bytes of whole files, at four lambdas; a
-difference is the mean logarithm of the ratio over rates, images and seeds. In brackets,
-95 % of 4000 draws of seeds and images. Trainings of one seed share teacher and crops,
-so that differences are paired.
+{dataset}: tiny models of EVC's components, {steps} steps each where no others are
+named. What decides is RD loss, bpp + lambda MSE from the bytes of whole files, at four
+lambdas; a difference is the mean logarithm of the ratio over rates, images and seeds.
+In brackets, 95 % of 4000 draws of seeds and images. Trainings of one seed share teacher
+and crops, so that differences are paired.
 
 {coded}
 

@@ -37,7 +37,7 @@ In brackets, 95 % of 4000 draws of seeds and images; bold where they leave no do
 
 `python launch/sweep.py +grid=priors_mini data.train=TRAIN data.eval=KODAK
 'stages=[plan,complexity,train,evaluate,benchmark,gather]' out=OUT`, once more with
-`hardware=tpu_v5e 'stages=[benchmark,gather]'`, then
+`hardware=tpu_v5e 'stages=[plan,benchmark,gather]'`, then
 `python -m analysis.priors_page OUT`
 
 Over y, the hyperprior decodes in one pass, the dual prior in two, the quadtree in four,

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.gather import gather
 from analysis.pages import run, table
-from analysis.paired import (
-    Difference,
-    coded_over_estimated,
-    difference,
-    losses,
-)
+from analysis.paired import Difference, difference, losses_by_label, told_of
 from rdc.errors import DataError
 from rdc.system.files import write_bytes_atomically
 
@@ -104,21 +98,14 @@ def page(tables: dict[str, pd.DataFrame]) -> str:
     """The text; raises as `write_page`."""
     runs = tables["runs"].merge(tables["architectures"])
     runs = runs.assign(label=_labels(runs))
-    rows = tables["rate_distortion"]
-    measured = losses(rows, tables["points"]) if len(rows) else pd.DataFrame()
-    by_label = dict(_by_label(runs, measured))
+    by_label = losses_by_label(runs, tables)
     if len(by_label.keys() - {TEACHER}) == 0 or TEACHER not in by_label:
         raise DataError(
             "students and their teachers were trained and evaluated",
-            f"{len(rows)} rows",
+            ", ".join(by_label) or "none",
         )
     return TEMPLATE.format(
-        models=len(runs),
-        finished=(runs["status"] == "ok").sum(),
-        images=rows["image"].nunique(),
-        dataset=" and ".join(sorted(rows["dataset"].unique())),
-        steps=int(runs["steps"].min()),
-        coded=coded_over_estimated(rows),
+        **told_of(tables),
         claims=_claims(by_label),
         table=_table(runs, by_label),
     )
@@ -159,17 +146,6 @@ def _label(
     if pair == "l-l":
         return TEACHER
     return f"{pair} scratch" + (", twice the steps" if recipe["steps"] > least else "")
-
-
-def _by_label(
-    runs: pd.DataFrame, measured: pd.DataFrame
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Losses of each kind of model, indexed by seed."""
-    for label, rows in runs.groupby("label", sort=False):
-        rows = rows[rows["run_id"].isin(measured.index)]
-        if len(rows):
-            own = measured.loc[rows["run_id"]]
-            yield str(label), own.set_axis(rows["seed"].to_numpy())
 
 
 def _claims(by_label: dict[str, pd.DataFrame]) -> str:

@@ -54,6 +54,34 @@ def losses(rate_distortion: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     return rows.pivot_table(index="run_id", columns="image", values="log_loss")
 
 
+def losses_by_label(
+    runs: pd.DataFrame, tables: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """`losses` of each `label` of the runs, indexed by seed; of what was evaluated."""
+    rows = tables["rate_distortion"]
+    if rows.empty:
+        return {}
+    measured = losses(rows, tables["points"])
+    evaluated = runs[runs["run_id"].isin(measured.index)]
+    return {
+        str(label): measured.loc[own["run_id"]].set_axis(own["seed"].to_numpy())
+        for label, own in evaluated.groupby("label", sort=False)
+    }
+
+
+def told_of(tables: dict[str, pd.DataFrame]) -> dict[str, object]:
+    """What every page of trainings says of them, by its name in a template."""
+    runs, rows = tables["runs"], tables["rate_distortion"]
+    return {
+        "models": len(runs),
+        "finished": (runs["status"] == "ok").sum(),
+        "images": rows["image"].nunique(),
+        "dataset": " and ".join(sorted(rows["dataset"].unique())),
+        "steps": int(runs["steps"].min()),
+        "coded": coded_over_estimated(rows),
+    }
+
+
 def difference(model: pd.DataFrame, other: pd.DataFrame) -> Difference:
     """Of two models.
 

@@ -15,7 +15,7 @@ from analysis.decode_estimates import network_estimates
 from analysis.decode_times import DecodeTimes
 from analysis.gather import gather
 from analysis.pages import number, run, table
-from analysis.paired import coded_over_estimated, difference, losses
+from analysis.paired import difference, losses_by_label, told_of
 from rdc.errors import DataError
 from rdc.system.files import write_bytes_atomically
 
@@ -63,23 +63,13 @@ def page(tables: dict[str, pd.DataFrame]) -> str:
     """The text; raises as `write_page`."""
     runs = tables["runs"].merge(tables["architectures"])
     runs = runs.assign(label=runs["config_json"].map(_label))
-    rows = tables["rate_distortion"]
-    measured = losses(rows, tables["points"]) if len(rows) else pd.DataFrame()
-    own = {
-        str(label): measured.loc[known["run_id"]].set_axis(known["seed"].to_numpy())
-        for label, known in runs[runs["run_id"].isin(measured.index)].groupby("label")
-    }
+    own = losses_by_label(runs, tables)
     if OTHER not in own:
-        raise DataError(f"{OTHER} was trained and evaluated", f"{len(rows)} rows")
+        raise DataError(f"{OTHER} was trained and evaluated", ", ".join(own) or "none")
     times = tables["decode_times"]
     sizes = times["height_px"].astype(str) + " x " + times["width_px"].astype(str)
     return TEMPLATE.format(
-        models=len(runs),
-        finished=(runs["status"] == "ok").sum(),
-        images=rows["image"].nunique(),
-        dataset=" and ".join(sorted(rows["dataset"].unique())),
-        steps=int(runs["steps"].min()),
-        coded=coded_over_estimated(rows),
+        **told_of(tables),
         size=" and ".join(sizes.unique()) or "any size",
         table=_table(runs, own, tables),
     )

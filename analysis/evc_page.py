@@ -80,7 +80,7 @@ _CLAIMS = (
     ("a small encoder costs less than a small decoder", "s-l decayed", "l-s decayed"),
     ("a second encoder helps", "2 encoders", "1 encoder"),
     ("a third encoder helps more", "3 encoders", "2 encoders"),
-    ("three small encoders beat one large one", "3 encoders", TEACHER),
+    ("three small encoders, of more steps, beat one large one", "3 encoders", TEACHER),
 )
 
 

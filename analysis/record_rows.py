@@ -231,7 +231,7 @@ def _teacher_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
         "method": REMOTE,
         "setting": "",
         "run_id": None,
-        "task": "classification",
+        "task": result.get("task", "classification"),
         "seed": 0,
         "encoder_bits": None,
         "encoder_kmacs_per_px": None,
@@ -263,8 +263,14 @@ def _split_rows(out: Path, file: RecordFile, record: dict[str, Any]) -> Rows:
 def _answers(
     file: RecordFile, result: dict[str, Any], keys: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    both = {**keys, "reference_model": result["model_id"], "record": file.record}
-    return [{**_required(row, _ANSWER), **both} for row in result["answers"]]
+    both = {
+        **keys,
+        "reference_model": result["model_id"],
+        "record": file.record,
+        "set_metric": result.get("set_metric"),
+    }
+    rows = ({**_ANSWER_DEFAULTS, **row} for row in result["answers"])
+    return [{**_required(row, _ANSWER), **both} for row in rows]
 
 
 def _defaults(kind: Any) -> dict[str, Any]:
@@ -280,6 +286,7 @@ _CODEC_DEFAULTS = _defaults(CodecResult)
 _ESTIMATE_DEFAULTS = _defaults(EstimateResult)
 _SUMMARY_DEFAULTS = _defaults(TrainingSummary)
 _TIME_DEFAULTS = _defaults(DecodeTime)
+_ANSWER_DEFAULTS = _defaults(TaskAnswer)
 _SUMMARY, _TIME = fields(TrainingSummary), fields(DecodeTime)
 _PART = fields(ComponentTime)
 _ANSWER = fields(TaskAnswer)

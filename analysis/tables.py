@@ -89,7 +89,9 @@ POINT = {"run_id": _TEXT, "rate": _INT}
 # or the device does, which sends nothing.
 REMOTE, LOCAL = "remote", "local"
 # A split method at one setting, of the photographs of all folds together or of one.
-METHOD: Columns = _without(fields(SplitResult), ["method_id", "fold", "model_id"])
+METHOD: Columns = _without(
+    fields(SplitResult), ["method_id", "fold", "model_id", "set_metric"]
+)
 # What a job's record tells of its process.
 PROCESS: Columns = {
     "attempts": _INT,
@@ -150,6 +152,7 @@ _COLUMNS: dict[str, Columns] = {
         **METHOD,
         "fold": _INT,
         "reference_model": _TEXT,  # the teacher that never saw this fold
+        "set_metric": _FLOAT,  # of the job's photographs together; null: right answers
         **fields(TaskAnswer),
     },
     "task_results": {

@@ -77,7 +77,21 @@ def label_of(method: str, setting: str) -> str:
 
 
 def of_photographs(answers: pd.DataFrame) -> pd.DataFrame:
-    """The table `task_answers` with `label`, `MEASURES` and `teacher_right`."""
+    """The table `task_answers` with the method's `label`, `MEASURES`, `teacher_right`.
+
+    Where the metric is of a set of photographs, it stands for each of them, and what a
+    teacher has is unknown.
+    """
+    set_metric = answers["set_metric"].astype(float)
+    of_set = set_metric.notna()
+    right, agrees, teacher_right = (
+        (answers[a] == answers[b]).astype(float).mask(of_set)
+        for a, b in (
+            ("answer", "label"),
+            ("answer", "teacher_answer"),
+            ("teacher_answer", "label"),
+        )
+    )
     return answers.assign(
         label=[
             label_of(method, setting)
@@ -85,9 +99,9 @@ def of_photographs(answers: pd.DataFrame) -> pd.DataFrame:
                 answers["method"], answers["setting"], strict=True
             )
         ],
-        right=(answers["answer"] == answers["label"]).astype(float),
-        agrees=(answers["answer"] == answers["teacher_answer"]).astype(float),
-        teacher_right=(answers["teacher_answer"] == answers["label"]).astype(float),
+        right=right.fillna(set_metric),
+        agrees=agrees.fillna(answers["agreement"].astype(float)),
+        teacher_right=teacher_right,
     )
 
 

@@ -6,7 +6,7 @@ answered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -44,7 +44,20 @@ TASK_MEASURES = (
     TaskMeasure("teacher_agreement", "agrees", "agreement with the teacher (%)", 100),
     TaskMeasure("kl", "kl_nats", "divergence from the teacher (nats)", minimise=True),
 )
+# Of the first measure, by task.
+METRICS = {
+    "classification": "right answers",
+    "segmentation": "mean IoU",
+    "detection": "box mAP",
+}
 _KEYS = ["dataset", "task", "label", "method", "setting", "run_id"]
+
+
+def measure_title(measure: TaskMeasure, tasks: Iterable[str]) -> str:
+    """For people, of methods of these tasks."""
+    if measure is not TASK_MEASURES[0]:
+        return measure.title
+    return " or ".join(METRICS[task] for task in dict.fromkeys(tasks)) + " (%)"
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,9 @@ class TaskMethod:
       bytes_per_datum, encoder_bits, encoder_kmacs_per_px, exr: None where it has no
         such thing or nobody counted it.
       values: by `analysis.task_curves.MEASURES`, f64[seeds, photographs] by name.
-      teacher: right answers of the teacher, f64[1, photographs].
+      teacher: right answers of the teacher, f64[1, photographs]; NaN where the metric
+        is of the set.
+      is_of_set: whether the metric is of all photographs together, and has no error.
     """
 
     dataset: str
@@ -81,6 +96,7 @@ class TaskMethod:
     exr: float | None
     values: dict[str, pd.DataFrame]
     teacher: pd.DataFrame
+    is_of_set: bool
 
     @cached_property
     def right(self) -> Estimate:
@@ -153,6 +169,7 @@ def _method(facts: dict[str, str], rows: pd.DataFrame) -> TaskMethod:
         exr=None if bits is None or size is None else bits * size,
         teacher=tables.pop("teacher_right").iloc[:1],
         values=tables,
+        is_of_set=bool(rows["set_metric"].notna().any()),
     )
 
 
@@ -167,14 +184,16 @@ def methods_table(methods: Sequence[TaskMethod]) -> pd.DataFrame:
     names = [
         field.name
         for field in fields(TaskMethod)
-        if field.name not in ("values", "teacher")
+        if field.name not in ("values", "teacher", "is_of_set")
     ]
     rows = []
     for method in methods:
         row = {name: getattr(method, name) for name in names}
         for measure in TASK_MEASURES:
             own = estimate(method.values[measure.of_photograph])
-            row |= {measure.name: own.value, measure.error: own.se}
+            has_error = not (method.is_of_set and measure.name == "metric")
+            se = own.se if has_error else None
+            row |= {measure.name: own.value, measure.error: se}
         rows.append({**row, "lost": method.lost.value, "lost_se": method.lost.se})
     return pd.DataFrame(rows)
 

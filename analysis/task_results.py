@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.tables import METHOD, columns
+from analysis.task_curves import of_photographs
 from rdc.identity import content_id
 
 _METHOD = list(METHOD)
@@ -15,7 +16,8 @@ def task_results(answers: pd.DataFrame) -> pd.DataFrame:
     """The table `task_results` of `task_answers`.
 
     Metric is top-1 accuracy over photographs, each answered out of fold; a fold that
-    has not been measured is missing in `image_count`.
+    has not been measured is missing in `image_count`. Of a segmentation it is mean IoU,
+    of a detection box mAP, both of all photographs together and without an error.
     """
     groups = answers.groupby(
         ["dataset", "task", "method", "setting", "seed", answers["run_id"].fillna("")],
@@ -31,8 +33,9 @@ def task_results(answers: pd.DataFrame) -> pd.DataFrame:
 def _result(rows: pd.DataFrame) -> dict[str, object]:
     first = rows.iloc[0]
     teachers = sorted(set(rows["reference_model"]))
-    right = rows["answer"] == rows["label"]
-    metric = float(right.mean())
+    values = of_photographs(rows)
+    metric = float(values["right"].mean())
+    of_set = first["set_metric"] is not None and not pd.isna(first["set_metric"])
     size = rows["bytes"].mean()  # NaN where nothing is sent
     pixels = (rows["height_px"] * rows["width_px"]).sum()
     estimated = rows["bits_estimated"].sum(min_count=len(rows))
@@ -49,8 +52,8 @@ def _result(rows: pd.DataFrame) -> dict[str, object]:
         "coded_over_estimated": 8 * rows["bytes"].sum() / estimated - 1,
         "metric": metric,
         "distortion": 1 - metric,
-        "se": float(np.sqrt(metric * (1 - metric) / len(rows))),
-        "teacher_agreement": (rows["answer"] == rows["teacher_answer"]).mean(),
+        "se": None if of_set else float(np.sqrt(metric * (1 - metric) / len(rows))),
+        "teacher_agreement": values["agrees"].mean(),
         "kl": rows["kl_nats"].mean(),
         "exr": first["encoder_bits"] * size,
     }

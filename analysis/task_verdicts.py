@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.tables import LOCAL
+from analysis.tables import LOCAL, REMOTE
 from analysis.task_methods import (
+    METRICS,
     Estimate,
     TaskMethod,
     compared,
@@ -45,12 +46,14 @@ class TaskVerdict:
       alike: of the other methods the best setting within the budget, where it is not
         told apart from the best.
       local: the whole network on the device, None where it was not measured.
+      remote: the teacher, which is sent the photographs; None as before.
     """
 
     budget_bytes: int
     best: TaskMethod | None
     alike: tuple[TaskMethod, ...]
     local: TaskMethod | None
+    remote: TaskMethod | None = None
 
     @property
     def who(self) -> str:
@@ -70,7 +73,7 @@ class TaskVerdict:
         alike = f" Not told apart from it: {names}." if names else ""
         return (
             f"{within}: {_name(best)} ({best.bytes_per_datum:,.0f} B{seeds}), "
-            f"{100 * best.right.value:.1f} % right, {_lost(best.lost)}. "
+            f"{_answered(best, self.remote)}. "
             f"{_cost(best, self.local)}{alike}"
         )
 
@@ -84,13 +87,18 @@ def task_verdicts(
       methods: of one task; those with fewer photographs than others do not compare.
     """
     whole = compared(methods)
-    local = next((m for m in whole if m.method == LOCAL), None)
+    local, remote = (
+        next((m for m in whole if m.method == name), None) for name in (LOCAL, REMOTE)
+    )
     sent = [m for m in whole if not is_reference(m)]
-    return [_verdict(sent, budget, local) for budget in budgets_bytes]
+    return [_verdict(sent, budget, local, remote) for budget in budgets_bytes]
 
 
 def _verdict(
-    methods: Sequence[TaskMethod], budget: int, local: TaskMethod | None
+    methods: Sequence[TaskMethod],
+    budget: int,
+    local: TaskMethod | None,
+    remote: TaskMethod | None,
 ) -> TaskVerdict:
     by_label: dict[tuple[str, str], TaskMethod] = {}
     for method in methods:
@@ -99,10 +107,10 @@ def _verdict(
         key = method.label, method.run_id
         by_label[key] = max(by_label.get(key, method), method, key=_rank)
     if not by_label:
-        return TaskVerdict(budget, None, (), local)
+        return TaskVerdict(budget, None, (), local, remote)
     best, *others = sorted(by_label.values(), key=_rank, reverse=True)
     alike = tuple(other for other in others if not _are_told_apart(best, other))
-    return TaskVerdict(budget, best, alike, local)
+    return TaskVerdict(budget, best, alike, local, remote)
 
 
 def _rank(method: TaskMethod) -> tuple[float, float]:
@@ -111,17 +119,19 @@ def _rank(method: TaskMethod) -> tuple[float, float]:
 
 
 def _are_told_apart(method: TaskMethod, other: TaskMethod) -> bool:
+    if method.is_of_set:
+        return True
     found = estimate(method.values["right"], other.values["right"])
     return abs(found.value) > _DOUBT * found.se
 
 
-def summary(verdicts: Sequence[TaskVerdict]) -> str:
+def summary(verdicts: Sequence[TaskVerdict], metric: str) -> str:
     """One sentence: `a student within 200 B, 500 B; a codec within 1 kB`."""
     budgets: dict[str, list[str]] = {}
     for verdict in verdicts:
         budgets.setdefault(verdict.who, []).append(_bytes(verdict.budget_bytes))
     parts = (f"{who} within {', '.join(own)}" for who, own in budgets.items())
-    return f"By right answers alone: {'; '.join(parts)}."
+    return f"By {metric} alone: {'; '.join(parts)}."
 
 
 def told_of(methods: Sequence[TaskMethod]) -> list[str]:
@@ -134,7 +144,14 @@ def told_of(methods: Sequence[TaskMethod]) -> list[str]:
         if few
         else []
     )
-    return [*(verdict.text for verdict in verdicts), summary(verdicts), *left_out]
+    metric = METRICS[methods[0].task]
+    error = (
+        [f"{metric} is of all photographs together: methods are ranked without error."]
+        if methods[0].is_of_set
+        else []
+    )
+    told = [verdict.text for verdict in verdicts]
+    return [*told, summary(verdicts, metric), *error, *left_out]
 
 
 def _kind(method: TaskMethod) -> str:
@@ -176,6 +193,16 @@ def _name(method: TaskMethod) -> str:
 
 def _bytes(size: int) -> str:
     return f"{size} B" if size < 1000 else f"{size / 1000:g} kB"
+
+
+def _answered(method: TaskMethod, remote: TaskMethod | None) -> str:
+    """How well, beside the teacher."""
+    if not method.is_of_set:
+        return f"{100 * method.right.value:.1f} % right, {_lost(method.lost)}"
+    found = f"{METRICS[method.task]} {100 * method.right.value:.1f} %"
+    if remote is None:
+        return found
+    return f"{found}, the teacher's {100 * remote.right.value:.1f} %"
 
 
 def _lost(lost: Estimate) -> str:

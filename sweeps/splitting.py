@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from rdc.codec.model_folders import model_folder, read_model_spec, trained_as
+from rdc.errors import ConfigError
+from rdc.jobs.records import SplitResult
+from rdc.jobs.students import trained_students
 from rdc.specs.base import Spec, require
 from rdc.specs.classical import SETTINGS
 from rdc.specs.tasks import TeacherSpec
-from rdc.split.network_specs import PlacementSpec
+from rdc.split.network_specs import PlacementSpec, StudentSpec
 from rdc.split.specs import (
     DISTILLED,
     InputMethod,
     MethodSpec,
+    StudentMethod,
     TrainedMethod,
     parse_method,
 )
@@ -27,19 +31,29 @@ class Splitting(Spec):
     """The group `split`: labelled photographs, a teacher, methods before it.
 
     Attributes:
-      photographs: a folder of labelled ones (`rdc.tasks.labelled`).
-      test: another one, which is answered: all of `photographs` are learned, then.
+      photographs: a folder of labelled ones (`rdc.tasks.labelled`); of a segmentation
+        that of VOC, of a detection that of COCO's photographs.
+      annotations: of tasks but classification, see `rdc.tasks.readers.ANNOTATIONS`.
+      test: another folder, which is answered: all of `photographs` are learned, then.
         Left out: each of `folds` is answered by networks that never saw it.
+      test_annotations: of what is answered; without `test` in the same folder.
+      answered_px: see `rdc.tasks.base.Task`.
       teacher_weights: of torchvision's layout, a safetensors file; left out, teachers
         are trained.
+      encoders: OUT of another sweep, whose students' encoders and priors the students
+        here take, of equal networks, beta and seed: one stream serves both tasks.
       methods: blocks as those of a grid, of fields of methods.
       unlabelled: methods that need no labels learn from data.train, too.
       seeds: of the methods that are trained.
     """
 
     photographs: str | None = None
+    annotations: str | None = None
     test: str | None = None
+    test_annotations: str | None = None
+    answered_px: int | None = None
     teacher_weights: str | None = None
+    encoders: str | None = None
     methods: tuple[Block, ...] = ()
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
     folds: int = 5
@@ -57,11 +71,24 @@ class Splitting(Spec):
                 "add split.photographs=DIR, with labels.csv or a folder a class; of a "
                 "benchmark with a set to answer, split.test=DIR, too",
             )
+            require(
+                self.asked is not None or self.teacher.task == "classification",
+                f"a {self.teacher.task} answers photographs of their own",
+                "none",
+                "add split.test_annotations, and split.test where they lie elsewhere",
+            )
+        px = self.answered_px
+        require(px is None or px >= 32, "split.answered_px is 32 or more", px)
 
     @property
     def fold_count(self) -> int:
         """One where other photographs are answered."""
-        return self.folds if self.test is None else 1
+        return self.folds if self.asked is None else 1
+
+    @property
+    def asked(self) -> str | None:
+        """The folder of photographs that are answered, where others are learned."""
+        return self.photographs if self.test_annotations else self.test
 
     def expanded(self) -> tuple[Chosen, ...]:
         """All methods at all of their settings, with their seeds, each once.
@@ -70,27 +97,51 @@ class Splitting(Spec):
           ConfigError: an unknown method, key or model.
         """
         chosen: dict[Chosen, None] = {}
+        encoders = self._encoders()
         for point in expand(Grid(name="split", blocks=self.methods)):
             values: dict[str, Any] = {}
             for key, value in point.pairs:
                 _put(values, key, value)
             for method in _at_all_rates(values):
                 self._check_channels(method)
-                seeds = self.seeds if method.is_trained else (0,)
-                model = _model(method)
-                chosen |= {Chosen(*model, seed=seed): None for seed in seeds}
+                for seed in self.seeds if method.is_trained else (0,):
+                    if encoders is not None and isinstance(method, StudentMethod):
+                        model = _with_encoder(method, seed, encoders)
+                    else:
+                        model = _model(method)
+                    chosen[Chosen(*model, seed=seed)] = None
         return tuple(chosen)
+
+    def _encoders(self) -> Encoders | None:
+        if self.encoders is None:
+            return None
+        found = [*trained_students(Path(self.encoders).expanduser())]
+        require(
+            bool(found),
+            "split.encoders is the OUT of a sweep that trained students",
+            f"none in {self.encoders}",
+        )
+        found.sort(key=lambda one: -one[0].fold)  # of several folds, the first
+        return {
+            (job.method.described, job.method.networks, job.seed): (result, folder)
+            for job, result, folder in found
+            if isinstance(job.method, StudentMethod)
+        }
 
     def _check_channels(self, method: MethodSpec) -> None:
         """Before anything is trained."""
         if not isinstance(method, TrainedMethod):
             return
-        channels, networks = self.teacher.network(classes=2).channels, method.networks
-        channels += channels[-1:]  # the pooling's
+        channels, networks = self.teacher.stage_channels, method.networks
         if isinstance(networks, PlacementSpec):
             stage, own = networks.stage, networks.channels
         else:
             stage, own = 1, networks.feature_channels
+        require(
+            stage <= len(channels),
+            f"a {self.teacher.task} is cut after stage {len(channels)} at the latest",
+            stage,
+        )
         require(
             own == channels[stage - 1],
             f"{method.title} has the {channels[stage - 1]} channels of the teacher's "
@@ -104,8 +155,9 @@ class Chosen:
     """One method at one setting and seed.
 
     Attributes:
-      codec_id: identity of a learned codec whose streams it sends; empty without.
-      codec_dir: its model; empty where it comes with the package.
+      codec_id: identity of a learned codec whose streams it sends, or of a student
+        whose encoder it takes; empty without.
+      codec_dir: its folder; empty where it comes with the package.
     """
 
     method: MethodSpec
@@ -146,6 +198,25 @@ def _at_all_rates(values: Mapping[str, Any]) -> Iterator[MethodSpec]:
         rates = [float(i) for i in range(len(spec["operating_points"]))]
     for rate in rates:
         yield parse_method({**values, "rate": rate}, "split.methods")
+
+
+# By method, networks and seed.
+Encoders = Mapping[tuple[str, StudentSpec, int], tuple[SplitResult, Path]]
+
+
+def _with_encoder(
+    method: StudentMethod, seed: int, encoders: Encoders
+) -> tuple[MethodSpec, str, str]:
+    """As `_model`, with the encoder of a student like it."""
+    found = encoders.get((method.described, method.networks, seed))
+    if found is None:
+        there = sorted({f"{known}, seed {seed}" for known, _, seed in encoders})
+        raise ConfigError(
+            "split.encoders has a student of each of these networks, betas and seeds",
+            f"none for {method.described}, seed {seed}, among {'; '.join(there)}",
+        )
+    result, folder = found
+    return method, result.method_id, str(folder.absolute())
 
 
 def _model(method: MethodSpec) -> tuple[MethodSpec, str, str]:

@@ -45,6 +45,7 @@ class ImageSet:
     Attributes:
       manifest: file that tells of each image; None: they count as they are.
       carried: they are in OUT, a store, for machines without them.
+      annotations: of photographs of a task, see `rdc.tasks.readers`.
     """
 
     source: str
@@ -52,6 +53,7 @@ class ImageSet:
     data_sha256: str
     manifest: str | None = None
     carried: bool = False
+    annotations: str | None = None
 
 
 @dataclass(frozen=True)

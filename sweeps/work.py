@@ -44,7 +44,8 @@ class Work:
 
     Attributes:
       parent, together: as of a `Task`.
-      model_dir, photographs, codec_dir: as of a `Request`.
+      model_dir, photographs, annotations and those of the test, codec_dir: as of a
+        `Request`.
     """
 
     job: Job
@@ -56,7 +57,9 @@ class Work:
     run: Run | None = None
     model_dir: str | None = None
     photographs: str | None = None
+    annotations: str | None = None
     test_photographs: str | None = None
+    test_annotations: str | None = None
     codec_dir: str | None = None
 
 
@@ -175,10 +178,13 @@ def _split(settings: TaskSettings) -> Iterator[Work]:
         "data_sha256": photographs.data_sha256,
         "test_sha256": "" if test is None else test.data_sha256,
         "fold_count": wanted.fold_count,
+        "answered_px": wanted.answered_px,
     }
     sources: dict[str, Any] = {
         "photographs": photographs.source,
+        "annotations": photographs.annotations,
         "test_photographs": None if test is None else test.source,
+        "test_annotations": None if test is None else test.annotations,
     }
     for fold in range(wanted.fold_count):
         teacher = TeacherJob(

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from analysis.report.style import MARKERS, family_styles
 from analysis.tables import LOCAL, REMOTE
 from analysis.task_curves import label_of
-from analysis.task_methods import TASK_MEASURES, TaskMeasure
+from analysis.task_methods import TASK_MEASURES, TaskMeasure, measure_title
 
 
 def tasks_figure(results: pd.DataFrame) -> Figure:
@@ -23,8 +23,10 @@ def tasks_figure(results: pd.DataFrame) -> Figure:
     rows = results.assign(label=labels)
     drawn = rows[~rows["method"].isin([REMOTE, LOCAL])]
     styles = {style.family: style for style in family_styles(drawn["label"].unique())}
-    panels = figure.subplots(1, len(TASK_MEASURES))
-    for axes, measure in zip(panels, TASK_MEASURES, strict=True):
+    # A detection has no answers that agree or diverge.
+    measures = [m for m in TASK_MEASURES if drawn[m.name].notna().any()]
+    panels = figure.subplots(1, max(len(measures), 1), squeeze=False)[0]
+    for axes, measure in zip(panels, measures, strict=False):
         for label, own in drawn.groupby("label"):
             columns = ["bytes_per_datum", measure.name]
             means = own.groupby("setting")[columns].mean().sort_values(columns[0])
@@ -39,7 +41,8 @@ def tasks_figure(results: pd.DataFrame) -> Figure:
                 label=label,
             )
         _teacher_line(axes, rows, measure)
-        axes.set(xscale="log", xlabel="bytes per photograph", title=measure.title)
+        title = measure_title(measure, rows["task"])
+        axes.set(xscale="log", xlabel="bytes per photograph", title=title)
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)

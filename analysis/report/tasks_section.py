@@ -17,6 +17,7 @@ from analysis.task_methods import (
     TaskMethod,
     compared,
     is_reference,
+    measure_title,
     methods_table,
 )
 from analysis.task_verdicts import EXPLAINED, told_of
@@ -88,7 +89,7 @@ def tasks_payload(data: ReportData) -> dict[str, Any] | None:
         "measures": [
             {
                 "name": measure.name,
-                "title": measure.title,
+                "title": measure_title(measure, (m.task for m in methods)),
                 "minimise": measure.minimise,
                 "error": measure.error,
             }

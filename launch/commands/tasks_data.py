@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,9 @@ from launch.terminal.methods_table import TEACHER
 from rdc.data.image_sets import file_sha256
 from rdc.errors import ConfigError
 from rdc.specs.tasks import TeacherSpec
-from rdc.tasks.labelled import (
-    LabelledPhotographs,
-    check_photographs,
-    labelled_photographs,
-    learned_rows,
-)
+from rdc.tasks.labelled import learned_rows
+from rdc.tasks.photographs import Photographs
+from rdc.tasks.readers import check, read_photographs
 from sweeps.splitting import Splitting
 from sweeps.task_settings import ImageFile, ImageSet
 
@@ -43,38 +39,40 @@ def tasks_data_of(split: Splitting) -> TasksData:
     """What the group `split` names.
 
     Raises:
-      DataError: as `rdc.tasks.labelled.check_photographs`, or too few for the folds.
-      ConfigError: no such file of weights.
+      DataError: as `rdc.tasks.readers.check`, or too few for the folds.
+      ConfigError: no such file of weights; annotations as `read_photographs`.
     """
     if not split.methods or split.photographs is None:
         return NO_TASKS
-    photographs = labelled_photographs(split.photographs)
+    task, classes = split.teacher.task, split.teacher.classes
+    photographs = read_photographs(task, split.photographs, split.annotations, classes)
     _check(photographs)
     learned = len(learned_rows(photographs, 0, split.fold_count))
     test = None
-    if split.test is not None:
-        test = labelled_photographs(split.test)
-        _check(test, photographs.classes)
+    if split.asked is not None:
+        test = read_photographs(
+            task, split.asked, split.test_annotations, classes, photographs
+        )
+        _check(test, photographs)
     weights = None
     if split.teacher_weights is not None:
         path = Path(split.teacher_weights).expanduser().absolute()
         if not path.is_file():
             raise ConfigError("split.teacher_weights is a safetensors file", path)
         weights = ImageFile(str(path), file_sha256(path).hex())
-    answered = None if test is None else _image_set(test)
-    return TasksData(_image_set(photographs), answered, weights, learned)
+    learned_set = _image_set(photographs, split.annotations)
+    answered = None if test is None else _image_set(test, split.test_annotations)
+    return TasksData(learned_set, answered, weights, learned)
 
 
-def _check(
-    photographs: LabelledPhotographs, classes: Sequence[str] | None = None
-) -> None:
-    """As `check_photographs`; people see how far it is."""
+def _check(photographs: Photographs, like: Photographs | None = None) -> None:
+    """As `rdc.tasks.readers.check`; people see how far it is."""
     with Console(stderr=True).status("") as status:
 
         def show(done: int, count: int) -> None:
             status.update(f"decoding {photographs.folder}: {done} of {count}")
 
-        check_photographs(photographs, classes, show)
+        check(photographs, like, show)
 
 
 def training_costs(
@@ -123,6 +121,19 @@ def _teacher_flops(teacher: TeacherSpec, photographs: int) -> float:
     return teacher_flops(teacher.network(_CLASSES), teacher.recipe, photographs)
 
 
-def _image_set(photographs: LabelledPhotographs) -> ImageSet:
-    folder = photographs.folder.absolute()
-    return ImageSet(str(folder), folder.name, photographs.data_sha256)
+def _image_set(photographs: Photographs, annotations: str | None) -> ImageSet:
+    folder, found = photographs.folder.absolute(), _findable(annotations)
+    is_list = annotations is not None and not Path(found or "").is_file()
+    return ImageSet(
+        source=str(folder),
+        name=f"{folder.name} {annotations}" if is_list else folder.name,
+        data_sha256=photographs.data_sha256,
+        annotations=found,
+    )
+
+
+def _findable(annotations: str | None) -> str | None:
+    """A file's path from wherever it is read; the name of a list as it is."""
+    if annotations is None or not Path(annotations).expanduser().is_file():
+        return annotations
+    return str(Path(annotations).expanduser().absolute())

@@ -20,17 +20,16 @@ from rdc.codec.learned import LearnedCodec
 from rdc.codec.model_folders import shipped_models, trained_as
 from rdc.errors import ConfigError, DataError
 from rdc.identity import content_id
-from rdc.jobs.job import parse_job
 from rdc.jobs.layout import (
     MODEL_FOLDER,
     RECORD_FILE,
-    SPEC_FILE,
     attempt_folder,
     job_folder,
 )
-from rdc.jobs.records import Record, SplitResult
+from rdc.jobs.records import Record
 from rdc.jobs.split_stages import codec_of
 from rdc.jobs.splits import SplitJob, TeacherJob
+from rdc.jobs.students import trained_students
 from rdc.measurements.rows import Inflation
 from rdc.specs.classical import SETTINGS
 from rdc.split import folders
@@ -42,7 +41,7 @@ from rdc.split.robustness import (
     method_bits,
     noisy,
 )
-from rdc.split.specs import InputMethod, StudentMethod
+from rdc.split.specs import InputMethod
 from rdc.system.files import read_json, write_bytes_atomically
 from rdc.tasks import teachers
 from rdc.tasks.labelled import LabelledPhotographs, answered_rows
@@ -139,7 +138,7 @@ def student_targets(
       ConfigError: OUT is no folder of a sweep with trained students.
       DataError: its students answered other photographs.
     """
-    found = [*_students(out)]
+    found = [*trained_students(out)]
     if not found:
         raise ConfigError(
             "a sweep whose students are attacked has trained some",
@@ -163,17 +162,6 @@ def student_targets(
         )
         targets.append(target)
     return targets
-
-
-def _students(out: Path) -> Iterator[tuple[SplitJob, SplitResult, Path]]:
-    """Jobs with what they measured and the folder of what they trained."""
-    for path in sorted((out / SplitJob.folder_name).glob(f"*/*/{RECORD_FILE}")):
-        record = Record.from_dict(read_json(path))
-        job = parse_job(read_json(path.with_name(SPEC_FILE)))
-        assert isinstance(job, SplitJob)
-        if record.status == "ok" and isinstance(job.method, StudentMethod):
-            model = attempt_folder(path.parent, record.attempt) / MODEL_FOLDER
-            yield job, SplitResult.from_dict(record.result), model
 
 
 def _student(out: Path, model: Path, job: SplitJob, steps: int) -> Encoder:

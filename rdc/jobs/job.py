@@ -285,9 +285,12 @@ class Request(Spec):
       carried: these images are in OUT, a store, and come from there.
       model_dir: exported model to evaluate, to time, or to start a training from; a
         teacher's folder for a split method, a file of weights for a teacher.
-      photographs: labelled ones, a folder.
+      photographs: of a task, a folder.
+      annotations: of these, see `rdc.tasks.readers`.
       test_photographs: those that are answered, where others are learned.
-      codec_dir: exported model of a codec whose streams a split method sends.
+      test_annotations: of these.
+      codec_dir: exported model of a codec whose streams a split method sends; or a
+        student whose encoder it takes.
       resume_from: earlier attempt folders, newest last, whose checkpoints may serve.
       accumulate: multiplies `train.accumulate` after the device ran out of memory; the
         result is the same up to rounding. Recorded.
@@ -304,7 +307,9 @@ class Request(Spec):
     carried: bool = False
     model_dir: str | None = None
     photographs: str | None = None
+    annotations: str | None = None
     test_photographs: str | None = None
+    test_annotations: str | None = None
     codec_dir: str | None = None
     resume_from: tuple[str, ...] = ()
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)

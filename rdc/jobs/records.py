@@ -184,6 +184,8 @@ class TeacherResult(Spec):
       dataset: name of the photographs.
       encoder_bits: of all its parameters; a device that answers itself holds them.
       encoder_kmacs_per_px: of all of it.
+      task: that it answers.
+      set_metric: as of a `SplitResult`.
       answers: bytes are those of the photographs' files.
     """
 
@@ -193,6 +195,8 @@ class TeacherResult(Spec):
     fold: int
     encoder_bits: int
     encoder_kmacs_per_px: float
+    task: str = "classification"
+    set_metric: float | None = None
     answers: tuple[TaskAnswer, ...]
 
 
@@ -208,6 +212,8 @@ class SplitResult(Spec):
         method has no such thing, or nobody counted it.
       tail_kmacs_per_px: of the server, decoder included where it was counted.
       model_id: the teacher's `teacher_id`.
+      set_metric: of the photographs together, of a task where it is no mean over them;
+        None: it is the share of right answers.
     """
 
     method: str
@@ -223,6 +229,7 @@ class SplitResult(Spec):
     tail_kmacs_per_px: float
     answers: tuple[TaskAnswer, ...]
     model_id: str
+    set_metric: float | None = None
 
 
 RESULTS: dict[str, type[Spec]] = {

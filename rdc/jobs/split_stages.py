@@ -20,29 +20,27 @@ from rdc.jobs.layout import CHECKPOINT_FOLDER, MODEL_FOLDER
 from rdc.jobs.records import SplitResult, TeacherResult
 from rdc.jobs.splits import SplitJob, TeacherJob
 from rdc.specs.classical import SETTINGS, SUBSAMPLED, ClassicalSpec
+from rdc.specs.tasks import TeacherSpec
 from rdc.split.base import SplitMethod, Tail, front_bits
 from rdc.split.features import FeatureCompression
 from rdc.split.inputs import InputCompression
-from rdc.split.measures import Labelled, measure, task_answer
+from rdc.split.measures import Asked, measure
 from rdc.split.network_specs import STAGES
 from rdc.split.specs import FeatureMethod, InputMethod, TrainedMethod
 from rdc.split.train import TrainingImages, trained
 from rdc.tasks import teachers
-from rdc.tasks.labelled import (
-    LabelledPhotographs,
-    answered_rows,
-    labelled_photographs,
-    learned_rows,
-)
+from rdc.tasks.base import Task
+from rdc.tasks.labelled import answered_rows, learned_rows
+from rdc.tasks.networks import answering, task_of
+from rdc.tasks.photographs import Photographs
+from rdc.tasks.readers import read_photographs
 from rdc.tasks.state_dicts import load_torchvision
-
-TASK = "classification"
 
 
 def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
     """Trains or takes its weights, exports, and answers what it never saw."""
     job, folder = attempt.job, attempt.folder / MODEL_FOLDER
-    learned = _learned(attempt)
+    learned = _learned(attempt, job.teacher)
     if job.weights_sha256:
         teacher = _given_teacher(attempt, learned.classes)
     else:
@@ -56,13 +54,16 @@ def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
             earlier=_earlier(attempt),
             progress=progress_of(attempt),
         )
-    photographs, rows = _asked(attempt, learned)
+    photographs, rows = _asked(attempt, learned, job.teacher)
+    task = task_of(teacher.network.spec, job.answered_px)
+    scores = task.scores(photographs)
     answers = []
     pixels = macs = 0
     whole = Tail(teacher.network, 0)
-    for each, row in zip(_labelled(photographs, rows, teacher), rows, strict=True):
-        size = (photographs.folder / photographs.names[row]).stat().st_size
-        answers.append(task_answer(each, size, each.teacher_logits))
+    for each in _each_asked(photographs, rows, teacher, task):
+        size = photographs.path(each.row).stat().st_size
+        own = each.teacher_answer
+        answers.append(scores.answered(each.row, each.image, own, own, size))
         pixels += each.image.shape[0] * each.image.shape[1]
         macs += count_network(whole, each.image.shape).macs
     return TeacherResult(
@@ -72,6 +73,8 @@ def train_teacher(attempt: Assignment[TeacherJob]) -> TeacherResult:
         fold=job.fold,
         encoder_bits=front_bits(teacher.network, STAGES),
         encoder_kmacs_per_px=macs / pixels / 1000,
+        task=task.name,
+        set_metric=scores.metric(),
         answers=tuple(answers),
     )
 
@@ -89,25 +92,29 @@ def _given_teacher(
             "copy them there; or plan again, where they were changed on purpose",
         )
     folder = attempt.folder / MODEL_FOLDER
-    return teachers.save(network, classes, {"weights_sha256": sha256}, folder)
+    provenance = {"weights_sha256": sha256, "teacher": job.teacher.to_dict()}
+    return teachers.save(network, classes, provenance, folder)
 
 
 def measure_split(attempt: Assignment[SplitJob]) -> SplitResult:
     """Trains the method on all folds but one, where it is trained, and measures it."""
     job, request = attempt.job, attempt.request
     teacher = teachers.load(Path(given(request.model_dir)))
-    learned = _learned(attempt)
+    spec = teachers.recipe_of(teacher)
+    learned = _learned(attempt, spec)
     method = _method(attempt, teacher, learned)
-    photographs, rows = _asked(attempt, learned)
-    found = measure(method, _labelled(photographs, rows, teacher))
-    is_trained_codec = bool(request.codec_dir)
+    photographs, rows = _asked(attempt, learned, spec)
+    task = task_of(teacher.network.spec, job.answered_px)
+    asked = _each_asked(photographs, rows, teacher, task)
+    found = measure(method, asked, task.scores(photographs))
+    is_trained_codec = bool(request.codec_dir) and not job.method.is_trained
     return SplitResult(
         method=job.method.title,
         setting=job.method.setting,
         method_id=method.method_id,
         run_id=job.method.title if is_trained_codec else None,
         dataset=job.dataset,
-        task=TASK,
+        task=task.name,
         fold=job.fold,
         seed=job.seed,
         encoder_bits=method.encoder_bits,
@@ -115,13 +122,14 @@ def measure_split(attempt: Assignment[SplitJob]) -> SplitResult:
         tail_kmacs_per_px=found.tail_kmacs_per_px,
         answers=found.answers,
         model_id=teacher.teacher_id,
+        set_metric=found.set_metric,
     )
 
 
 def _method(
     attempt: Assignment[SplitJob],
     teacher: teachers.Teacher,
-    photographs: LabelledPhotographs,
+    photographs: Photographs,
 ) -> SplitMethod:
     job, spec = attempt.job, attempt.job.method
     if isinstance(spec, InputMethod):
@@ -135,6 +143,7 @@ def _method(
     if job.unlabelled_sha256:
         unlabelled = image_files(images_of(attempt.request))
     others = learned_rows(photographs, job.fold, job.fold_count)
+    encoder = attempt.request.codec_dir
     return trained(
         spec,
         teacher.network,
@@ -144,6 +153,7 @@ def _method(
         checkpoints=attempt.folder / CHECKPOINT_FOLDER,
         earlier=_earlier(attempt),
         progress=progress_of(attempt),
+        encoder=None if encoder is None else Path(encoder),
     )
 
 
@@ -162,46 +172,49 @@ def _classical(name: str, rate: float, subsampling: str = "4:2:0") -> ClassicalC
     return ClassicalCodec(spec)
 
 
-def _labelled(
-    photographs: LabelledPhotographs, rows: np.ndarray, teacher: teachers.Teacher
-) -> Iterator[Labelled]:
-    logits = teachers.answers(teacher.network, photographs, rows)
-    for row, own in zip(rows, logits, strict=True):
-        yield Labelled(
-            name=photographs.names[row],
-            image=photographs.image(row),
-            label=int(photographs.labels[row]),
-            teacher_logits=own,
-        )
+def _each_asked(
+    photographs: Photographs, rows: np.ndarray, teacher: teachers.Teacher, task: Task
+) -> Iterator[Asked]:
+    answer = answering(teacher.network)
+    for row in map(int, rows):
+        image = task.image(photographs, row)
+        yield Asked(row=row, image=image, teacher_answer=answer(image))
 
 
 def _learned(
-    attempt: Assignment[TeacherJob] | Assignment[SplitJob],
-) -> LabelledPhotographs:
+    attempt: Assignment[TeacherJob] | Assignment[SplitJob], teacher: TeacherSpec
+) -> Photographs:
     """The photographs that networks learn, all folds of them."""
-    return _planned(given(attempt.request.photographs), attempt.job.data_sha256)
+    request = attempt.request
+    folder = given(request.photographs)
+    photographs = read_photographs(
+        teacher.task, folder, request.annotations, teacher.classes
+    )
+    return _planned(photographs, folder, attempt.job.data_sha256)
 
 
 def _asked(
     attempt: Assignment[TeacherJob] | Assignment[SplitJob],
-    learned: LabelledPhotographs,
-) -> tuple[LabelledPhotographs, np.ndarray]:
+    learned: Photographs,
+    teacher: TeacherSpec,
+) -> tuple[Photographs, np.ndarray]:
     """Photographs that were not learned, and their rows."""
-    job = attempt.job
+    job, request, photographs = attempt.job, attempt.request, learned
     if job.test_sha256:
-        photographs = _planned(given(attempt.request.test_photographs), job.test_sha256)
-    else:
-        photographs = learned
+        folder, annotations = given(request.test_photographs), request.test_annotations
+        photographs = read_photographs(
+            teacher.task, folder, annotations, teacher.classes, learned
+        )
+        _planned(photographs, folder, job.test_sha256)
     return photographs, answered_rows(photographs, job.fold, job.fold_count)
 
 
-def _planned(folder: str, data_sha256: str) -> LabelledPhotographs:
+def _planned(photographs: Photographs, folder: str, data_sha256: str) -> Photographs:
     """As they were planned.
 
     Raises:
       NodeError: this machine has others.
     """
-    photographs = labelled_photographs(folder)
     if photographs.data_sha256 != data_sha256:
         raise NodeError(
             "a machine that works has the planned photographs",

@@ -188,14 +188,18 @@ STAGES = ("network", "entropy_coding", "end_to_end")
 
 @dataclass(frozen=True, kw_only=True)
 class TaskAnswer(Spec):
-    """One labelled photograph that a server answered, from real bytes.
+    """One photograph of a task that a server answered, from real bytes.
 
     Attributes:
       bytes: of the whole stream, its header included.
       bits_estimated: of the whole stream, its payload by a prior; None without one.
+      label: the right class; None of a task where a photograph has several, as all
+        that follows.
       answer, teacher_answer: the likeliest class, of the method and of the teacher on
         the photograph itself.
-      kl_nats: divergence of the method's classes from the teacher's.
+      kl_nats: divergence of the method's classes from the teacher's; of a segmentation
+        the mean over positions.
+      agreement: of a segmentation: share of pixels with the teacher's class.
     """
 
     photograph: str
@@ -203,10 +207,11 @@ class TaskAnswer(Spec):
     width_px: int
     bytes: int
     bits_estimated: float | None
-    label: int
-    answer: int
-    teacher_answer: int
-    kl_nats: float
+    label: int | None = None
+    answer: int | None = None
+    teacher_answer: int | None = None
+    kl_nats: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

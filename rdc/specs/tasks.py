@@ -7,49 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rdc.specs.base import Spec, added, require
+from rdc.specs.task_networks import (
+    DeepLabSpec,
+    ResNetSpec,
+    RetinaNetSpec,
+    TaskNetworkSpec,
+)
 
-EXPANSION = 4  # of a bottleneck block
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResNetSpec(Spec):
-    """He et al. 2016 as torchvision has it: a block's stride is at its 3 x 3 kernel.
-
-    Attributes:
-      widths: of the blocks of layer1 to layer4; a bottleneck gives four times as many
-        channels. The stem has as many as layer1.
-      blocks: of each layer.
-      dilated: layers 3 and 4 keep H/8, their 3 x 3 taps lie two and four positions
-        apart (torchvision's `replace_stride_with_dilation`, which knows bottlenecks
-        alone).
-    """
-
-    classes: int
-    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
-    blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
-    bottleneck: bool = False
-    dilated: bool = added(False)
-
-    def __post_init__(self) -> None:
-        require(self.classes >= 2, "classes are two or more", self.classes)
-        require(min(self.widths) >= 1, "widths are positive", self.widths)
-        require(min(self.blocks) >= 1, "a layer has a block", self.blocks)
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Of the outputs of layer1 to layer4."""
-        expansion = EXPANSION if self.bottleneck else 1
-        return tuple(width * expansion for width in self.widths)
-
-
-def resnet50(classes: int) -> ResNetSpec:
-    """ResNet-50, 25 557 032 parameters with ImageNet's 1000 classes."""
-    return ResNetSpec(
-        classes=classes,
-        widths=(64, 128, 256, 512),
-        blocks=(3, 4, 6, 3),
-        bottleneck=True,
-    )
+TaskName = Literal["classification", "segmentation", "detection"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,20 +76,33 @@ class FitRecipe(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochsRecipe(Spec):
-    """A training on photographs.
+class TaskRecipe(Spec):
+    """A training on squares of photographs.
 
     Attributes:
-      epochs: so many times as many pieces as there are photographs.
+      epochs: so many times as many squares as there are photographs.
+      crop_px: side of the squares that a batch is made of. With boxes a whole
+        photograph fills one as far as it can.
+      least_crop: share of a photograph's short side that a square has at least,
+        before it is scaled to `crop_px`; the largest has all of it. With masks or
+        boxes squares are cut otherwise (`rdc.tasks.segmentation`, `detection`).
     """
 
     epochs: float
     batch: int = 32
     optimizer: OptimizerSpec = OptimizerSpec()
+    crop_px: int = 128
+    least_crop: float = 0.5
 
     def __post_init__(self) -> None:
         require(self.epochs > 0, "epochs is positive", self.epochs)
         require(self.batch >= 2, "batch is two or more", self.batch)
+        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
+        require(
+            0 < self.least_crop <= 1,
+            "least_crop is a share, over 0",
+            self.least_crop,
+        )
 
     def fit(self, photographs: int, seed: int) -> FitRecipe:
         """The same in steps, for so many photographs."""
@@ -136,42 +114,57 @@ class EpochsRecipe(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRecipe(EpochsRecipe):
-    """A training on squares of photographs.
+class TeacherSpec(Spec):
+    """A task network of a layout, trained by a recipe.
 
     Attributes:
-      crop_px: side of the squares that a batch is made of.
-      least_crop: share of a photograph's short side that a square has at least,
-        before it is scaled to `crop_px`; the largest has all of it.
+      task: what it answers; a classifier is a ResNet, a segmentation DeepLabV3, a
+        detector RetinaNet.
+      classes: of the network; None: the photographs'. torchvision's detectors have 91,
+        COCO's ids with their gaps.
+      head_channels: of a segmentation's head, or of a detector's pyramid.
+      auxiliary: of a segmentation: torchvision's second classifier behind layer3.
+      first_stage: of a detector, see `RetinaNetSpec`.
     """
 
-    crop_px: int = 128
-    least_crop: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
-        require(
-            0 < self.least_crop <= 1,
-            "least_crop is a share, over 0",
-            self.least_crop,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherSpec(Spec):
-    """A task network of a layout, trained by a recipe; its classes are the data's."""
-
+    task: TaskName = added("classification")
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
     bottleneck: bool = False
+    classes: int | None = added(None)
+    head_channels: int = added(256)
+    auxiliary: bool = added(True)
+    first_stage: int = added(2)
     recipe: TaskRecipe = TaskRecipe(epochs=64)
     seed: int = 0
 
-    def network(self, classes: int) -> ResNetSpec:
-        return ResNetSpec(
-            classes=classes,
+    def network(self, classes: int) -> TaskNetworkSpec:
+        """Its layout, for photographs of so many classes."""
+        backbone = ResNetSpec(
+            classes=self.classes or classes,
             widths=self.widths,
             blocks=self.blocks,
             bottleneck=self.bottleneck,
+            dilated=self.task == "segmentation",
         )
+        if self.task == "segmentation":
+            return DeepLabSpec(
+                backbone=backbone,
+                head_channels=self.head_channels,
+                auxiliary=self.auxiliary,
+            )
+        if self.task == "detection":
+            return RetinaNetSpec(
+                backbone=backbone,
+                pyramid_channels=self.head_channels,
+                first_stage=self.first_stage,
+            )
+        return backbone
+
+    @property
+    def stage_channels(self) -> tuple[int, ...]:
+        """Of the outputs of its stages; a classifier's last is its pooling."""
+        network = self.network(classes=2)
+        if isinstance(network, ResNetSpec):
+            return *network.channels, network.channels[-1]
+        return network.backbone.channels

@@ -32,10 +32,12 @@ class Teacher(Protocol):
     """A frozen task network in stages; the methods cut it between two of them.
 
     Attributes:
+      spec: of `rdc.specs.task_networks`; it tells the task.
       head_from: first of the stages whose outputs the head takes: 4 for the last alone,
         5 of a classifier, whose stage 5 is its pooling.
     """
 
+    spec: Any
     head_from: int
 
     def stem(self, x: jax.Array) -> jax.Array:

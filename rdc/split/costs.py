@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rdc.complexity import count_network
 from rdc.layers import ParameterFactory
-from rdc.specs.tasks import EpochsRecipe, ResNetSpec, TaskRecipe
+from rdc.specs.task_networks import TaskNetworkSpec
+from rdc.specs.tasks import TaskRecipe
 from rdc.split.base import Front, Tail
 from rdc.split.network_specs import PlacementSpec
 from rdc.split.specs import (
@@ -14,21 +15,23 @@ from rdc.split.specs import (
     TrainedMethod,
 )
 from rdc.split.student import STAGE
-from rdc.tasks.resnet import ResNet
+from rdc.tasks.networks import build
 
 # Of a forward pass: with what is trained in it, with gradients through frozen weights,
 # and alone.
 _TRAINED, _PASSED, _ALONE = 3, 2, 1
 
 
-def teacher_flops(teacher: ResNetSpec, recipe: TaskRecipe, photographs: int) -> float:
+def teacher_flops(
+    teacher: TaskNetworkSpec, recipe: TaskRecipe, photographs: int
+) -> float:
     """Of a teacher's training, backward counted as twice forward."""
     whole = _Parts(teacher, recipe.crop_px).whole
     return 2 * _TRAINED * whole * _squares(recipe, photographs)
 
 
 def training_flops(
-    method: TrainedMethod, teacher: ResNetSpec, labelled: int, unlabelled: int
+    method: TrainedMethod, teacher: TaskNetworkSpec, labelled: int, unlabelled: int
 ) -> float:
     """Of one training of a method.
 
@@ -53,29 +56,34 @@ def training_flops(
 
 
 def _distilled(
-    method: TrainedMethod, recipe: TaskRecipe, teacher: ResNetSpec, photographs: int
+    method: TrainedMethod,
+    recipe: TaskRecipe,
+    teacher: TaskNetworkSpec,
+    photographs: int,
 ) -> float:
     parts = _Parts(teacher, recipe.crop_px)
     macs = _TRAINED * sum(parts.own(method)) + _PASSED * parts.tail
     return 2 * (macs + _ALONE * parts.whole) * _squares(recipe, photographs)
 
 
-def _fine_tuned(method: StudentMethod, teacher: ResNetSpec, photographs: int) -> float:
+def _fine_tuned(
+    method: StudentMethod, teacher: TaskNetworkSpec, photographs: int
+) -> float:
     parts = _Parts(teacher, method.fine_tuning.crop_px)
     encoder, decoder = parts.own(method)
     macs = _TRAINED * (decoder + parts.tail) + _ALONE * (encoder + parts.whole)
     return 2 * macs * _squares(method.fine_tuning, photographs)
 
 
-def _squares(recipe: EpochsRecipe, photographs: int) -> int:
+def _squares(recipe: TaskRecipe, photographs: int) -> int:
     return recipe.fit(photographs, seed=0).steps * recipe.batch
 
 
 class _Parts:
     """MACs of a forward pass of one square."""
 
-    def __init__(self, teacher: ResNetSpec, crop_px: int):
-        self._network = ResNet(teacher, ParameterFactory(None))
+    def __init__(self, teacher: TaskNetworkSpec, crop_px: int):
+        self._network = build(teacher, ParameterFactory(None))
         self._square = crop_px, crop_px, 3
 
     @property

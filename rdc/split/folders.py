@@ -103,26 +103,42 @@ def load(folder: Path, teacher: Any) -> SplitMethod:
             "other weights",
             "load that teacher",
         )
+    networks, arrays = _stored_networks(folder, stored)
+    try:
+        tables = {
+            name: CdfTables.from_arrays(_under(f"{_TABLES}{name}.", arrays))
+            for name in stored["tables"]
+        }
+        if changed := _under(_TEACHER, arrays):
+            weights = {**named_weights(nnx.state(teacher)), **changed}
+            teacher = with_weights(teacher, weights)
+    except (ValueError, KeyError, BitstreamError) as error:
+        raise _damaged(folder, error) from error
+    method = networks.method(teacher, stored["setting"], stored["name"], tables)
+    if method.method_id != stored["method_id"]:
+        raise _damaged(folder, f"weights of {method.method_id}")
+    return method
+
+
+def load_networks(folder: Path) -> Networks:
+    """The networks of a saved method, whatever its teacher; raises as `load`."""
+    return _stored_networks(folder, read_spec(folder))[0]
+
+
+def _stored_networks(
+    folder: Path, stored: dict[str, Any]
+) -> tuple[Networks, dict[str, np.ndarray]]:
+    """Ready to evaluate, and all arrays of the folder."""
     spec_type, _ = KINDS[stored["kind"]]
     abstract = networks_of(spec_type.from_dict(stored["spec"]), ParameterFactory(None))
     try:
         with np.load(io.BytesIO((folder / WEIGHTS_FILE).read_bytes())) as file:
             arrays = dict(file)
-        tables = {
-            name: CdfTables.from_arrays(_under(f"{_TABLES}{name}.", arrays))
-            for name in stored["tables"]
-        }
         networks = with_weights(abstract, _under(_NETWORKS, arrays))
-        if changed := _under(_TEACHER, arrays):
-            weights = {**named_weights(nnx.state(teacher)), **changed}
-            teacher = with_weights(teacher, weights)
-    except (OSError, ValueError, KeyError, BitstreamError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(folder, error) from error
     networks.eval()
-    method = networks.method(teacher, stored["setting"], stored["name"], tables)
-    if method.method_id != stored["method_id"]:
-        raise _damaged(folder, f"weights of {method.method_id}")
-    return method
+    return networks, arrays
 
 
 def read_spec(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rdc.split.placement import Placement
 from rdc.split.priors import noisy, rounded
 from rdc.split.reduction import Reduction
 from rdc.split.student import STAGE, Student
-from rdc.tasks.teachers import cross_entropy
+from rdc.tasks.networks import task_of
 from rdc.training.fit import Batch, Loss
 
 
@@ -27,6 +27,20 @@ def stage_one_loss(teacher: Any, beta: float) -> Loss:
     def loss(student: Student, x: jax.Array, key: jax.Array) -> jax.Array:
         y_tilde, bits = noisy(student.prior, student.encoder(x), key)
         return beta * bits + stage_distance(teacher, student.decoder(y_tilde), x)
+
+    return loss
+
+
+def decoder_loss(student: Student, teacher: Any) -> Loss:
+    """`stage_distance` of the decoder's features, sums over the batch.
+
+    Of a decoder behind `student`'s encoder and prior, which stay; no labels. Latents
+    are truly rounded.
+    """
+
+    def loss(decoder: Network, x: jax.Array, _key: jax.Array) -> jax.Array:
+        y_hat = rounded(student.prior, student.encoder(x))
+        return stage_distance(teacher, decoder(y_hat), x)
 
     return loss
 
@@ -72,19 +86,17 @@ class Server(nnx.Module):
 
 
 def stage_two_loss(student: Student, teacher: Any) -> Loss:
-    """Half cross-entropy, half divergence from the teacher, means over the batch.
+    """The task's `server_loss`.
 
-    Of a `Server`, on (f32[B,H,W,3] in [0, 1], labels i32[B]). Latents are truly
-    rounded; encoder and prior are `student`'s and stay.
+    Of a `Server`, on a batch of the task. Latents are truly rounded; encoder and prior
+    are `student`'s and stay.
     """
+    task = task_of(teacher.spec)
 
     def loss(server: Server, batch: Batch, _key: jax.Array) -> jax.Array:
-        x, labels = batch
-        logits = server(rounded(student.prior, student.encoder(x)))
-        wanted = jax.nn.log_softmax(Tail(teacher, 0)(x))
-        found = jax.nn.log_softmax(logits)
-        divergence = jnp.sum(jnp.exp(wanted) * (wanted - found), 1).mean()
-        return 0.5 * cross_entropy(logits, labels) + 0.5 * divergence
+        x, *known = batch
+        answer = server(rounded(student.prior, student.encoder(x)))
+        return task.server_loss(answer, lambda: Tail(teacher, 0)(x), *known)
 
     return loss
 
@@ -100,7 +112,7 @@ class EndToEnd(nnx.Module):
         self.networks, self.teacher = networks, teacher
 
     def __call__(self, x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(logits f32[B, classes], bits f32[] of the whole batch)."""
+        """(answers f32[B, ...], bits f32[] of the whole batch)."""
         networks = self.networks
         if isinstance(networks, Student):
             y_tilde, bits = noisy(networks.prior, networks.encoder(x), key)
@@ -110,15 +122,16 @@ class EndToEnd(nnx.Module):
         return Tail(self.teacher, stage + 1)(y_tilde), bits
 
 
-def end_to_end_loss(beta: float) -> Loss:
-    """Cross-entropy + beta * bits of a photograph, means over the batch.
+def end_to_end_loss(teacher: Any, beta: float) -> Loss:
+    """The task's loss + beta * bits of a photograph, means over the batch.
 
-    Of an `EndToEnd`, on (f32[B,H,W,3] in [0, 1], labels i32[B]).
+    Of an `EndToEnd`, on a batch of the task.
     """
+    task = task_of(teacher.spec)
 
     def loss(module: EndToEnd, batch: Batch, key: jax.Array) -> jax.Array:
-        x, labels = batch
-        logits, bits = module(x, key)
-        return cross_entropy(logits, labels) + beta * bits / len(x)
+        x, *known = batch
+        answer, bits = module(x, key)
+        return task.loss(answer, *known) + beta * bits / len(x)
 
     return loss

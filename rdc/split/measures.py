@@ -11,17 +11,20 @@ from rdc.codec.container import unpack
 from rdc.errors import DataError
 from rdc.measurements.rows import TaskAnswer
 from rdc.split.base import SplitMethod
-from rdc.tasks.metrics import divergence_nats
+from rdc.tasks.base import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """A photograph u8[H,W,3], its class, the teacher's logits f32[classes] of it."""
+class Asked:
+    """A photograph u8[H,W,3] and the teacher's answer to it.
 
-    name: str
+    Attributes:
+      row: of the photographs that `Scores` knows.
+    """
+
+    row: int
     image: np.ndarray
-    label: int
-    teacher_logits: np.ndarray
+    teacher_answer: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +32,28 @@ class Measured:
     """What a method did to photographs.
 
     Attributes:
+      set_metric: see `rdc.tasks.base.Scores.metric`.
       encoder_kmacs_per_px: of what runs on the device, all of it over all pixels; None
         where nobody counted it.
       tail_kmacs_per_px: of the server, decoder included where it was counted.
     """
 
     answers: tuple[TaskAnswer, ...]
+    set_metric: float | None
     encoder_kmacs_per_px: float | None
     tail_kmacs_per_px: float
 
 
-def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> Measured:
+def measure(
+    method: SplitMethod, photographs: Iterable[Asked], scores: Scores
+) -> Measured:
     """Encodes and answers each photograph.
 
+    Args:
+      scores: of these photographs, none so far.
+
     Raises:
-      DataError: no photographs, or a label that the task network does not know.
+      DataError: no photographs, or as `rdc.tasks.base.Scores.answered`.
     """
     answers = []
     pixels, encoder_macs, server_macs = 0, 0.0, 0.0
@@ -51,11 +61,12 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> Measured:
     for each in photographs:
         height, width = each.image.shape[:2]
         data = method.encode(each.image)
-        logits = method.answer(data)
+        answer = method.answer(data)
         bits = method.bits_estimated(each.image)
         if bits is not None:
             bits += 8 * (len(data) - len(unpack(data)[1]))
-        answers.append(task_answer(each, len(data), logits, bits))
+        row = (each.row, each.image, answer, each.teacher_answer)
+        answers.append(scores.answered(*row, len(data), bits))
         pixels += height * width
         encoder = method.encoder_macs(height, width)
         counted = counted and encoder is not None
@@ -67,40 +78,7 @@ def measure(method: SplitMethod, photographs: Iterable[Labelled]) -> Measured:
         raise DataError("a task is measured on at least one photograph", 0)
     return Measured(
         answers=tuple(answers),
+        set_metric=scores.metric(),
         encoder_kmacs_per_px=encoder_macs / pixels / 1000 if counted else None,
         tail_kmacs_per_px=server_macs / pixels / 1000,
-    )
-
-
-def task_answer(
-    each: Labelled,
-    size: int,
-    logits: np.ndarray,
-    bits_estimated: float | None = None,
-) -> TaskAnswer:
-    """The row of one photograph.
-
-    Args:
-      size: bytes of what was sent.
-      logits: f32[classes], what came out.
-      bits_estimated: as of a `TaskAnswer`.
-
-    Raises:
-      DataError: a label that the task network does not know.
-    """
-    if not 0 <= each.label < len(logits):
-        raise DataError(
-            f"labels are 0 to {len(logits) - 1} with this task network", each.label
-        )
-    height, width = each.image.shape[:2]
-    return TaskAnswer(
-        photograph=each.name,
-        height_px=height,
-        width_px=width,
-        bytes=size,
-        bits_estimated=bits_estimated,
-        label=each.label,
-        answer=int(logits.argmax()),
-        teacher_answer=int(each.teacher_logits.argmax()),
-        kl_nats=divergence_nats(each.teacher_logits[None], logits[None]),
     )

@@ -23,6 +23,7 @@ from rdc.split.folders import (
     SPEC_FILE,
     Networks,
     load,
+    load_networks,
     networks_of,
     read_spec,
     save,
@@ -30,6 +31,7 @@ from rdc.split.folders import (
 from rdc.split.losses import (
     EndToEnd,
     Server,
+    decoder_loss,
     end_to_end_loss,
     reduction_loss,
     stage_one_loss,
@@ -46,7 +48,9 @@ from rdc.split.specs import (
     TrainedMethod,
 )
 from rdc.split.student import STAGE, Student
-from rdc.tasks.labelled import LabelledPhotographs
+from rdc.tasks.base import Task
+from rdc.tasks.networks import task_of
+from rdc.tasks.photographs import Photographs
 from rdc.tasks.squares import squares
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import Batch, Loss, Progress, Trained, fit
@@ -64,7 +68,7 @@ class TrainingImages:
       unlabelled: files that trainings without labels see, too.
     """
 
-    photographs: LabelledPhotographs
+    photographs: Photographs
     rows: np.ndarray
     unlabelled: Sequence[Path] = ()
 
@@ -95,6 +99,7 @@ def trained(
     checkpoints: Path | None = None,
     earlier: Sequence[Path] = (),
     progress: Progress | None = None,
+    encoder: Path | None = None,
 ) -> SplitMethod:
     """A trained method, which `rdc.split.folders.load` reads from `folder`.
 
@@ -105,6 +110,8 @@ def trained(
       checkpoints: a folder for each part of the training; left out, below `folder`.
       earlier: such folders to go on from, newest last.
       progress: is told of the checkpoints of each part.
+      encoder: folder of a student whose encoder and prior are taken and stay, of
+        whatever teacher: one stream serves both tasks.
 
     Raises:
       ConfigError: what does not belong together, said before anything is trained.
@@ -117,6 +124,10 @@ def trained(
         "images": images.identity(),
         "seed": seed,
     }
+    taken = None
+    if encoder is not None:
+        taken = _student_like(spec, encoder)
+        run["encoder"] = read_spec(encoder)["method_id"]
     run_id = content_id("split_training", run)
     if (folder / SPEC_FILE).is_file():
         if read_spec(folder)["provenance"].get("run_id") != run_id:
@@ -129,12 +140,27 @@ def trained(
     places = [*earlier, checkpoints or folder / CHECKPOINTS]
     training = _Training(teacher, images, places, run_id, seed, progress)
     start = networks_of(spec.networks, ParameterFactory(seed))
-    networks, changed = training.trained(start, spec)
+    if taken is not None:
+        assert isinstance(start, Student)
+        start.encoder, start.prior = taken.encoder, taken.prior
+    networks, changed = training.trained(start, spec, taken is not None)
     method = networks.method(
         teacher if changed is None else changed, spec.setting, spec.title
     )
     save(networks, method, folder, teacher, changed, {"run_id": run_id, **run})
     return load(folder, teacher)
+
+
+def _student_like(spec: TrainedMethod, folder: Path) -> Student:
+    """The student in a folder, which has the networks of a method."""
+    found = load_networks(folder)
+    if not isinstance(spec, StudentMethod) or found.spec != spec.networks:
+        raise ConfigError(
+            f"{spec.title} takes the encoder of a student of equal networks",
+            f"{read_spec(folder)['kind']} {found.spec.to_dict()} in {folder}",
+        )
+    assert isinstance(found, Student)
+    return found
 
 
 def _check(spec: TrainedMethod, teacher: Any) -> None:
@@ -159,12 +185,16 @@ def stage_channels(teacher: Any, stage: int) -> int:
 
 @dataclass(frozen=True)
 class _Batches:
-    """The batches of a training by the number of their step, with labels or without."""
+    """The batches of a training by the number of their step.
+
+    Attributes:
+      task: whose batches they are; None: photographs alone, with labels or without.
+    """
 
     images: TrainingImages
     recipe: TaskRecipe
     seed: int
-    labelled: bool
+    task: Task | None = None
 
     @property
     def fit_recipe(self) -> FitRecipe:
@@ -172,15 +202,16 @@ class _Batches:
 
     @property
     def _count(self) -> int:
-        return len(self.images.rows) if self.labelled else len(self.images)
+        return len(self.images) if self.task is None else len(self.images.rows)
 
     def __call__(self, step: int) -> Batch:
+        images, recipe = self.images, self.recipe
         random = np.random.default_rng([self.seed, step])
-        chosen = random.choice(self._count, self.recipe.batch)
-        x = squares(map(self.images.image, chosen), self.recipe, random)
-        if not self.labelled:
-            return x
-        return x, self.images.photographs.labels[self.images.rows[chosen]]
+        chosen = random.choice(self._count, recipe.batch)
+        if self.task is None:
+            return squares(map(images.image, chosen), recipe, random)
+        rows = images.rows[chosen]
+        return self.task.batch(images.photographs, rows, recipe, random)
 
 
 class _Training:
@@ -198,24 +229,37 @@ class _Training:
         self._teacher, self._images = teacher, images
         self._places, self._run_id, self._seed = places, run_id, seed
         self._progress = progress
+        self._task = task_of(teacher.spec)
 
-    def trained(self, networks: Networks, spec: TrainedMethod) -> tuple[Networks, Any]:
-        """(networks, the teacher with what was trained of it; None: nothing was)."""
+    def trained(
+        self, networks: Networks, spec: TrainedMethod, has_encoder: bool
+    ) -> tuple[Networks, Any]:
+        """(networks, the teacher with what was trained of it; None: nothing was).
+
+        Args:
+          has_encoder: and prior, which stay.
+        """
         if isinstance(spec, StudentMethod):
             assert isinstance(networks, Student)
-            return self._student(networks, spec)
+            return self._student(networks, spec, has_encoder)
         if isinstance(spec, ReductionMethod):
             assert isinstance(networks, Reduction)
             return self._reduction(networks, spec), None
         assert isinstance(networks, Student | Placement)
         return self._end_to_end(networks, spec)
 
-    def _student(self, student: Student, spec: StudentMethod) -> tuple[Student, Any]:
+    def _student(
+        self, student: Student, spec: StudentMethod, has_encoder: bool
+    ) -> tuple[Student, Any]:
         teacher = self._teacher
-        batches = self._batches(spec.distillation, labelled=False)
-        loss = stage_one_loss(teacher, spec.beta)
-        student = self._fit(student, loss, batches, "stage_one")
-        batches = self._batches(spec.fine_tuning, labelled=True)
+        batches = self._batches(spec.distillation)
+        if has_encoder:
+            loss = decoder_loss(student, teacher)
+            student.decoder = self._fit(student.decoder, loss, batches, "stage_one")
+        else:
+            loss = stage_one_loss(teacher, spec.beta)
+            student = self._fit(student, loss, batches, "stage_one")
+        batches = self._batches(spec.fine_tuning, self._task)
         loss = stage_two_loss(student, teacher)
         server = Server(student.decoder, teacher)
         server = self._fit(server, loss, batches, "stage_two")
@@ -233,8 +277,9 @@ class _Training:
             start = nnx.clone(teacher)
         module = EndToEnd(networks, start)
         module.train()
-        batches = self._batches(spec.recipe, labelled=True)
-        module = self._fit(module, end_to_end_loss(spec.beta), batches, "end_to_end")
+        batches = self._batches(spec.recipe, self._task)
+        loss = end_to_end_loss(teacher, spec.beta)
+        module = self._fit(module, loss, batches, "end_to_end")
         noise = jax.random.key(self._seed)
         module = self._settled(
             module, lambda module, batch: module(batch[0], noise), batches
@@ -245,15 +290,15 @@ class _Training:
 
     def _reduction(self, networks: Reduction, spec: ReductionMethod) -> Reduction:
         networks.train()
-        batches = self._batches(spec.recipe, labelled=False)
+        batches = self._batches(spec.recipe)
         loss = reduction_loss(self._teacher)
         networks = self._fit(networks, loss, batches, "reduction")
         return self._settled(
             networks, lambda networks, x: networks.decoder(networks.encoder(x)), batches
         )
 
-    def _batches(self, recipe: TaskRecipe, labelled: bool) -> _Batches:
-        return _Batches(self._images, recipe, self._seed, labelled)
+    def _batches(self, recipe: TaskRecipe, task: Task | None = None) -> _Batches:
+        return _Batches(self._images, recipe, self._seed, task)
 
     def _fit(
         self, module: Trained, loss: Loss, batches: _Batches, name: str

@@ -5,11 +5,28 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from rdc.errors import ConfigError, DataError
 from rdc.tasks.coco import BoxedPhotographs
-from rdc.tasks.detection import Detections
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Of one photograph, best scores first.
+
+    Attributes:
+      boxes: f32[n,4], left, top, right, bottom in pixels.
+      scores: f32[n].
+      classes: i32[n].
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
 
 
 def box_map(
@@ -25,7 +42,7 @@ def box_map(
       ConfigError: without pycocotools.
       DataError: nothing but crowds is annotated in these photographs.
     """
-    coco, evaluation_of = _library()
+    coco, evaluation_of = library()
     truth: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for i, each in zip(rows, detections, strict=True):
@@ -72,7 +89,8 @@ def box_map(
     return float(evaluation.stats[0])
 
 
-def _library() -> tuple[Any, Any]:
+def library() -> tuple[Any, Any]:
+    """Of pycocotools: `COCO` and `COCOeval`; raises as `box_map`."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval

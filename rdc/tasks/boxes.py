@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from rdc.specs.task_networks import RetinaNetSpec
+
 BACKGROUND, NOT_COUNTED = -1, -2  # in place of an anchor's class
 
 _RATIOS = (0.5, 1.0, 2.0)  # height over width
@@ -32,6 +34,12 @@ def level_anchors(height_px: int, width_px: int, level: int) -> np.ndarray:
     ]
     places = np.stack([left, top, left, top], -1).reshape(-1, 1, 4) * stride
     return (places + around).reshape(-1, 4).astype(np.float32)
+
+
+def anchors_of(spec: RetinaNetSpec, height_px: int, width_px: int) -> list[np.ndarray]:
+    """Of a photograph, by level, in the order of the network's answers."""
+    levels = range(spec.first_stage + 1, 8)
+    return [level_anchors(height_px, width_px, level) for level in levels]
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

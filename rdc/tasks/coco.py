@@ -12,10 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from rdc.data.image_sets import data_sha256, list_images
+from rdc.data.image_sets import list_images
 from rdc.data.images import read_image
 from rdc.errors import DataError
-from rdc.tasks.checks import check_colour_files, check_none_without
+from rdc.tasks.checks import (
+    Progress,
+    check_files,
+    check_none_without,
+    facts_of,
+    no_progress,
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,16 @@ class BoxedPhotographs:
 
     def image(self, i: int) -> np.ndarray:
         """u8[H,W,3]; raises as `rdc.data.images.read_image`."""
-        return read_image(self.folder / self.names[i])
+        return read_image(self.path(i))
+
+    def path(self, i: int) -> Path:
+        """Of its file."""
+        return self.folder / self.names[i]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The ids of the categories."""
+        return tuple(map(str, self.category_ids))
 
     def boxes(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """What a network learns: boxes f32[n,4] and their classes i32[n].
@@ -75,10 +90,14 @@ class BoxedPhotographs:
 
     @property
     def data_sha256(self) -> str:
-        """Of photographs and annotations, 64 hex digits; names do not count."""
+        """Of photographs and annotations, 64 hex digits; names do not count.
+
+        Only files that are new or changed are read.
+        """
+        facts = facts_of(self.folder, self.names)
         each = sorted(
-            f"{data_sha256([self.folder / name])} {annotations}"
-            for name, annotations in zip(self.names, self.annotations, strict=True)
+            f"{known.sha256} {annotations}"
+            for known, annotations in zip(facts, self.annotations, strict=True)
         )
         return hashlib.sha256(f"{self.category_ids} {each}".encode()).hexdigest()
 
@@ -132,21 +151,26 @@ def boxed_photographs(
     )
 
 
-def check_boxed(photographs: BoxedPhotographs) -> None:
+def check_boxed(
+    photographs: BoxedPhotographs, progress: Progress = no_progress
+) -> None:
     """Decodes every photograph.
+
+    Args:
+      progress: as of `rdc.tasks.checks.facts_of`.
 
     Raises:
       DataError: one is corrupt, a grey file, or of another size than was annotated.
     """
-    check_colour_files(photographs.folder, photographs.names)
-    for i, (name, size) in enumerate(
-        zip(photographs.names, photographs.sizes_px, strict=True)
-    ):
-        height, width, _ = photographs.image(i).shape
-        if (height, width) != size:
+    names = photographs.names
+    facts = facts_of(photographs.folder, names, True, progress)
+    check_files(names, facts)
+    for name, known, size in zip(names, facts, photographs.sizes_px, strict=True):
+        if (known.height_px, known.width_px) != size:
             raise DataError(
                 "a photograph has the size that its annotations state",
-                f"{width} x {height} for {size[1]} x {size[0]} of {name}",
+                f"{known.width_px} x {known.height_px} for {size[1]} x {size[0]} of "
+                f"{name}",
                 "copy the files of one set",
             )
 

@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from rdc.layers import BatchNorm, Conv, Network, PaddedConv, ParameterFactory, Relu
-from rdc.specs.base import Spec, require
-from rdc.specs.tasks import ResNetSpec, resnet50
-from rdc.tasks.metrics import VOC_CLASSES
+from rdc.specs.task_networks import DeepLabSpec
 from rdc.tasks.resnet import ResNetStages
 
 _DILATIONS = (12, 24, 36)  # of the 3 x 3 kernels side by side, at H/8
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeepLabSpec(Spec):
-    """Chen et al. 2017 ("Rethinking Atrous Convolution"), as torchvision has it.
-
-    Attributes:
-      backbone: dilated; its classes are those of the pixels, the background included.
-      head_channels: of each part of the head.
-      auxiliary: a second classifier behind layer3, which helps to train.
-    """
-
-    backbone: ResNetSpec
-    head_channels: int = 256
-    auxiliary: bool = False
-
-    def __post_init__(self) -> None:
-        require(
-            self.backbone.dilated,
-            "the backbone of a segmentation is dilated",
-            "one that is not",
-        )
-        require(self.head_channels >= 1, "channels are positive", self.head_channels)
-
-    @property
-    def classes(self) -> int:
-        return self.backbone.classes
-
-
-def deeplab_resnet50(classes: int = VOC_CLASSES) -> DeepLabSpec:
-    """torchvision's `deeplabv3_resnet50` with its auxiliary classifier."""
-    backbone = dataclasses.replace(resnet50(classes), dilated=True)
-    return DeepLabSpec(backbone=backbone, auxiliary=True)
 
 
 class DeepLab(nnx.Module):

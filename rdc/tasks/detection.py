@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import dataclasses
+import functools
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from rdc.layers import ParameterFactory
-from rdc.specs.base import require
-from rdc.specs.tasks import EpochsRecipe
-from rdc.tasks.boxes import BACKGROUND, NOT_COUNTED, moved, targets, without_doubles
+from rdc.measurements.rows import TaskAnswer
+from rdc.specs.task_networks import RetinaNetSpec
+from rdc.specs.tasks import TaskName, TaskRecipe
+from rdc.tasks.base import Scores, Task, resized
+from rdc.tasks.box_map import Detections, box_map
+from rdc.tasks.boxes import (
+    BACKGROUND,
+    NOT_COUNTED,
+    anchors_of,
+    moved,
+    targets,
+    without_doubles,
+)
 from rdc.tasks.coco import BoxedPhotographs
-from rdc.tasks.retinanet import RetinaNet, RetinaNetSpec
-from rdc.tasks.training import train_network
 
 # Of the focal loss, Lin et al. 2017; smooth L1 turns at the value of Detectron2.
 _ALPHA, _GAMMA = 0.25, 2.0
@@ -28,70 +34,36 @@ _LEAST_SCORE = 0.05
 _MOST_OF_A_LEVEL = 1000
 _MOST_IOU = 0.5
 _MOST_OF_A_PHOTOGRAPH = 300
+_LONGEST = 5 / 3  # side of a photograph that is scaled, of the shorter one: 1333 of 800
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionRecipe(EpochsRecipe):
-    """How a detector is trained.
+class Detection(Task):
+    """For `rdc.tasks.retinanet.RetinaNet`; see there what its answers are."""
 
-    Attributes:
-      side_px: of the squares that a batch is made of; a photograph's longer side is
-        scaled to it, the rest is black.
-    """
+    name: ClassVar[TaskName] = "detection"
+    spec: RetinaNetSpec
 
-    epochs: float = 26
-    batch: int = 8
-    side_px: int = 800
+    def _scaled(self, image: np.ndarray) -> np.ndarray:
+        """The shorter side has `answered_px`, or the longer one five thirds of it."""
+        least, most = sorted(image.shape[:2])
+        assert self.answered_px is not None
+        return resized(image, self.answered_px * min(1 / least, _LONGEST / most))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.side_px >= 32, "side_px is 32 or more", self.side_px)
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Of one photograph, best scores first.
-
-    Attributes:
-      boxes: f32[n,4], left, top, right, bottom in pixels.
-      scores: f32[n].
-      classes: i32[n].
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
-
-
-def train(
-    photographs: BoxedPhotographs,
-    rows: np.ndarray,
-    spec: RetinaNetSpec,
-    recipe: DetectionRecipe,
-    seed: int,
-    checkpoints: Path,
-) -> RetinaNet:
-    """A detector of the photographs `rows`; see `train_network`.
-
-    Raises:
-      ConfigError: a network of other classes than the photographs'.
-    """
-    require(
-        spec.classes == len(photographs.category_ids),
-        f"the photographs have {len(photographs.category_ids)} classes, as the network",
-        spec.classes,
-    )
-    anchors = np.concatenate(spec.anchors(recipe.side_px, recipe.side_px))
-
-    def batch_of(
-        chosen: np.ndarray, random: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def batch(
+        self,
+        photographs: BoxedPhotographs,
+        rows: np.ndarray,
+        recipe: TaskRecipe,
+        random: np.random.Generator,
+    ) -> tuple[np.ndarray, ...]:
+        """A photograph's longer side fills its square, the rest is black."""
+        anchors = _anchors_of_square(self.spec, recipe.crop_px)
         images, labels, offsets = [], [], []
-        for i in chosen:
+        for i in rows:
             boxes, classes = photographs.boxes(i)
             mirrored = bool(random.integers(2))
             image, boxes = _square(
-                photographs.image(i), boxes, recipe.side_px, mirrored
+                photographs.image(i), boxes, recipe.crop_px, mirrored
             )
             found = targets(anchors, boxes, classes)
             images.append(image)
@@ -100,19 +72,43 @@ def train(
         x = np.stack(images).astype(np.float32) / 255
         return x, np.stack(labels), np.stack(offsets)
 
-    network = RetinaNet(spec, ParameterFactory(seed))
-    return train_network(
-        network, anchor_loss, batch_of, photographs, rows, recipe, seed, checkpoints
-    )
+    def loss(self, answer: jax.Array, *known: jax.Array) -> jax.Array:
+        """`answer_loss`."""
+        return answer_loss(answer, *known)
+
+    def scores(self, photographs: BoxedPhotographs) -> Scores:
+        return _Scores(self, photographs)
 
 
-def anchor_loss(network: RetinaNet, batch: Any, _key: jax.Array) -> jax.Array:
-    """`answer_loss` of a `RetinaNet`.
+class _Scores(Scores):
+    """COCO's box mAP of all photographs together."""
 
-    On f32[B,H,W,3] in [0, 1] and what `rdc.tasks.boxes.targets` gives for each.
-    """
-    x, labels, offsets = batch
-    return answer_loss(network(x), labels, offsets)
+    _photographs: BoxedPhotographs
+
+    def __init__(self, task: Detection, photographs: BoxedPhotographs):
+        super().__init__(task, photographs)
+        self._found: dict[int, Detections] = {}
+
+    def answered(
+        self, i: int, image: np.ndarray, answer: np.ndarray, *others: Any
+    ) -> TaskAnswer:
+        found = detected(answer, self._task.spec, *image.shape[:2])
+        height, width = self._photographs.sizes_px[i]
+        scale = np.asarray([width, height] * 2) / ([*image.shape[1::-1]] * 2)
+        boxes = (found.boxes * scale).astype(np.float32)
+        self._found[i] = dataclasses.replace(found, boxes=boxes)
+        return super().answered(i, image, answer, *others)
+
+    def _compared(self, *_: Any) -> dict[str, Any]:
+        return {}
+
+    def metric(self) -> float:
+        return box_map(self._photographs, [*self._found], [*self._found.values()])
+
+
+@functools.lru_cache(maxsize=4)
+def _anchors_of_square(spec: RetinaNetSpec, side_px: int) -> np.ndarray:
+    return np.concatenate(anchors_of(spec, side_px, side_px))
 
 
 def answer_loss(answers: jax.Array, labels: jax.Array, offsets: jax.Array) -> jax.Array:
@@ -149,7 +145,7 @@ def detected(
     """A network's answer f32[anchors, classes + 4] for a photograph -> its boxes."""
     boxes, scores, classes = [], [], []
     start = 0
-    for anchors in spec.anchors(height_px, width_px):
+    for anchors in anchors_of(spec, height_px, width_px):
         part = answer[start : start + len(anchors)].astype(np.float64)
         start += len(anchors)
         share = (1 / (1 + np.exp(-part[:, :-4]))).ravel()
@@ -165,22 +161,6 @@ def detected(
     label = np.concatenate(classes).astype(np.int32)
     kept = without_doubles(cut, score, label, _MOST_IOU)[:_MOST_OF_A_PHOTOGRAPH]
     return Detections(cut[kept], score[kept], label[kept])
-
-
-def detections_of(
-    answer: Callable[[np.ndarray], np.ndarray],
-    spec: RetinaNetSpec,
-    photographs: BoxedPhotographs,
-    rows: Iterable[int],
-) -> list[Detections]:
-    """Of whole photographs, each as large as it is.
-
-    Args:
-      answer: u8[H,W,3] -> f32[anchors, classes + 4], as `rdc.tasks.networks.answering`
-        gives it, or a split method from its bytes.
-    """
-    images = map(photographs.image, rows)
-    return [detected(answer(image), spec, *image.shape[:2]) for image in images]
 
 
 def _square(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,12 @@ from rdc.data.image_sets import IMAGE_SUFFIXES, first_few, list_images
 from rdc.data.images import read_image
 from rdc.data.manifest import known_images
 from rdc.errors import ConfigError, DataError
-from rdc.tasks.checks import check_none_grey, check_none_without
+from rdc.tasks.checks import (
+    Progress,
+    check_files,
+    check_none_without,
+    no_progress,
+)
 
 LABELS_FILE = "labels.csv"
 _COLUMNS = ("file", "label", "label_id")
@@ -39,7 +45,11 @@ class LabelledPhotographs:
 
     def image(self, i: int) -> np.ndarray:
         """u8[H,W,3]; raises as `rdc.data.images.read_image`."""
-        return read_image(self.folder / self.names[i])
+        return read_image(self.path(i))
+
+    def path(self, i: int) -> Path:
+        """Of its file."""
+        return self.folder / self.names[i]
 
     @property
     def data_sha256(self) -> str:
@@ -69,7 +79,7 @@ def labelled_photographs(folder: str | Path) -> LabelledPhotographs:
 def check_photographs(
     photographs: LabelledPhotographs,
     classes: Sequence[str] | None = None,
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Progress = no_progress,
 ) -> None:
     """Every photograph can be decoded; those that were, and did not change, are known.
 
@@ -88,15 +98,9 @@ def check_photographs(
             "take photographs of these classes, or a teacher of yours",
         )
     images = known_images(str(photographs.folder), decoded=True, progress=progress)
-    problems = [facts.problem for facts in images.facts if facts.problem]
-    if problems:
-        raise DataError(
-            "photographs of a task can be decoded",
-            f"{len(problems)} that cannot: {first_few(problems, 3)}",
-        )
-    pairs = zip(images, images.facts, strict=True)
-    grey = [path for path, facts in pairs if facts.is_grey]
-    check_none_grey([p.relative_to(photographs.folder).as_posix() for p in grey])
+    root = photographs.folder
+    names = (path.relative_to(root).as_posix() for path in images)
+    check_files(names, images.facts)
 
 
 def stratified_folds(photographs: LabelledPhotographs, count: int = 5) -> np.ndarray:
@@ -125,18 +129,14 @@ def stratified_folds(photographs: LabelledPhotographs, count: int = 5) -> np.nda
     return folds
 
 
-def learned_rows(
-    photographs: LabelledPhotographs, fold: int, fold_count: int
-) -> np.ndarray:
+def learned_rows(photographs: Any, fold: int, fold_count: int) -> np.ndarray:
     """All but those of a fold; all of them where there is but one, with a test set."""
     if fold_count == 1:
         return np.arange(len(photographs))
     return np.flatnonzero(stratified_folds(photographs, fold_count) != fold)
 
 
-def answered_rows(
-    photographs: LabelledPhotographs, fold: int, fold_count: int
-) -> np.ndarray:
+def answered_rows(photographs: Any, fold: int, fold_count: int) -> np.ndarray:
     """Those of a fold; all of them where there is but one: they are the test set."""
     if fold_count == 1:
         return np.arange(len(photographs))

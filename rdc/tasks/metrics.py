@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-VOC_CLASSES = 21  # 20 and the background
+from rdc.specs.task_networks import VOC_CLASSES
+
 VOC_VOID = 255  # pixels at borders of objects, which do not count
 
 

@@ -11,31 +11,44 @@ from flax import nnx
 
 from rdc.layers import ParameterFactory
 from rdc.specs.base import unknown_name
-from rdc.specs.tasks import ResNetSpec
-from rdc.tasks.deeplab import DeepLab, DeepLabSpec
+from rdc.specs.task_networks import (
+    DeepLabSpec,
+    ResNetSpec,
+    RetinaNetSpec,
+    TaskNetworkSpec,
+)
+from rdc.tasks.base import Task
+from rdc.tasks.classification import Classification
+from rdc.tasks.deeplab import DeepLab
+from rdc.tasks.detection import Detection
 from rdc.tasks.resnet import ResNet
-from rdc.tasks.retinanet import RetinaNet, RetinaNetSpec
+from rdc.tasks.retinanet import RetinaNet
+from rdc.tasks.segmentation import Segmentation
 
-TaskSpec = ResNetSpec | DeepLabSpec | RetinaNetSpec
 TaskNetwork = ResNet | DeepLab | RetinaNet
-_KINDS: dict[str, tuple[Any, Any]] = {
-    "resnet": (ResNetSpec, ResNet),
-    "deeplab": (DeepLabSpec, DeepLab),
-    "retinanet": (RetinaNetSpec, RetinaNet),
+_KINDS: dict[str, tuple[Any, Any, type[Task]]] = {
+    "resnet": (ResNetSpec, ResNet, Classification),
+    "deeplab": (DeepLabSpec, DeepLab, Segmentation),
+    "retinanet": (RetinaNetSpec, RetinaNet, Detection),
 }
 
 
-def build(spec: TaskSpec, parameters: ParameterFactory) -> Any:
+def task_of(spec: TaskNetworkSpec, answered_px: int | None = None) -> Task:
+    """What networks of a spec answer; see `Task.answered_px`."""
+    return _KINDS[kind_of(spec)][2](spec, answered_px)
+
+
+def build(spec: TaskNetworkSpec, parameters: ParameterFactory) -> Any:
     """The network of a spec."""
     return _KINDS[kind_of(spec)][1](spec, parameters)
 
 
-def kind_of(spec: TaskSpec) -> str:
+def kind_of(spec: TaskNetworkSpec) -> str:
     """What `spec_of` calls a spec of this type."""
-    return next(kind for kind, (of, _) in _KINDS.items() if type(spec) is of)
+    return next(kind for kind, (of, *_) in _KINDS.items() if type(spec) is of)
 
 
-def spec_of(kind: str, values: dict[str, Any]) -> TaskSpec:
+def spec_of(kind: str, values: dict[str, Any]) -> TaskNetworkSpec:
     """A spec from plain data.
 
     Raises:

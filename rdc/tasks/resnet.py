@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from rdc.layers import BatchNorm, MaxPool, PaddedConv, ParameterFactory
-from rdc.specs.tasks import EXPANSION, ResNetSpec
+from rdc.specs.task_networks import EXPANSION, ResNetSpec
 
 # Of ImageNet, as torchvision's weights expect them.
 _MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -12,62 +11,20 @@ import numpy as np
 from flax import nnx
 
 from rdc.layers import Conv, ParameterFactory, Relu
-from rdc.specs.base import Spec, require
-from rdc.specs.tasks import ResNetSpec, resnet50
-from rdc.tasks.boxes import ANCHORS_PER_PLACE, level_anchors
+from rdc.specs.task_networks import RetinaNetSpec
+from rdc.tasks.boxes import ANCHORS_PER_PLACE
 from rdc.tasks.resnet import ResNetStages
 
 _CONVOLUTIONS = 4  # of each head before its answer
 _FIRST_SHARE = 0.01  # of anchors that a new network takes for a thing
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetinaNetSpec(Spec):
-    """Lin et al. 2017 ("Focal Loss for Dense Object Detection"), as torchvision has it.
-
-    Attributes:
-      backbone: not dilated; its classes are those of the boxes. torchvision's weights
-        have 91, COCO's ids with their gaps.
-      pyramid_channels: of every level.
-      first_stage: of the backbone's, whose output is the pyramid's finest level; a
-        network is cut no later than behind it.
-    """
-
-    backbone: ResNetSpec
-    pyramid_channels: int = 256
-    first_stage: int = 2
-
-    def __post_init__(self) -> None:
-        require(
-            not self.backbone.dilated,
-            "the backbone of a detector is not dilated",
-            "one",
-        )
-        require(
-            self.pyramid_channels >= 1, "channels are positive", self.pyramid_channels
-        )
-        require(1 <= self.first_stage <= 4, "first_stage is 1 to 4", self.first_stage)
-
-    @property
-    def classes(self) -> int:
-        return self.backbone.classes
-
-    def anchors(self, height_px: int, width_px: int) -> list[np.ndarray]:
-        """Of a photograph, by level, in the order of the network's answers."""
-        levels = range(self.first_stage + 1, 8)
-        return [level_anchors(height_px, width_px, level) for level in levels]
-
-
-def retinanet_resnet50(classes: int = 91) -> RetinaNetSpec:
-    """torchvision's `retinanet_resnet50_fpn`."""
-    return RetinaNetSpec(backbone=resnet50(classes))
-
-
 class RetinaNet(nnx.Module):
     """A detector on f32[B,H,W,3] in [0, 1]; see `rdc.split.base.Teacher`.
 
     Its answers are f32[B, anchors, classes + 4]: a logit for each class and the four
-    offsets of each of `RetinaNetSpec.anchors`. torchvision's `head` is `heads` here.
+    offsets of each of `rdc.tasks.boxes.anchors_of`. torchvision's `head` is called
+    `heads`.
     """
 
     def __init__(self, spec: RetinaNetSpec, parameters: ParameterFactory):

@@ -2,88 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from rdc.layers import ParameterFactory
-from rdc.specs.base import require
-from rdc.specs.tasks import EpochsRecipe, OptimizerSpec
-from rdc.tasks.deeplab import DeepLab, DeepLabSpec, upsampled
-from rdc.tasks.metrics import VOC_VOID, confusion_counts
-from rdc.tasks.training import train_network
+from rdc.specs.tasks import TaskName, TaskRecipe
+from rdc.tasks.base import Scores, Task, resized
+from rdc.tasks.deeplab import DeepLab, upsampled
+from rdc.tasks.metrics import VOC_VOID, confusion_counts, divergence_nats, mean_iou
 from rdc.tasks.voc import MaskedPhotographs
 
 AUXILIARY_WEIGHT = 0.5  # torchvision's references/segmentation/train.py
+_SCALES = (0.5, 2.0)  # least and largest factor of a photograph's sides
 
 
-_POLYNOMIAL = OptimizerSpec(decay="poly")
+class Segmentation(Task):
+    """For `rdc.tasks.deeplab.DeepLab`, whose answers are logits at H/8."""
 
+    name: ClassVar[TaskName] = "segmentation"
 
-@dataclass(frozen=True, kw_only=True)
-class SegmentationRecipe(EpochsRecipe):
-    """How a segmentation is trained; the polynomial decay is DeepLab's.
-
-    Attributes:
-      crop_px: side of the squares that a batch is made of; what lies beyond a
-        photograph is black and void.
-      scales: least and largest factor of a photograph's sides.
-    """
-
-    epochs: float = 50
-    batch: int = 16
-    optimizer: OptimizerSpec = _POLYNOMIAL
-    crop_px: int = 513
-    scales: tuple[float, float] = (0.5, 2.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.crop_px >= 32, "crop_px is 32 or more", self.crop_px)
-        least, largest = self.scales
-        require(0 < least <= largest, "scales are positive and rise", self.scales)
-
-
-def train(
-    photographs: MaskedPhotographs,
-    rows: np.ndarray,
-    spec: DeepLabSpec,
-    recipe: SegmentationRecipe,
-    seed: int,
-    checkpoints: Path,
-) -> DeepLab:
-    """A segmentation of the photographs `rows`; see `train_network`."""
-
-    def batch_of(
-        chosen: np.ndarray, random: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def batch(
+        self,
+        photographs: MaskedPhotographs,
+        rows: np.ndarray,
+        recipe: TaskRecipe,
+        random: np.random.Generator,
+    ) -> tuple[np.ndarray, ...]:
+        """What lies beyond a photograph is black and void."""
         crops = [
-            _crop(photographs.image(i), photographs.mask(i), recipe, random)
-            for i in chosen
+            _crop(photographs.image(i), photographs.mask(i), recipe.crop_px, random)
+            for i in rows
         ]
         images, masks = zip(*crops, strict=True)
         return np.stack(images).astype(np.float32) / 255, np.stack(masks)
 
-    network = DeepLab(spec, ParameterFactory(seed))
-    return train_network(
-        network, pixel_loss, batch_of, photographs, rows, recipe, seed, checkpoints
-    )
+    def loss(self, answer: jax.Array, *known: jax.Array) -> jax.Array:
+        """`pixel_entropy`; known: classes u8[B,H,W]."""
+        return pixel_entropy(answer, *known)
+
+    def network_loss(
+        self, network: DeepLab, batch: tuple[jax.Array, ...], _key: jax.Array
+    ) -> jax.Array:
+        """`loss` of the answer, and by half that of the auxiliary classifier."""
+        x, masks = batch
+        logits, *auxiliary = network.with_auxiliary(x)
+        others = sum(pixel_entropy(y, masks) for y in auxiliary)
+        return pixel_entropy(logits, masks) + AUXILIARY_WEIGHT * others
+
+    def mask(self, photographs: MaskedPhotographs, i: int) -> np.ndarray:
+        """Classes u8[H,W] of the pixels of `image`."""
+        mask, px = photographs.mask(i), self.answered_px
+        if px is None:
+            return mask
+        return resized(mask, px / min(mask.shape), Image.Resampling.NEAREST)
+
+    def scores(self, photographs: MaskedPhotographs) -> Scores:
+        return _Scores(self, photographs)
 
 
-def pixel_loss(network: DeepLab, batch: Any, _key: jax.Array) -> jax.Array:
-    """`pixel_entropy` of the answer, and by half that of the auxiliary classifier.
+class _Scores(Scores):
+    """Mean IoU over the classes, of the pixels of all photographs together."""
 
-    Of a `DeepLab`, on (f32[B,H,W,3] in [0, 1], classes u8[B,H,W]).
-    """
-    x, masks = batch
-    logits, *auxiliary = network.with_auxiliary(x)
-    found = pixel_entropy(logits, masks)
-    return found + AUXILIARY_WEIGHT * sum(pixel_entropy(y, masks) for y in auxiliary)
+    _task: Segmentation
+    _photographs: MaskedPhotographs
+
+    def __init__(self, task: Segmentation, photographs: MaskedPhotographs):
+        super().__init__(task, photographs)
+        self._confusion = np.zeros((), np.int64)
+
+    def _compared(
+        self, i: int, answer: np.ndarray, teacher_answer: np.ndarray
+    ) -> dict[str, Any]:
+        mask, classes = self._task.mask(self._photographs, i), answer.shape[-1]
+        found, wanted = (segmented(y, *mask.shape) for y in (answer, teacher_answer))
+        self._confusion = self._confusion + confusion_counts(found, mask, classes)
+        flat = (y.reshape(-1, classes) for y in (teacher_answer, answer))
+        return {
+            "kl_nats": divergence_nats(*flat),
+            "agreement": float(np.mean(found == wanted)),
+        }
+
+    def metric(self) -> float:
+        return mean_iou(self._confusion)
 
 
 def pixel_entropy(logits: jax.Array, masks: jax.Array) -> jax.Array:
@@ -106,40 +109,17 @@ def segmented(logits: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     return np.asarray(full).argmax(-1).astype(np.uint8)
 
 
-def confusion_of(
-    answer: Callable[[np.ndarray], np.ndarray],
-    photographs: MaskedPhotographs,
-    rows: Iterable[int],
-) -> np.ndarray:
-    """Pixels by class of the truth (rows) and of the answer, for `mean_iou`.
-
-    Args:
-      answer: u8[H,W,3] -> f32[h,w,classes], as `rdc.tasks.networks.answering` gives
-        it, or a split method from its bytes.
-    """
-    total = np.zeros((), np.int64)
-    for i in rows:
-        mask = photographs.mask(i)
-        logits = answer(photographs.image(i))
-        found = segmented(logits, *mask.shape)
-        total = total + confusion_counts(found, mask, logits.shape[-1])
-    return total
-
-
 def _crop(
-    image: np.ndarray,
-    mask: np.ndarray,
-    recipe: SegmentationRecipe,
-    random: np.random.Generator,
+    image: np.ndarray, mask: np.ndarray, side: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random square of both, scaled, maybe mirrored: u8[crop_px,crop_px(,3)]."""
-    scale, side = random.uniform(*recipe.scales), recipe.crop_px
-    size = tuple(max(round(n * scale), 1) for n in mask.shape[::-1])
-    scaled = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-    numbers = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-    left, top = (int(random.integers(max(n - side, 0) + 1)) for n in size)
+    """A random square of both, scaled, maybe mirrored: u8[side,side(,3)]."""
+    scale = random.uniform(*_SCALES)
+    scaled = resized(image, scale)
+    numbers = resized(mask, scale, Image.Resampling.NEAREST)
+    height, width = numbers.shape
+    left, top = (int(random.integers(max(n - side, 0) + 1)) for n in (width, height))
     box = (slice(top, top + side), slice(left, left + side))
-    x, classes = np.asarray(scaled)[box], np.asarray(numbers)[box]
+    x, classes = scaled[box], numbers[box]
     missing = [(0, side - n) for n in classes.shape]
     x = np.pad(x, [*missing, (0, 0)])
     classes = np.pad(classes, missing, constant_values=VOC_VOID)

@@ -14,13 +14,14 @@ from flax import nnx
 from rdc.codec.exported import named_weights, with_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
-from rdc.tasks.networks import TaskSpec, build
+from rdc.specs.task_networks import TaskNetworkSpec
+from rdc.tasks.networks import build
 
 _LENGTH_BYTES = 8  # of the header's length, before it
 _COUNTER = "num_batches_tracked"  # PyTorch's BatchNorm counts; nothing reads it
 
 
-def load_torchvision(path: Path, spec: TaskSpec) -> tuple[Any, str]:
+def load_torchvision(path: Path, spec: TaskNetworkSpec) -> tuple[Any, str]:
     """A network with the weights of a file, and the file's SHA-256, 64 hex digits.
 
     Kernels are O,I,H,W in the file and H,W,I,O here; that of fc is turned likewise.

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -28,8 +26,7 @@ from rdc.tasks.labelled import (
     stratified_folds,
 )
 from rdc.tasks.networks import TaskNetwork, answering, build, kind_of, spec_of
-from rdc.tasks.resnet import ResNet
-from rdc.tasks.squares import squares
+from rdc.tasks.photographs import Photographs
 from rdc.tasks.training import train_network
 from rdc.training.fit import Progress
 
@@ -56,47 +53,22 @@ class Teacher:
 
 
 def train(
-    photographs: LabelledPhotographs,
+    photographs: Photographs,
     rows: np.ndarray,
     spec: TeacherSpec,
     checkpoints: Path,
     earlier: Sequence[Path] = (),
     progress: Progress | None = None,
-) -> ResNet:
-    """A teacher of the photographs `rows`; goes on from its newest checkpoint.
-
-    Args:
-      earlier: checkpoint folders to go on from, newest last.
-
-    Raises:
-      DivergedError: see `rdc.training.fit.fit`.
-    """
-    network = ResNet(
-        spec.network(len(photographs.classes)), ParameterFactory(spec.seed)
-    )
-
-    def batch_of(
-        chosen: np.ndarray, random: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        images = (photographs.image(i) for i in chosen)
-        return squares(images, spec.recipe, random), photographs.labels[chosen]
-
-    return train_network(
-        network,
-        _loss,
-        batch_of,
-        photographs,
-        rows,
-        spec.recipe,
-        spec.seed,
-        checkpoints,
-        earlier,
-        progress,
-    )
+) -> TaskNetwork:
+    """A teacher of the photographs `rows`; see `rdc.tasks.training.train_network`."""
+    layout = spec.network(len(photographs.classes))
+    network = build(layout, ParameterFactory(spec.seed))
+    run = (photographs, rows, spec.recipe, spec.seed)
+    return train_network(network, *run, checkpoints, earlier, progress)
 
 
 def of_fold(
-    photographs: LabelledPhotographs,
+    photographs: Photographs,
     spec: TeacherSpec,
     fold: int,
     fold_count: int,
@@ -124,7 +96,8 @@ def of_fold(
     }
     if (folder / SPEC_FILE).is_file():
         teacher = load(folder)
-        if teacher.provenance != provenance:
+        known = {**teacher.provenance, "teacher": recipe_of(teacher).to_dict()}
+        if known != provenance:
             raise ConfigError(
                 "teachers in a folder are of one recipe and set of photographs",
                 f"another one in {folder}",
@@ -221,6 +194,11 @@ def load(folder: Path) -> Teacher:
     )
 
 
+def recipe_of(teacher: Teacher) -> TeacherSpec:
+    """The spec that it is of; that of a classifier where it is from before others."""
+    return TeacherSpec.from_dict(teacher.provenance.get("teacher", {}))
+
+
 def _teacher_id(network: TaskNetwork) -> str:
     content = {"spec": network.spec.identity(), "weights": weights_sha256(network)}
     return content_id("teacher", content)
@@ -232,14 +210,3 @@ def _damaged(folder: Path, found: object) -> StorageError:
         found,
         "copy the folder again",
     )
-
-
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean over the batch, in nats."""
-    found = jax.nn.log_softmax(logits)
-    return -jnp.take_along_axis(found, labels[:, None], 1).mean()
-
-
-def _loss(network: ResNet, batch: Any, _key: jax.Array) -> jax.Array:
-    x, labels = batch
-    return cross_entropy(network(x), labels)

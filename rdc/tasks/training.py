@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from rdc.errors import ConfigError
 from rdc.identity import content_id
-from rdc.specs.tasks import EpochsRecipe
-from rdc.tasks.networks import TaskNetwork
+from rdc.specs.tasks import TaskRecipe
+from rdc.tasks.networks import TaskNetwork, task_of
+from rdc.tasks.photographs import Photographs
 from rdc.training.checkpoints import Checkpoints
-from rdc.training.fit import Batch, Loss, Progress, fit
+from rdc.training.fit import Batch, Progress, fit
 from rdc.training.statistics import settled
 
 Trained = TypeVar("Trained", bound=TaskNetwork)
 
 
-class Photographs(Protocol):
-    """What networks learn from, with whatever is known of each."""
-
-    @property
-    def data_sha256(self) -> str: ...
-
-
 def train_network(
     network: Trained,
-    loss: Loss,
-    batch_of: Callable[[np.ndarray, np.random.Generator], Batch],
     photographs: Photographs,
     rows: np.ndarray,
-    recipe: EpochsRecipe,
+    recipe: TaskRecipe,
     seed: int,
     checkpoints: Path,
     earlier: Sequence[Path] = (),
@@ -40,13 +33,20 @@ def train_network(
     """The trained network, ready to evaluate; goes on from its newest checkpoint.
 
     Args:
-      batch_of: a batch of these rows; its photographs, f32[B,H,W,3], come first.
       rows: of the photographs that it learns.
       earlier: checkpoint folders to go on from, newest last.
 
     Raises:
+      ConfigError: the photographs have other classes.
       DivergedError: see `rdc.training.fit.fit`.
     """
+    found = len(photographs.classes)
+    if network.spec.classes != found:
+        raise ConfigError(
+            f"the photographs have {found} classes, as the network",
+            network.spec.classes,
+        )
+    task = task_of(network.spec)
     run = {
         "data": photographs.data_sha256,
         "rows": rows.tolist(),
@@ -57,10 +57,11 @@ def train_network(
 
     def batch_at(step: int) -> Batch:
         random = np.random.default_rng([seed, step])
-        return batch_of(random.choice(rows, recipe.batch), random)
+        chosen = random.choice(rows, recipe.batch)
+        return task.batch(photographs, chosen, recipe, random)
 
     network.train()
     saved = Checkpoints(checkpoints, earlier, content_id("teacher_run", run))
     steps = recipe.fit(len(rows), seed)
-    network = fit(network, loss, batch_at, steps, saved, progress)
+    network = fit(network, task.network_loss, batch_at, steps, saved, progress)
     return settled(network, lambda network, x: network(x[0]), batch_at, steps.steps)

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rdc.data.image_sets import data_sha256
 from rdc.data.images import read_image, read_indices
 from rdc.errors import DataError
-from rdc.tasks.checks import check_colour_files, check_none_without
+from rdc.tasks.checks import (
+    Progress,
+    check_files,
+    check_none_without,
+    facts_of,
+    no_progress,
+)
 from rdc.tasks.metrics import VOC_CLASSES, VOC_VOID
 
 # Everingham et al., VOC2012: photographs with masks. Another count is another set.
@@ -29,17 +34,23 @@ class MaskedPhotographs:
     Attributes:
       folder: with `JPEGImages` and `SegmentationClass`.
       names: of the files, without their endings, in the order of the list.
+      class_count: that a network of them has.
     """
 
     folder: Path
     names: tuple[str, ...]
+    class_count: int = VOC_CLASSES
 
     def __len__(self) -> int:
         return len(self.names)
 
     def image(self, i: int) -> np.ndarray:
         """u8[H,W,3]; raises as `rdc.data.images.read_image`."""
-        return read_image(self.folder / _image_file(self.names[i]))
+        return read_image(self.path(i))
+
+    def path(self, i: int) -> Path:
+        """Of its file."""
+        return self.folder / _image_file(self.names[i])
 
     def mask(self, i: int) -> np.ndarray:
         """Classes of the pixels, u8[H,W], 255 where none counts.
@@ -50,17 +61,29 @@ class MaskedPhotographs:
         return read_indices(self.folder / _mask_file(self.names[i]))
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Their numbers: a folder does not say what they mean."""
+        return tuple(map(str, range(self.class_count)))
+
+    @property
+    def files(self) -> list[str]:
+        """Below `folder`: all photographs, then all masks."""
+        return [f(name) for f in (_image_file, _mask_file) for name in self.names]
+
+    @property
     def data_sha256(self) -> str:
-        """Of photographs and masks, 64 hex digits; their names do not count."""
-        pairs = sorted(
-            data_sha256([self.folder / _image_file(name)])
-            + data_sha256([self.folder / _mask_file(name)])
-            for name in self.names
-        )
-        return hashlib.sha256("".join(pairs).encode()).hexdigest()
+        """Of photographs and masks, 64 hex digits; their names do not count.
+
+        Only files that are new or changed are read.
+        """
+        hashes = [facts.sha256 for facts in facts_of(self.folder, self.files)]
+        pairs = zip(hashes[: len(self)], hashes[len(self) :], strict=True)
+        return hashlib.sha256("".join(sorted(map("".join, pairs))).encode()).hexdigest()
 
 
-def masked_photographs(folder: str | Path, split: str) -> MaskedPhotographs:
+def masked_photographs(
+    folder: str | Path, split: str, class_count: int = VOC_CLASSES
+) -> MaskedPhotographs:
     """Reads `ImageSets/Segmentation/{split}.txt`, one name a line.
 
     Raises:
@@ -92,27 +115,31 @@ def masked_photographs(folder: str | Path, split: str) -> MaskedPhotographs:
     published = PUBLISHED_COUNTS.get(split)
     if published not in (None, len(names)):
         _log.info("%s names %d photographs; VOC2012's %d", path, len(names), published)
-    return MaskedPhotographs(folder, tuple(names))
+    return MaskedPhotographs(folder, tuple(names), class_count)
 
 
-def check_masked(photographs: MaskedPhotographs, classes: int = VOC_CLASSES) -> None:
+def check_masked(
+    photographs: MaskedPhotographs, progress: Progress = no_progress
+) -> None:
     """Decodes every photograph and every mask.
 
     Args:
-      classes: that a task network knows.
+      progress: as of `rdc.tasks.checks.facts_of`.
 
     Raises:
       DataError: one is corrupt, a photograph is a grey file, a mask has another size
         than its photograph or a class that is not known.
     """
-    check_colour_files(photographs.folder, map(_image_file, photographs.names))
+    classes, count = photographs.class_count, len(photographs)
+    facts = facts_of(photographs.folder, photographs.files, True, progress)[:count]
+    check_files(photographs.files[:count], facts)
     for i, name in enumerate(photographs.names):
-        image, mask = photographs.image(i), photographs.mask(i)
-        if image.shape[:2] != mask.shape:
+        size, mask = (facts[i].height_px, facts[i].width_px), photographs.mask(i)
+        if size != mask.shape:
             raise DataError(
                 "a mask is as large as its photograph",
-                f"{mask.shape[1]} x {mask.shape[0]} for {image.shape[1]} x "
-                f"{image.shape[0]} of {name}",
+                f"{mask.shape[1]} x {mask.shape[0]} for {size[1]} x {size[0]} of "
+                f"{name}",
                 "copy the files of one set",
             )
         unknown = set(np.unique(mask).tolist()) - {*range(classes), VOC_VOID}

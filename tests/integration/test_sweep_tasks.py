@@ -15,6 +15,7 @@ from rdc.cli import main as rdc
 from rdc.errors import ExitCode
 from rdc.system.files import read_json
 from tests.integration.whole_sweep import TIMEOUT_SECONDS, command, completed, started
+from tests.unit.rdc.tasks.pictures import write_voc
 
 pytestmark = pytest.mark.timeout(2 * TIMEOUT_SECONDS)
 NETWORKS = (
@@ -39,6 +40,41 @@ def labelled(root: Path, each: int) -> Path:
             pixels = random.integers(0, 120, (40, 44, 3)) + tint
             Image.fromarray(pixels.astype("u1")).save(root / name / f"{i}.png")
     return root
+
+
+def segmented_behind_the_students_of(out: Path, folder: Path) -> None:
+    """Another task on the same encoder: what it sends is what the first one sends."""
+    voc, other = folder / "voc", folder / "segmented"
+    write_voc(voc, 6)
+    (voc / "ImageSets/Segmentation/val.txt").write_text("4\n5\n")
+    methods = METHODS.replace(RECIPE % 160, RECIPE % 2)
+    arguments = command(
+        *("+grid=sc2_full", "split=sc2_voc", f"split.photographs={voc}"),
+        *("split.annotations=train", "split.test_annotations=val", methods),
+        *("split.answered_px=32", f"split.encoders={out}", "launcher=local"),
+        *("split.teacher.blocks=[1,1,1,1]", "split.teacher.bottleneck=false"),
+        *("split.teacher.widths=[4,4,4,8]", "split.teacher.head_channels=4"),
+        *(f"split.teacher.recipe={RECIPE % 1}", "codecs=[]", f"out={other}"),
+        "stages=[plan,train,evaluate,gather]",
+    )
+    completed(arguments, folder)
+    results = pd.read_parquet(other / "tables/task_results.parquet")
+    assert {*results["method"]} == {"jpeg", "local", "remote", "student"}
+    assert {*results["dataset"]} == {"voc val"}
+    assert results["metric"].between(0, 1).all()
+    assert results["se"].isna().all()
+    answers = pd.read_parquet(other / "tables/task_answers.parquet")
+    assert {*answers["photograph"]} == {"4", "5"}
+    assert answers["agreement"].between(0, 1).all()
+    first, second = (
+        [read_json(path)["result"] for path in at.glob("splits/*/*/record.json")]
+        for at in (out, other)
+    )
+    (one,), (two,) = (
+        [each["method_id"] for each in all_of if each["method"] == "student"]
+        for all_of in (first, second)
+    )
+    assert one == two
 
 
 def test_methods_of_a_task_are_trained_resumed_and_measured(tmp_path: Path) -> None:
@@ -83,6 +119,8 @@ def test_methods_of_a_task_are_trained_resumed_and_measured(tmp_path: Path) -> N
         spec, record = read_json(job / "spec.json"), read_json(job / "record.json")
         assert spec["method"]["name"] in ("input", "student")
         assert record["status"] == "ok"
+
+    segmented_behind_the_students_of(out, tmp_path)
 
     attacked = tmp_path / "attacked.csv"
     options = ("--sweep", str(out), "--codec", "--count", "1", "--steps", "2")

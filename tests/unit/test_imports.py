@@ -67,6 +67,8 @@ WITHOUT_JAX = (
     "rdc.jobs.plan_row",
     "rdc.jobs.porter",
     "rdc.jobs.records",
+    "rdc.jobs.splits",
+    "rdc.jobs.students",
     "rdc.measurements.metrics",
     "rdc.measurements.rows",
     "rdc.ops.distortions",
@@ -84,6 +86,8 @@ WITHOUT_JAX = (
     "rdc.system.files",
     "rdc.system.user_cache",
     "rdc.tasks.labelled",
+    "rdc.tasks.photographs",
+    "rdc.tasks.readers",
 )
 MAX_LINES = 400
 # Files that the README has its reader write.

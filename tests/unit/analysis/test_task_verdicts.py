@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.report.tasks_figure import tasks_figure
 from analysis.tables import LOCAL, REMOTE
-from analysis.task_methods import estimate, methods_table, task_methods
+from analysis.task_methods import (
+    TASK_MEASURES,
+    estimate,
+    measure_title,
+    methods_table,
+    task_methods,
+)
+from analysis.task_results import task_results
 from analysis.task_verdicts import DEVICE, KINDS, summary, task_verdicts, told_of
 from rdc.split.specs import METHODS
 
@@ -42,6 +50,8 @@ def answers(
             "answer": (number < right).astype(int),
             "teacher_answer": (number < 80).astype(int),
             "kl_nats": 0.5,
+            "agreement": None,
+            "set_metric": None,
         }
     )
 
@@ -76,7 +86,7 @@ def test_most_right_answers_within_each_budget_win() -> None:
     assert many.best is not None
     assert (many.best.setting, many.who) == ("rate=9", "a codec")
     assert "Its encoder's cost was not counted." in many.text
-    assert summary([few, some, many]) == (
+    assert summary([few, some, many], "right answers") == (
         "By right answers alone: the device itself within 100 B; a student within "
         "500 B; a codec within 4 kB."
     )
@@ -146,3 +156,39 @@ def test_every_method_but_the_codecs_of_photographs_has_its_kind() -> None:
 
 def test_without_answers_there_is_no_method() -> None:
     assert task_methods(table().iloc[:0]) == []
+
+
+def test_a_metric_of_the_whole_set_ranks_without_error() -> None:
+    """Mean IoU of 80 % by the teacher, of 60 % by a student, of 70 % by JPEG."""
+    parts = [
+        rows.assign(set_metric=value)
+        for rows, value in (
+            (answers(REMOTE, "", 30_000.0, 0), 0.8),
+            (answers("student", "beta=4", 150.0, 0, encoder=2.0), 0.6),
+            (answers("jpeg", "rate=1", 490.0, 0), 0.7),
+        )
+    ]
+    nothing = dict.fromkeys(("label", "answer", "teacher_answer"))
+    rows = pd.concat(parts).assign(task="segmentation", agreement=0.9, **nothing)
+    methods = task_methods(rows)
+    told = told_of(methods)
+    assert told[0] == (
+        "Within 200 B: student beta=4 (150 B), mean IoU 60.0 %, the teacher's 80.0 %. "
+        "Its encoder costs 2.00 kMAC/px and 2,000 kbit."
+    )
+    assert told[1].startswith("Within 500 B: jpeg rate=1 (490 B), mean IoU 70.0 %")
+    assert told[-2].startswith("By mean IoU alone: a student within 200 B; a codec")
+    assert "ranked without error" in told[-1]
+    table = methods_table(methods).set_index("method")
+    assert table["metric"].tolist() == pytest.approx([0.7, 0.8, 0.6])
+    assert table["metric_se"].isna().all()
+    assert table["teacher_agreement"].tolist() == pytest.approx([0.9] * 3)
+    whole = rows.assign(
+        reference_model="t", bits_estimated=None, height_px=10, width_px=20
+    )
+    whole["encoder_bits"] = whole["encoder_bits"].astype(float)
+    results = task_results(whole)
+    assert results["se"].isna().all()
+    assert results["distortion"].tolist() == pytest.approx([0.3, 0.2, 0.4])
+    assert measure_title(TASK_MEASURES[0], rows["task"]) == "mean IoU (%)"
+    assert tasks_figure(results).axes[0].get_title() == "mean IoU (%)"

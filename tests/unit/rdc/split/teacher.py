@@ -7,22 +7,26 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rdc.layers import Conv, ParameterFactory
+from rdc.specs.task_networks import ResNetSpec
 
 CHANNELS = 8
 CLASSES = 3
+SPEC = ResNetSpec(classes=CLASSES)
 
 
 class SmallTeacher(nnx.Module):
     """One convolution for each stage.
 
     Args:
-      spec: there is nothing to choose.
+      spec: of the task alone.
       parameters: None: random ones, always the same.
     """
 
     head_from = 4
 
-    def __init__(self, spec: None = None, parameters: ParameterFactory | None = None):
+    def __init__(
+        self, spec: ResNetSpec = SPEC, parameters: ParameterFactory | None = None
+    ):
         make, self.spec = parameters or ParameterFactory(0), spec
         self.conv1 = Conv(make, 3, CHANNELS, 3, stride=2)
         self.bn1 = Conv(make, CHANNELS, CHANNELS, 3, stride=2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rdc.specs.tasks import TaskRecipe, resnet50
+from rdc.specs.task_networks import resnet50
+from rdc.specs.tasks import TaskRecipe
 from rdc.split.costs import teacher_flops, training_flops
 from rdc.split.network_specs import PlacementSpec
 from rdc.split.specs import EndToEndMethod, PlacementMethod, StudentMethod

@@ -24,12 +24,15 @@ from rdc.split.features import FeatureCompression
 from rdc.split.folders import WEIGHTS_FILE, load, save
 from rdc.split.inputs import InputCompression
 from rdc.split.latents import LatentMethod
-from rdc.split.measures import Labelled, measure
+from rdc.split.measures import Asked, measure
 from rdc.split.network_specs import PlacementSpec, ReductionSpec, StudentSpec
 from rdc.split.placement import Placement
 from rdc.split.priors import ExactPrior
 from rdc.split.reduction import Reduction, quantised, restored
 from rdc.split.student import Student
+from rdc.tasks.base import Scores
+from rdc.tasks.classification import Classification
+from rdc.tasks.labelled import LabelledPhotographs
 from tests.modules import REPOSITORY
 from tests.unit.rdc.split.teacher import CHANNELS, CLASSES, SmallTeacher
 
@@ -285,9 +288,16 @@ def test_measures(
     own, other = int(logits.argmax()), int(logits.argmin())
     x = image[None].astype(np.float32) / 255
     reference = np.asarray(Tail(teacher, 0)(x))[0]
-    first = Labelled(name="a", image=image, label=own, teacher_logits=logits)
-    second = Labelled(name="b", image=image, label=other, teacher_logits=reference)
-    found = measure(method, [first, second])
+    first = Asked(row=0, image=image, teacher_answer=logits)
+    second = Asked(row=1, image=image, teacher_answer=reference)
+
+    def scores(*labels: int) -> Scores:
+        names = ("a", "b")[: len(labels)]
+        known = LabelledPhotographs(Path(), names, np.asarray(labels), ("x", "y", "z"))
+        return Classification(teacher.spec).scores(known)
+
+    found = measure(method, [first, second], scores(own, other))
+    assert found.set_metric is None
     agrees, apart = found.answers
     assert (agrees.photograph, agrees.label, agrees.answer) == ("a", own, own)
     assert (agrees.teacher_answer, agrees.kl_nats) == (own, 0)
@@ -302,12 +312,12 @@ def test_measures(
     macs = method.encoder_macs(37, 45)
     assert macs is not None
     assert found.encoder_kmacs_per_px == pytest.approx(macs / (37 * 45) / 1000)
-    jpeg = measure(methods["jpeg"], [first])
+    jpeg = measure(methods["jpeg"], [first], scores(own))
     assert jpeg.encoder_kmacs_per_px is jpeg.answers[0].bits_estimated is None
     with pytest.raises(DataError, match="labels are 0 to 2"):
-        measure(method, [replace(first, label=3)])
+        measure(method, [first], scores(3))
     with pytest.raises(DataError, match="at least one"):
-        measure(method, [])
+        measure(method, [], scores())
 
 
 def test_what_cannot_be_is_refused(

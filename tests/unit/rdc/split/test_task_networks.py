@@ -16,7 +16,7 @@ from rdc.complexity import count_network
 from rdc.errors import ConfigError
 from rdc.layers import ParameterFactory
 from rdc.specs.classical import ClassicalSpec
-from rdc.specs.tasks import ResNetSpec
+from rdc.specs.task_networks import DeepLabSpec, ResNetSpec, RetinaNetSpec
 from rdc.split import folders
 from rdc.split.base import Front, Tail, compiled, front_bits, network_input
 from rdc.split.inputs import InputCompression
@@ -24,11 +24,12 @@ from rdc.split.latents import LatentMethod
 from rdc.split.network_specs import PlacementSpec
 from rdc.split.placement import Placement
 from rdc.tasks import teachers
-from rdc.tasks.deeplab import DeepLab, DeepLabSpec
+from rdc.tasks.boxes import anchors_of
+from rdc.tasks.deeplab import DeepLab
 from rdc.tasks.detection import detected
 from rdc.tasks.networks import TaskNetwork, answering
 from rdc.tasks.resnet import ResNet
-from rdc.tasks.retinanet import RetinaNet, RetinaNetSpec
+from rdc.tasks.retinanet import RetinaNet
 from rdc.tasks.segmentation import segmented
 
 WIDTHS = (4, 4, 4, 5)
@@ -120,7 +121,7 @@ def test_detectors_are_cut_where_the_pyramid_begins_or_before(
     backbone = ResNetSpec(classes=3, widths=WIDTHS)
     spec = RetinaNetSpec(backbone=backbone, pyramid_channels=4)
     detector = RetinaNet(spec, ParameterFactory(0))
-    anchors = sum(map(len, spec.anchors(*image.shape[:2])))
+    anchors = sum(map(len, anchors_of(spec, *image.shape[:2])))
     # Behind stage 2, the pyramid's finest level comes off the stream itself.
     method = placed(detector, 2)
     answer = method.answer(method.encode(image))

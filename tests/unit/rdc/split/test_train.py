@@ -13,6 +13,7 @@ from PIL import Image
 
 from rdc.errors import ConfigError
 from rdc.layers import BatchNorm, ParameterFactory
+from rdc.specs.task_networks import ResNetSpec
 from rdc.specs.tasks import OptimizerSpec, TaskRecipe
 from rdc.split import train as training
 from rdc.split.folders import SPEC_FILE, load, read_spec
@@ -26,7 +27,7 @@ from rdc.split.specs import (
 )
 from rdc.split.train import TrainingImages, stage_channels
 from rdc.tasks.labelled import labelled_photographs
-from tests.unit.rdc.split.teacher import CHANNELS, SmallTeacher
+from tests.unit.rdc.split.teacher import CHANNELS, SPEC, SmallTeacher
 
 RECIPE = TaskRecipe(
     epochs=20,
@@ -85,7 +86,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> CountedImages:
 class NormalisedTeacher(SmallTeacher):
     """With statistics in its tail, which a training from scratch has to set."""
 
-    def __init__(self, spec: None = None, parameters: ParameterFactory | None = None):
+    def __init__(
+        self, spec: ResNetSpec = SPEC, parameters: ParameterFactory | None = None
+    ):
         super().__init__(spec, parameters)
         self.bn2 = BatchNorm(ParameterFactory(0), CHANNELS)
 
@@ -117,7 +120,8 @@ def test_a_trained_method_answers_from_bytes(
 ) -> None:
     images.asked.clear()
     method = trained(name, images, place)
-    assert (max(images.asked) < len(images.rows)) == (name != "student")
+    without = any(i >= len(images.rows) for i in images.asked)
+    assert without == (name == "student")
     photographs = images.photographs
     streams = [method.encode(photographs.image(i)) for i in range(len(photographs))]
     found = [int(method.answer(data).argmax()) for data in streams]
@@ -167,3 +171,26 @@ def test_what_does_not_belong_together_is_refused(
     with pytest.raises(ConfigError, match="8 channels of the teacher's stage 1; got 2"):
         training.trained(spec, TEACHER, images, tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_student_takes_anothers_encoder(
+    images: CountedImages, place: Path, tmp_path: Path
+) -> None:
+    """Of another teacher, perhaps of another task: one stream serves both."""
+    first, spec = trained("student", images, place), BY_TITLE["student"]
+    other = SmallTeacher(parameters=ParameterFactory(5))
+    found = training.trained(
+        replace(spec, beta=7.0), other, images, tmp_path, encoder=place / "student"
+    )
+    assert found.method_id == first.method_id
+    image = images.photographs.image(0)
+    data = found.encode(image)
+    assert data == first.encode(image)
+    apart = found.decode_features(data) - first.decode_features(data)
+    assert np.abs(apart).max() > 0.1
+    wider = replace(spec, networks=replace(STUDENT, latent_channels=9))
+    for wrong in (wider, BY_TITLE["reduction"]):
+        with pytest.raises(ConfigError, match="encoder of a student of equal networks"):
+            training.trained(
+                wrong, other, images, tmp_path / "no", encoder=place / "student"
+            )

@@ -16,21 +16,20 @@ from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
 from rdc.errors import ConfigError, DataError
 from rdc.layers import ParameterFactory
-from rdc.specs.tasks import OptimizerSpec, ResNetSpec
-from rdc.tasks.box_map import box_map
-from rdc.tasks.boxes import BACKGROUND, NOT_COUNTED, targets
-from rdc.tasks.coco import BoxAnnotation, BoxedPhotographs, boxed_photographs
-from rdc.tasks.detection import (
-    DetectionRecipe,
-    Detections,
-    answer_loss,
-    detected,
-    detections_of,
-    train,
+from rdc.specs.task_networks import (
+    ResNetSpec,
+    RetinaNetSpec,
+    retinanet_resnet50,
 )
-from rdc.tasks.networks import answering
-from rdc.tasks.retinanet import RetinaNet, RetinaNetSpec, retinanet_resnet50
+from rdc.specs.tasks import OptimizerSpec, TaskRecipe
+from rdc.tasks.box_map import Detections, box_map
+from rdc.tasks.boxes import BACKGROUND, NOT_COUNTED, anchors_of, targets
+from rdc.tasks.coco import BoxAnnotation, BoxedPhotographs, boxed_photographs
+from rdc.tasks.detection import Detection, answer_loss, detected
+from rdc.tasks.networks import answering, build
+from rdc.tasks.retinanet import RetinaNet
 from rdc.tasks.teachers import load, save
+from rdc.tasks.training import train_network
 from tests.unit.rdc.tasks.pictures import HEIGHT, WIDTH, write_coco
 
 SPEC = RetinaNetSpec(
@@ -80,7 +79,7 @@ def test_retinanet_is_torchvisions() -> None:
         "heads.regression_head.conv.3.0.bias",
         "heads.regression_head.bbox_reg.bias",
     } <= names
-    anchors = sum(map(len, network.spec.anchors(160, 192)))
+    anchors = sum(map(len, anchors_of(network.spec, 160, 192)))
     assert cost.output_shape == (anchors, 91 + 4)
 
 
@@ -111,15 +110,17 @@ def test_rectangles_are_learned_and_kept(
 ) -> None:
     optimizer = OptimizerSpec(learning_rate=0.01, tenths_at=(0.7,))
     epochs = 100 * 6 / len(ROWS)
-    recipe = DetectionRecipe(epochs=epochs, batch=6, side_px=WIDTH, optimizer=optimizer)
-    network = train(boxed, ROWS, SPEC, recipe, 0, tmp_path / "checkpoints")
+    recipe = TaskRecipe(epochs=epochs, batch=6, crop_px=WIDTH, optimizer=optimizer)
+    network = train_network(
+        build(SPEC, ParameterFactory(0)), boxed, ROWS, recipe, 0, tmp_path / "at"
+    )
     teacher = save(network, ("early", "late"), {}, tmp_path)
     loaded = load(tmp_path)
     assert (loaded.teacher_id, loaded.network.spec) == (teacher.teacher_id, SPEC)
     answer = answering(loaded.network)
-    found = detections_of(answer, SPEC, boxed, ROWS)
+    found = [detected(answer(boxed.image(i)), SPEC, HEIGHT, WIDTH) for i in ROWS]
     assert box_map(boxed, list(ROWS), found) > 0.1
-    anchors = np.concatenate(SPEC.anchors(HEIGHT, WIDTH))
+    anchors = np.concatenate(anchors_of(SPEC, HEIGHT, WIDTH))
     each = [targets(anchors, *boxed.boxes(i)) for i in ROWS]
     labels, offsets = (np.stack(part) for part in zip(*each, strict=True))
     answers = np.stack([answer(boxed.image(i)) for i in ROWS])
@@ -131,17 +132,46 @@ def test_rectangles_are_learned_and_kept(
 def test_what_anchors_learn_is_what_answers_mean(
     boxed: BoxedPhotographs,
 ) -> None:
-    """Targets as an answer: the annotated boxes, and mean average precision 1."""
-    anchors = np.concatenate(SPEC.anchors(HEIGHT, WIDTH))
-    found = []
-    for i in ROWS:
-        boxes, classes = boxed.boxes(i)
-        labels, offsets = targets(anchors, boxes, classes)
+    """Targets as an answer: the annotated boxes, and mean average precision 1; also of
+    photographs that are scaled before they are answered.
+    """
+    for px, scale in ((None, 1.0), (80, 2.0)):
+        task = Detection(SPEC, px)
+        scores = task.scores(boxed)
+        for i in ROWS:
+            image = task.image(boxed, i)
+            assert image.shape == (scale * HEIGHT, scale * WIDTH, 3)
+            anchors = np.concatenate(anchors_of(SPEC, *image.shape[:2]))
+            boxes, classes = boxed.boxes(i)
+            labels, offsets = targets(anchors, scale * boxes, classes)
+            logits = np.where(labels[:, None] == np.arange(2), 5.0, -9.0)
+            answer = np.concatenate([logits, offsets], 1)
+            found = detected(answer, SPEC, *image.shape[:2])
+            np.testing.assert_allclose(found.boxes, scale * boxes, atol=2e-4)
+            row = scores.answered(i, image, answer, answer, 1)
+            assert (row.label, row.kl_nats, row.agreement) == (None, None, None)
+        assert scores.metric() == pytest.approx(1)
+    assert Detection(SPEC, 30).image(boxed, 0).shape == (30, 39, 3)
+
+
+def test_squares_hold_what_anchors_learn(boxed: BoxedPhotographs) -> None:
+    """Whole photographs in squares, mirrored or not, with their boxes."""
+    recipe = TaskRecipe(epochs=1, crop_px=2 * WIDTH)
+    random = np.random.default_rng(0)
+    rows = np.repeat(ROWS, 3)
+    batch = Detection(SPEC).batch(boxed, rows, recipe, random)
+    for row, x, labels, offsets in zip(rows, *batch, strict=True):
         logits = np.where(labels[:, None] == np.arange(2), 5.0, -9.0)
         answer = np.concatenate([logits, offsets], 1)
-        found.append(detected(answer, SPEC, HEIGHT, WIDTH))
-        np.testing.assert_allclose(found[-1].boxes, boxes, atol=1e-4)
-    assert box_map(boxed, list(ROWS), found) == pytest.approx(1)
+        found = detected(answer, SPEC, 2 * WIDTH, 2 * WIDTH)
+        boxes, classes = boxed.boxes(row)
+        assert list(found.classes) == list(classes)
+        left, top, right, bottom = (round(float(n)) for n in found.boxes[0])
+        inside = x[top + 1 : bottom - 1, left + 1 : right - 1, 0]
+        assert inside.min() > 0.5  # bright, wherever it was put
+        size = 2 * (boxes[0, 2:] - boxes[0, :2])
+        np.testing.assert_allclose([right - left, bottom - top], size, atol=1)
+        assert (x[2 * HEIGHT :] == 0).all()
 
 
 def test_mean_average_precision_by_hand(boxed: BoxedPhotographs) -> None:
@@ -183,9 +213,9 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(ConfigError, match="detector is not dilated"):
         RetinaNetSpec(backbone=ResNetSpec(classes=2, dilated=True))
     three = RetinaNetSpec(backbone=ResNetSpec(classes=3))
-    recipe = DetectionRecipe(epochs=1)
+    network = build(three, ParameterFactory(0))
     with pytest.raises(ConfigError, match="have 2 classes, as the network; got 3"):
-        train(boxed, ROWS, three, recipe, 0, tmp_path)
+        train_network(network, boxed, ROWS, TaskRecipe(epochs=1), 0, tmp_path)
     monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
     with pytest.raises(ConfigError, match=r"Install the extra.*rdc-frontier\[tasks\]"):
         box_map(boxed, list(ROWS), annotated(boxed))

@@ -15,7 +15,7 @@ from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
 from rdc.errors import ConfigError
 from rdc.layers import BatchNorm, ParameterFactory
-from rdc.specs.tasks import ResNetSpec, resnet50
+from rdc.specs.task_networks import ResNetSpec, resnet50
 from rdc.tasks.resnet import ResNet
 
 ABSTRACT = ParameterFactory(None)

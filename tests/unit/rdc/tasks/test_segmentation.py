@@ -16,19 +16,13 @@ from rdc.codec.exported import named_weights
 from rdc.complexity import count_network
 from rdc.errors import ConfigError
 from rdc.layers import ParameterFactory
-from rdc.specs.tasks import OptimizerSpec, ResNetSpec
-from rdc.tasks.deeplab import DeepLab, DeepLabSpec, deeplab_resnet50, upsampled
-from rdc.tasks.metrics import mean_iou
-from rdc.tasks.networks import answering
-from rdc.tasks.segmentation import (
-    SegmentationRecipe,
-    confusion_of,
-    pixel_entropy,
-    pixel_loss,
-    segmented,
-    train,
-)
+from rdc.specs.task_networks import DeepLabSpec, ResNetSpec, deeplab_resnet50
+from rdc.specs.tasks import OptimizerSpec, TaskRecipe
+from rdc.tasks.deeplab import DeepLab, upsampled
+from rdc.tasks.networks import answering, build
+from rdc.tasks.segmentation import Segmentation, pixel_entropy, segmented
 from rdc.tasks.teachers import load, save
+from rdc.tasks.training import train_network
 from rdc.tasks.voc import MaskedPhotographs, masked_photographs
 from tests.unit.rdc.tasks.pictures import HEIGHT, WIDTH, write_voc
 
@@ -44,7 +38,17 @@ ROWS = np.arange(6)
 def masked(tmp_path_factory: pytest.TempPathFactory) -> MaskedPhotographs:
     root = tmp_path_factory.mktemp("voc")
     write_voc(root, len(ROWS))
-    return masked_photographs(root, "train")
+    return masked_photographs(root, "train", 2)
+
+
+def iou(masked: MaskedPhotographs, answers: list[np.ndarray]) -> float:
+    scores = Segmentation(SPEC).scores(masked)
+    for i, answer in enumerate(answers):
+        found = scores.answered(i, masked.image(i), answer, answer, 1)
+        assert (found.label, found.agreement, found.kl_nats) == (None, 1, 0)
+    value = scores.metric()
+    assert value is not None
+    return value
 
 
 def test_deeplab_is_torchvisions() -> None:
@@ -92,44 +96,43 @@ def test_the_auxiliary_classifier_counts_by_half() -> None:
 
     network: Any = Answers()
     batch = (None, np.zeros((1, 4, 4), np.uint8))
-    found = float(pixel_loss(network, batch, jax.random.key(0)))
+    task = Segmentation(SPEC)
+    found = float(task.network_loss(network, batch, jax.random.key(0)))
     assert found == pytest.approx(math.log(2) + 0.5 * math.log(8))
 
 
 def test_rectangles_are_learned_and_kept(
     masked: MaskedPhotographs, tmp_path: Path
 ) -> None:
-    recipe = SegmentationRecipe(
+    recipe = TaskRecipe(
         epochs=40 * 4 / len(ROWS),
         batch=4,
         crop_px=48,
-        scales=(0.8, 1.2),
         optimizer=OptimizerSpec(learning_rate=0.01, decay="poly"),
     )
-    network = train(masked, ROWS, SPEC, recipe, 0, tmp_path / "checkpoints")
+    network = train_network(
+        build(SPEC, ParameterFactory(0)), masked, ROWS, recipe, 0, tmp_path / "at"
+    )
     teacher = save(network, ("background", "rectangle"), {}, tmp_path)
     loaded = load(tmp_path)
     assert (loaded.teacher_id, loaded.network.spec) == (teacher.teacher_id, SPEC)
     answer = answering(loaded.network)
     assert answer(masked.image(0)).shape == (HEIGHT // 8, math.ceil(WIDTH / 8), 2)
-    counts = confusion_of(answer, masked, ROWS)
-    assert counts.sum() == sum((masked.mask(i) != 255).sum() for i in ROWS)
-    assert mean_iou(counts) > 0.75
+    assert iou(masked, [answer(masked.image(i)) for i in ROWS]) > 0.75
 
 
 def test_perfect_and_shifted_answers(masked: MaskedPhotographs) -> None:
     """By hand: one row and one column of the frame are void, so a shift by two."""
 
-    def iou(shift: int) -> float:
-        counts = np.zeros((2, 2), np.int64)
+    def of(shift: int) -> float:
+        answers = []
         for i in ROWS:
             mask = np.roll(masked.mask(i) == 1, shift, 1)
-            logits = np.stack([~mask, mask], -1).astype(np.float32)
-            np.testing.assert_array_equal(segmented(logits, HEIGHT, WIDTH), mask)
-            counts += confusion_of(lambda _, y=logits: y, masked, [i])
-        return mean_iou(counts)
+            answers.append(np.stack([~mask, mask], -1).astype(np.float32))
+            np.testing.assert_array_equal(segmented(answers[-1], HEIGHT, WIDTH), mask)
+        return iou(masked, answers)
 
-    assert iou(0) == 1
+    assert of(0) == 1
     truth = [masked.mask(i) for i in ROWS]
     widths = [np.flatnonzero((m == 1).any(0)).size for m in truth]
     heights = [np.flatnonzero((m == 1).any(1)).size for m in truth]
@@ -139,11 +142,38 @@ def test_perfect_and_shifted_answers(masked: MaskedPhotographs) -> None:
     missed, false = 2 * sum(heights), sum(heights)
     expected = (objects - missed) / (objects + false)
     expected += (ground - false) / (ground + missed)
-    assert iou(2) == pytest.approx(expected / 2)
+    assert of(2) == pytest.approx(expected / 2)
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="backbone of a segmentation is dilated"):
         DeepLabSpec(backbone=ResNetSpec(classes=2))
-    with pytest.raises(ConfigError, match="scales are positive and rise"):
-        SegmentationRecipe(scales=(2.0, 1.0))
+
+
+def test_photographs_and_masks_are_scaled_alike(masked: MaskedPhotographs) -> None:
+    task = Segmentation(SPEC, answered_px=20)
+    image, mask = task.image(masked, 1), task.mask(masked, 1)
+    assert image.shape == (*mask.shape, 3) == (20, 26, 3)
+    bright = image.sum(-1) > 250  # an odd one's rectangle is red
+    assert (bright & (mask == 0)).mean() < 0.02
+    truth = np.stack([mask != 1, mask == 1], -1).astype(np.float32)
+    other = 1 - truth
+    scores = task.scores(masked)
+    found = scores.answered(1, image, truth, other, 7)
+    assert (found.bytes, found.height_px, found.agreement) == (7, 20, 0)
+    assert found.kl_nats is not None
+    assert found.kl_nats > 0.1
+    assert scores.metric() == 1
+
+
+def test_squares_hold_their_masks(masked: MaskedPhotographs) -> None:
+    recipe = TaskRecipe(epochs=1, crop_px=64)
+    random = np.random.default_rng(0)
+    x, masks = Segmentation(SPEC).batch(masked, np.repeat(ROWS, 4), recipe, random)
+    assert x.shape == (24, 64, 64, 3)
+    assert masks.shape == (24, 64, 64)
+    red = (x[..., 0] > 0.6) & (x[..., 1] < 0.3)  # of odd photographs
+    odd = np.repeat(ROWS, 4) % 2 == 1
+    assert (masks[odd][red[odd]] != 0).mean() > 0.9
+    beyond = (x == 0).all(-1)
+    assert (masks[beyond] == 255).mean() > 0.9

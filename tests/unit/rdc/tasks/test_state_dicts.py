@@ -14,9 +14,9 @@ from flax import nnx
 from rdc.codec.exported import named_weights
 from rdc.errors import DataError
 from rdc.layers import ParameterFactory
-from rdc.specs.tasks import ResNetSpec
+from rdc.specs.task_networks import ResNetSpec, TaskNetworkSpec
 from rdc.tasks.deeplab import DeepLabSpec
-from rdc.tasks.networks import TaskSpec, build
+from rdc.tasks.networks import build
 from rdc.tasks.resnet import ResNet
 from rdc.tasks.retinanet import RetinaNetSpec
 from rdc.tasks.state_dicts import load_torchvision
@@ -83,7 +83,7 @@ def test_weights_are_turned(tmp_path: Path) -> None:
     ],
 )
 def test_segmentations_and_detectors_are_read_alike(
-    tmp_path: Path, spec: TaskSpec, name: str
+    tmp_path: Path, spec: TaskNetworkSpec, name: str
 ) -> None:
     saved = build(spec, ParameterFactory(5))
     tensors = state_dict(saved)

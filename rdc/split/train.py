@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
 from flax import nnx
 
 from rdc.codec.exported import weights_sha256
+from rdc.data.image_cache import CachedImages, cached_images
 from rdc.data.image_sets import data_sha256
 from rdc.data.images import read_image
 from rdc.errors import ConfigError
@@ -50,7 +51,7 @@ from rdc.split.specs import (
 from rdc.split.student import STAGE, Student
 from rdc.tasks.base import Task
 from rdc.tasks.networks import task_of
-from rdc.tasks.photographs import Photographs
+from rdc.tasks.photographs import Photographs, decoded
 from rdc.tasks.squares import squares
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import Batch, Loss, Progress, Trained, fit
@@ -66,11 +67,21 @@ class TrainingImages:
     Attributes:
       rows: of the photographs; others stay unseen.
       unlabelled: files that trainings without labels see, too.
+      pixels: of these, where they were decoded before.
     """
 
     photographs: Photographs
     rows: np.ndarray
     unlabelled: Sequence[Path] = ()
+    pixels: CachedImages | None = None
+
+    def decoded(self) -> Self:
+        """The same ones, decoded once for all processes, as far as there is room."""
+        return replace(
+            self,
+            photographs=decoded(self.photographs),
+            pixels=cached_images(self.unlabelled),
+        )
 
     def __len__(self) -> int:
         """With and without labels."""
@@ -80,7 +91,9 @@ class TrainingImages:
         """Of all, u8[H,W,3]: those with labels come first."""
         if i < len(self.rows):
             return self.photographs.image(self.rows[i])
-        return read_image(self.unlabelled[i - len(self.rows)])
+        other = i - len(self.rows)
+        found = None if self.pixels is None else self.pixels[other]
+        return read_image(self.unlabelled[other]) if found is None else found
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -138,7 +151,7 @@ def trained(
             )
         return load(folder, teacher)
     places = [*earlier, checkpoints or folder / CHECKPOINTS]
-    training = _Training(teacher, images, places, run_id, seed, progress)
+    training = _Training(teacher, images.decoded(), places, run_id, seed, progress)
     start = networks_of(spec.networks, ParameterFactory(seed))
     if taken is not None:
         assert isinstance(start, Student)

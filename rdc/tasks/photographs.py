@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
+from rdc.data.image_cache import CachedImages, cached_images
 
 
 class Photographs(Protocol):
@@ -34,3 +37,29 @@ class Photographs(Protocol):
     def image(self, i: int) -> np.ndarray: ...
 
     def path(self, i: int) -> Path: ...
+
+
+@dataclass(frozen=True)
+class DecodedPhotographs:
+    """Photographs that trainings see many times; all but `image` is theirs."""
+
+    photographs: Any
+    pixels: CachedImages
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.photographs, name)
+
+    def image(self, i: int) -> np.ndarray:
+        """u8[H,W,3]; raises as that of the photographs, where one is damaged."""
+        found = self.pixels[i]
+        return self.photographs.image(i) if found is None else found
+
+
+def decoded(photographs: Any) -> Any:
+    """The same ones, decoded once for all processes, as far as the cache has room."""
+    paths = [photographs.path(i) for i in range(len(photographs))]
+    pixels = cached_images(paths)
+    return photographs if pixels is None else DecodedPhotographs(photographs, pixels)

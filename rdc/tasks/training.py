@@ -12,7 +12,7 @@ from rdc.errors import ConfigError
 from rdc.identity import content_id
 from rdc.specs.tasks import TaskRecipe
 from rdc.tasks.networks import TaskNetwork, task_of
-from rdc.tasks.photographs import Photographs
+from rdc.tasks.photographs import Photographs, decoded
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.fit import Batch, Progress, fit
 from rdc.training.statistics import settled
@@ -46,7 +46,7 @@ def train_network(
             f"the photographs have {found} classes, as the network",
             network.spec.classes,
         )
-    task = task_of(network.spec)
+    task, seen = task_of(network.spec), decoded(photographs)
     run = {
         "data": photographs.data_sha256,
         "rows": rows.tolist(),
@@ -58,7 +58,7 @@ def train_network(
     def batch_at(step: int) -> Batch:
         random = np.random.default_rng([seed, step])
         chosen = random.choice(rows, recipe.batch)
-        return task.batch(photographs, chosen, recipe, random)
+        return task.batch(seen, chosen, recipe, random)
 
     network.train()
     saved = Checkpoints(checkpoints, earlier, content_id("teacher_run", run))

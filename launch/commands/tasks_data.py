@@ -14,7 +14,8 @@ from launch.commands.costs import use_cpu
 from launch.terminal.methods_table import TEACHER
 from rdc.data.image_sets import file_sha256
 from rdc.errors import ConfigError
-from rdc.specs.tasks import TeacherSpec
+from rdc.specs.task_networks import TaskNetworkSpec
+from rdc.specs.tasks import TaskRecipe
 from rdc.tasks.labelled import learned_rows
 from rdc.tasks.photographs import Photographs
 from rdc.tasks.readers import check, read_photographs
@@ -30,6 +31,7 @@ class TasksData:
     test: ImageSet | None = None
     teacher_weights: ImageFile | None = None
     learned: int = 0  # photographs of one training
+    classes: int = 0
 
 
 NO_TASKS = TasksData()
@@ -62,7 +64,8 @@ def tasks_data_of(split: Splitting) -> TasksData:
         weights = ImageFile(str(path), file_sha256(path).hex())
     learned_set = _image_set(photographs, split.annotations)
     answered = None if test is None else _image_set(test, split.test_annotations)
-    return TasksData(learned_set, answered, weights, learned)
+    found = len(photographs.classes)
+    return TasksData(learned_set, answered, weights, learned, found)
 
 
 def _check(photographs: Photographs, like: Photographs | None = None) -> None:
@@ -91,7 +94,7 @@ def training_costs(
             one.method.described: pool.submit(
                 _method_flops,
                 one.method,
-                split.teacher,
+                split.teacher.network(data.classes),
                 data.learned,
                 unlabelled if one.is_distilled and split.unlabelled else 0,
             )
@@ -99,26 +102,25 @@ def training_costs(
             if one.method.is_trained
         }
         if data.teacher_weights is None:
-            found[TEACHER] = pool.submit(_teacher_flops, split.teacher, data.learned)
+            teacher, recipe = split.teacher.network(data.classes), split.teacher.recipe
+            found[TEACHER] = pool.submit(_teacher_flops, teacher, recipe, data.learned)
         return {key: future.result() for key, future in found.items()}
 
 
-# Classes change no count that anyone would see; ImageNet has as many.
-_CLASSES = 1000
-
-
 def _method_flops(
-    method: Any, teacher: TeacherSpec, labelled: int, unlabelled: int
+    method: Any, teacher: TaskNetworkSpec, labelled: int, unlabelled: int
 ) -> float:
     from rdc.split.costs import training_flops
 
-    return training_flops(method, teacher.network(_CLASSES), labelled, unlabelled)
+    return training_flops(method, teacher, labelled, unlabelled)
 
 
-def _teacher_flops(teacher: TeacherSpec, photographs: int) -> float:
+def _teacher_flops(
+    teacher: TaskNetworkSpec, recipe: TaskRecipe, photographs: int
+) -> float:
     from rdc.split.costs import teacher_flops
 
-    return teacher_flops(teacher.network(_CLASSES), teacher.recipe, photographs)
+    return teacher_flops(teacher, recipe, photographs)
 
 
 def _image_set(photographs: Photographs, annotations: str | None) -> ImageSet:

@@ -172,16 +172,17 @@ OTHER: dict[type, dict[str, Any]] = {
     },
     TeacherJob: {
         **{"dataset": "photos", "data_sha256": "cd", "test_sha256": "ef"},
-        **{"weights_sha256": "01", "fold": 1, "fold_count": 4},
+        **{"weights_sha256": "01", "fold": 1, "fold_count": 4, "answered_px": 224},
     },
     TeacherSpec: {
         **{"widths": (8, 8, 8, 8), "blocks": (2, 1, 1, 1), "bottleneck": True},
-        **{"recipe": TaskRecipe(epochs=1), "seed": 1},
+        **{"recipe": TaskRecipe(epochs=1), "seed": 1, "task": "detection"},
+        **{"classes": 91, "head_channels": 8, "auxiliary": False, "first_stage": 1},
     },
     SplitJob: {
         **{"codec_id": "45", "teacher": "4567", "dataset": "photos"},
         **{"data_sha256": "cd", "unlabelled_sha256": "ef", "test_sha256": "ef"},
-        **{"fold": 1, "fold_count": 4, "seed": 1},
+        **{"fold": 1, "fold_count": 4, "seed": 1, "answered_px": 224},
     },
     StudentMethod: {
         "beta": 2.0,

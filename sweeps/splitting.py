@@ -28,7 +28,7 @@ from sweeps.grid import Block, Grid, expand
 
 @dataclass(frozen=True, kw_only=True)
 class Splitting(Spec):
-    """The group `split`: labelled photographs, a teacher, methods before it.
+    """The group `split`: photographs of a task, a teacher, methods before it.
 
     Attributes:
       photographs: a folder of labelled ones (`rdc.tasks.labelled`); of a segmentation
@@ -66,7 +66,7 @@ class Splitting(Spec):
         if self.methods:
             require(
                 self.photographs is not None,
-                "split.methods answer labelled photographs",
+                "split.methods answer photographs of a task",
                 "none",
                 "add split.photographs=DIR, with labels.csv or a folder a class; of a "
                 "benchmark with a set to answer, split.test=DIR, too",
@@ -88,7 +88,9 @@ class Splitting(Spec):
     @property
     def asked(self) -> str | None:
         """The folder of photographs that are answered, where others are learned."""
-        return self.photographs if self.test_annotations else self.test
+        if self.test is None and self.test_annotations is not None:
+            return self.photographs
+        return self.test
 
     def expanded(self) -> tuple[Chosen, ...]:
         """All methods at all of their settings, with their seeds, each once.

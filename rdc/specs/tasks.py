@@ -163,8 +163,9 @@ class TeacherSpec(Spec):
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
-        """Of the outputs of its stages; a classifier's last is its pooling."""
+        """Of the stages that it is cut after; a classifier's last is its pooling."""
         network = self.network(classes=2)
         if isinstance(network, ResNetSpec):
             return *network.channels, network.channels[-1]
-        return network.backbone.channels
+        last = self.first_stage if self.task == "detection" else None
+        return network.backbone.channels[:last]

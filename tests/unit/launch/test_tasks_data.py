@@ -40,7 +40,7 @@ def test_what_no_task_can_be_is_refused_at_the_plan(
 ) -> None:
     options = ("+grid=sc2_mini", f"out={tmp_path}", f"split.photographs={labelled}")
     assert run_app(SWEEP_APP, options[:2]) == ExitCode.BAD_INPUT
-    assert "answer labelled photographs; got none" in capsys.readouterr().err
+    assert "answer photographs of a task; got none" in capsys.readouterr().err
     with pytest.raises(DataError, match="for each of 9 folds"):
         prepare(called(*options, "split.folds=9"))
     with pytest.raises(ConfigError, match="has the 16 channels of the teacher's"):
@@ -56,6 +56,9 @@ def test_masks_and_boxes_are_planned_with_a_set_to_answer(
     (lists / "val.txt").write_text("3\n4\n")
     coco.mkdir()
     write_coco(coco, 4)
+    other = tmp_path / "other"
+    other.mkdir()
+    write_coco(other, 2)
     options = ("+grid=sc2_full", f"out={out}", "codecs=[]")
     masks = (*options, "split=sc2_voc", f"split.photographs={voc}")
     annotated = (*masks, "split.annotations=train", "split.test_annotations=val")
@@ -73,15 +76,25 @@ def test_masks_and_boxes_are_planned_with_a_set_to_answer(
     assert parse_job(job.to_dict()) == job
 
     boxes = (*options, "split=sc2_coco", f"split.photographs={coco}/images")
-    of_boxes = (f"split.annotations={coco}/instances.json", f"split.test={coco}/images")
-    tests = f"split.test_annotations={coco}/instances.json"
+    of_boxes = (
+        f"split.annotations={coco}/instances.json",
+        f"split.test={other}/images",
+    )
+    tests = f"split.test_annotations={other}/instances.json"
     tasks = prepare(called(*boxes, *of_boxes, tests)).tasks()
     job = tasks[0].job
     assert isinstance(job, TeacherJob)
     assert (job.dataset, job.answered_px) == ("images", 800)
     assert job.teacher.network(80) == retinanet_resnet50()
+    assert job.test_sha256 != job.data_sha256
+    assert tasks[0].request.photographs == f"{coco}/images"
+    assert tasks[0].request.test_photographs == f"{other}/images"
 
     pooled = "{stage: 5, channels: 2048}"
+    deep = "split.methods=[{base: {name: placement, beta: 1, networks: "
+    deep += "{stage: 3, channels: 1024}}}]"
+    with pytest.raises(ConfigError, match="detection is cut after stage 2 at the la"):
+        prepare(called(*boxes, *of_boxes, tests, deep))
     for wrong, message in (
         (("split.annotations=null",), "a list of ImageSets/Segmentation"),
         (("split.test_annotations=test",), "has its list of names"),

@@ -14,9 +14,12 @@ from flax import nnx
 
 from rdc.errors import DivergedError
 from rdc.specs.tasks import FitRecipe
+from rdc.system.hardware import cpu_threads
+from rdc.training.ahead import made_ahead
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.step import TrainState, compiler_options
 
+_MOST_THREADS = 8  # that make batches: a fifth of decoding holds Python's lock
 _log = logging.getLogger(__name__)
 
 Trained = TypeVar("Trained", bound=nnx.Module)
@@ -67,7 +70,7 @@ def fit(
       module: its `nnx.Param`s are trained, all else in it stays.
       progress: is told of each checkpoint.
       loss: see `Loss`; what it holds beside `trained` is frozen.
-      batch_of: the batch of a step, the same whenever it is asked for.
+      batch_of: the batch of a step, the same whenever it is asked for; threads ask.
 
     Raises:
       DivergedError: a loss that is not finite, seen at a checkpoint.
@@ -92,9 +95,10 @@ def fit(
     state = TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
     if restored := checkpoints.restore(state):
         state, _ = restored
-    for number in range(int(state.step), recipe.steps):
-        state, value = step(state, batch_of(number))
-        done = number + 1
+    numbers = range(int(state.step), recipe.steps)
+    batches = made_ahead(batch_of, numbers, min(cpu_threads(), _MOST_THREADS))
+    for done, batch in enumerate(batches, numbers.start + 1):
+        state, value = step(state, batch)
         if done % recipe.checkpoint_steps == 0 or done == recipe.steps:
             if not jnp.isfinite(value):
                 raise DivergedError(

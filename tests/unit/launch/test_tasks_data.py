@@ -26,7 +26,7 @@ def test_tasks_are_planned_fold_by_fold_or_once_for_a_test_set(
 ) -> None:
     options = (f"out={tmp_path}", f"split.photographs={labelled}", "codecs=[]")
     mini = stages_of("+grid=sc2_mini", *options)
-    methods = 4 * 3 + 6 + 3 + 2 * (3 + 1 + 2 + 2 + 1)  # light has six rates
+    methods = 4 * 3 + 6 + 3 + 2 * (4 + 1 + 2 + 2 + 1)  # light has six rates
     assert mini == {"teacher": 5, "split": 5 * methods}
     full = stages_of("+grid=sc2_full", *options, f"split.test={labelled}")
     assert full["teacher"] == 1

@@ -19,6 +19,7 @@ from rdc.specs.tasks import TaskRecipe
 from rdc.tasks.labelled import learned_rows
 from rdc.tasks.photographs import Photographs
 from rdc.tasks.readers import check, read_photographs
+from rdc.tasks.voc import MaskedPhotographs
 from sweeps.splitting import Splitting
 from sweeps.task_settings import ImageFile, ImageSet
 
@@ -124,18 +125,14 @@ def _teacher_flops(
 
 
 def _image_set(photographs: Photographs, annotations: str | None) -> ImageSet:
-    folder, found = photographs.folder.absolute(), _findable(annotations)
-    is_list = annotations is not None and not Path(found or "").is_file()
+    folder, name = photographs.folder.absolute(), photographs.folder.absolute().name
+    if isinstance(photographs, MaskedPhotographs):
+        name = f"{name} {annotations}"  # a list: its name, and no file from here
+    elif annotations is not None:
+        annotations = str(Path(annotations).expanduser().absolute())
     return ImageSet(
         source=str(folder),
-        name=f"{folder.name} {annotations}" if is_list else folder.name,
+        name=name,
         data_sha256=photographs.data_sha256,
-        annotations=found,
+        annotations=annotations,
     )
-
-
-def _findable(annotations: str | None) -> str | None:
-    """A file's path from wherever it is read; the name of a list as it is."""
-    if annotations is None or not Path(annotations).expanduser().is_file():
-        return annotations
-    return str(Path(annotations).expanduser().absolute())

@@ -48,8 +48,12 @@ def test_what_no_task_can_be_is_refused_at_the_plan(
 
 
 def test_masks_and_boxes_are_planned_with_a_set_to_answer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train").write_text("a file that is called as the list is")
     out, voc, coco = tmp_path / "out", tmp_path / "voc", tmp_path / "coco"
     write_voc(voc, 5)
     lists = voc / "ImageSets/Segmentation"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import grain
 import jax
 import jax.numpy as jnp
 import optax
@@ -15,7 +16,6 @@ from flax import nnx
 from rdc.errors import DivergedError
 from rdc.specs.tasks import FitRecipe
 from rdc.system.hardware import cpu_threads
-from rdc.training.ahead import made_ahead
 from rdc.training.checkpoints import Checkpoints
 from rdc.training.step import TrainState, compiler_options
 
@@ -95,9 +95,11 @@ def fit(
     state = TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
     if restored := checkpoints.restore(state):
         state, _ = restored
-    numbers = range(int(state.step), recipe.steps)
-    batches = made_ahead(batch_of, numbers, min(cpu_threads(), _MOST_THREADS))
-    for done, batch in enumerate(batches, numbers.start + 1):
+    threads = min(cpu_threads(), _MOST_THREADS)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    first = int(state.step)
+    batches = grain.MapDataset.range(first, recipe.steps).map(batch_of)
+    for done, batch in enumerate(batches.to_iter_dataset(options), first + 1):
         state, value = step(state, batch)
         if done % recipe.checkpoint_steps == 0 or done == recipe.steps:
             if not jnp.isfinite(value):

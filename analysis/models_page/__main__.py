@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.gather import gather
 from analysis.models_page.classes import classes_picture
-from analysis.models_page.learning import COLUMNS, learning_curves
+from analysis.models_page.learning import learning_curves
 from analysis.models_page.models import ReferenceModels
 from analysis.models_page.pictures import PICTURES, learning_picture
 from analysis.models_page.text import page
@@ -32,9 +32,9 @@ _DPI = 110  # of pictures in a document
 def write_page(out: Path, folder: Path = RECORDS) -> Path:
     """Gathers the records of a sweep and writes them and its page into `folder`.
 
-    Records that are there already are those of another sweep, and go. `folder` may be
-    `out` itself: then its own records are read again, and the learning curves are those
-    that were kept.
+    Records that are there already are those of another sweep, and go; learning curves
+    that are there stay for runs whose journals OUT has no more. `folder` may be `out`
+    itself: then its own records are read again.
 
     Raises:
       DataError: OUT holds no plan, or nothing was evaluated.
@@ -46,7 +46,7 @@ def write_page(out: Path, folder: Path = RECORDS) -> Path:
     same = out.resolve() == folder.resolve()
     if not same:
         copy_records(out, folder)
-    curves = _learning(out, folder, models.models["run_id"], kept=same)
+    curves = _learning(out, folder, models.models["run_id"])
     _write_csv(folder / "learning.csv", curves)
     _write_csv(folder / "models.csv", models.models)
     images = models.data.tables["rate_distortion"].drop(columns="schema_version")
@@ -85,11 +85,16 @@ def copy_records(out: Path, folder: Path) -> None:
     write_bytes_atomically(folder / PLAN_FILE, plan, durable=False)
 
 
-def _learning(out: Path, folder: Path, run_ids: pd.Series, kept: bool) -> pd.DataFrame:
-    path = folder / "learning.csv"
-    if not kept:
-        return learning_curves(out, run_ids)
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+def _learning(out: Path, folder: Path, run_ids: pd.Series) -> pd.DataFrame:
+    curves, path = learning_curves(out, run_ids), folder / "learning.csv"
+    if not path.exists():
+        return curves
+    kept = pd.read_csv(path, dtype={"run_id": "str"})
+    gone = set(run_ids) - set(curves["run_id"])
+    parts = dict(list(curves.groupby("run_id")))
+    parts |= dict(list(kept[kept["run_id"].isin(gone)].groupby("run_id")))
+    found = [parts[run_id] for run_id in run_ids if run_id in parts]
+    return pd.concat(found or [curves], ignore_index=True)
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

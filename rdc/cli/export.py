@@ -41,7 +41,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         metavar="bfloat16|compact|float32",
         default="bfloat16",
         help="how weights are stored: bfloat16 (default) is half the size and costs "
-        "about 0.01 dB; compact is a fifth and costs 0.2 to 0.8 % of rate; float32 "
+        "about 0.01 dB; compact is a fifth and costs 0.2 to 0.8 %% of rate; float32 "
         "keeps them as they are",
     )
     export.set_defaults(run=_export)

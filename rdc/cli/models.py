@@ -62,6 +62,7 @@ def _training(provenance: dict[str, Any]) -> dict[str, Any] | None:
         "run_id": provenance.get("run_id"),
         "recipe": model["recipe"],
         "data_sha256": model["data_sha256"],
+        "init_from": model.get("init_from"),  # run_id whose weights it began with
         "seconds": record["result"]["summary"]["train_seconds"],  # of all attempts
         "host_cpu": environment["hardware"]["host_cpu"],
         "device_kind": environment["hardware"]["device_kind"],
@@ -98,6 +99,8 @@ def _lines(model: dict[str, Any]) -> dict[str, str]:
             f"{recipe['steps']} steps of {recipe['batch_size']} crops of "
             f"{recipe['crop_px']} px, seed {recipe['seed']}"
         )
+        if training["init_from"] is not None:
+            lines["training"] += f", from the weights of run {training['init_from']}"
         lines["machine"] = (
             f"{training['seconds'] / 3600:.1f} hours on {training['host_cpu']} "
             f"({training['device_kind']}), commit {training['git_sha']}"

@@ -203,11 +203,12 @@ def training(exported: ExportedModel) -> str:
         return "It carries no training record."
     job, record = (exported.provenance[key] for key in ("job", "record"))
     recipe = job["model"]["recipe"]
-    environment = record["environment"]
+    environment, start = record["environment"], job["model"].get("init_from")
+    began = "" if start is None else f", from the weights of run {start}"
     rates = ", ".join(f"{point.lmbda:g}" for point in exported.operating_points)
     return (
         f"Trained for {recipe['steps']} steps of {recipe['batch_size']} crops of "
-        f"{recipe['crop_px']} px at lambda {rates},\n"
+        f"{recipe['crop_px']} px at lambda {rates}{began},\n"
         f"{record['result']['summary']['train_seconds'] / 3600:.1f} hours on "
         f"{environment['hardware']['host_cpu']} "
         f"({environment['hardware']['device_kind']}), commit {environment['git_sha']}."

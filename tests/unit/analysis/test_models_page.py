@@ -170,6 +170,24 @@ def test_the_page_and_its_files(out: Path, tmp_path: Path) -> None:
     assert (folder / "learning.csv").read_bytes() == curves
 
 
+def test_learning_curves_stay_where_journals_are_gone(
+    out: Path, models, tmp_path: Path
+) -> None:
+    """Models that are trained anew join those whose records alone were kept."""
+    folder = tmp_path / "page"
+    path = write_page(out, folder).with_name("learning.csv")
+    anew = pd.read_csv(path)
+    (own,) = set(anew["run_id"])
+    other = next(run for run in models.models["run_id"] if run != own)
+    rows = [(own, 10, 9.0), (other, 10, 8.0), ("no model of these", 10, 7.0)]
+    pd.DataFrame(rows, columns=["run_id", "step", "loss"]).to_csv(path, index=False)
+    write_page(out, folder)
+    both = pd.read_csv(path)
+    assert set(both["run_id"]) == {own, other}
+    assert both[both["run_id"] == own].reset_index(drop=True).equals(anew)
+    assert list(both["loss"][both["run_id"] == other]) == [8.0]
+
+
 def test_points_without_curves_have_a_page(tmp_path: Path) -> None:
     """One rate each: no BD-rates, losses alone."""
     sweep = SweepOutput(tmp_path / "out")

@@ -12,9 +12,12 @@ import pytest
 
 from analysis import references
 from analysis.reference_points import reference_points
-from launch.console import main
+from launch.console import main, pick, refs
 from launch.console.output import check_extra
+from rdc.cli.app import parser
 from rdc.errors import ConfigError
+
+COMMANDS = next(a.choices for a in parser((refs, pick))._actions if a.choices)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -25,6 +28,15 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(list(arguments)) == 2
     return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(command: str, capsys) -> None:
+    """A % in the text of an option ends argparse, when that text is asked for."""
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"usage: rdc {command}" in capsys.readouterr().out
 
 
 def test_refs_in_every_format(capsys) -> None:

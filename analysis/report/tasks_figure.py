@@ -56,5 +56,8 @@ def _teacher_line(axes: Axes, rows: pd.DataFrame, measure: TaskMeasure) -> None:
         value = measure.scale * remote.iloc[0][measure.name]
         axes.axhline(value, color="black", linewidth=0.8, linestyle=":")
         axes.annotate(
-            "teacher", (0.01, value), xycoords=("axes fraction", "data"), va="bottom"
+            "teacher",
+            (0.01, value),
+            xycoords=("axes fraction", "data"),
+            va="bottom" if measure.minimise else "top",  # inside: it is the best there is
         )

@@ -54,7 +54,7 @@ def _teacher_line(axes: Axes, rows: pd.DataFrame, measure: TaskMeasure) -> None:
     remote = rows[rows["method"] == REMOTE]
     if len(remote):
         value = measure.scale * remote.iloc[0][measure.name]
-        inside = "bottom" if measure.minimise else "top"  # none is better
+        inside = "bottom" if measure.minimise else "top"  # of the panel
         axes.axhline(value, color="black", linewidth=0.8, linestyle=":")
         axes.annotate(
             "teacher", (0.01, value), xycoords=("axes fraction", "data"), va=inside

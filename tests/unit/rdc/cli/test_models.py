@@ -45,6 +45,8 @@ def test_the_list_for_people_has_the_same_figures(capsys):
         assert f"{model['bytes'] / 1e6:.2f} MB" in text
         assert f"{model['decoder_kflops_per_px']:.1f} kFLOPs/px" in text
         assert f"{model['training']['recipe']['steps']} steps" in text
+        start = model["training"]["init_from"]
+        assert start is None or f"from the weights of run {start}" in text
     assert f"{DEFAULT_MODEL} (default)" in text
 
 
